@@ -1,0 +1,106 @@
+# Penstock: what a developer does, by name. `make` alone lists it.
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+TOOLS := .cache/bin
+SOURCES := client server tests $(sort $(dir $(wildcard benchmarks/*.py examples/*.py)))
+READY := .venv/made-from.lock
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --prerelease if-necessary-or-explicit
+
+UV := 0.13.9
+GRPC_HEALTH_PROBE := v0.4.61
+GRPCURL := v1.9.4
+AIMOCK := 1.43.0
+
+.DELETE_ON_ERROR:
+.PHONY: help setup run test cover check contract lint format style type proto release-contract tools bench lock clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ARGS=… goes to the program that run, test, cover, bench and lock start; PYTHON=… is the Python to use."
+
+setup: $(READY) ## Make .venv from requirements.lock, again whenever that changes
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Penstock needs Python 3.11 or newer, and $(PYTHON) is not: say make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@cp requirements.lock $@
+
+run: setup ## Serve; with nothing configured, the built-in echo model
+	$(BIN)/penstockd serve $(ARGS)
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest $(ARGS) $(COVERAGE)
+
+cover: COVERAGE := --cov
+cover: test ## Run the tests and show branch coverage
+
+check: COVERAGE := --cov
+check: contract style type test ## Everything CI runs
+
+contract: setup ## Check the contract: stubs up to date, clean, nothing released broken
+	@rm -rf build/proto
+	PYTHON=$(PYTHON) protos/generate build/proto
+	@diff -r -x __init__.py -x __pycache__ client/penstock/v1 build/proto/penstock/v1 || \
+	  { echo "client/penstock/v1 is not what protos/ says: run make proto" >&2; exit 1; }
+	$(BIN)/buf lint build/proto/image.binpb --config protos/buf.yaml --path penstock/v1
+	$(BIN)/buf breaking build/proto/image.binpb --against protos/released.binpb --config protos/buf.yaml --path penstock/v1
+
+style: setup ## Check format and lint
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+lint: setup ## Lint, mending what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+
+format: setup ## Format the sources
+	$(BIN)/ruff format $(SOURCES)
+
+type: setup ## Check types
+	$(BIN)/mypy $(SOURCES)
+
+proto: ## Regenerate the stubs and the descriptor set from protos/
+	@rm -rf build/proto
+	PYTHON=$(PYTHON) protos/generate build/proto
+	@rm -f client/penstock/v1/*_pb2*
+	cp build/proto/penstock/v1/* client/penstock/v1/
+
+release-contract: proto ## Declare the contract released: from now on, changing it is breaking it
+	cp client/penstock/v1/penstock.binpb protos/released.binpb
+
+tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock ## Install the real peers of tests/e2e; needs Go and npm
+
+# The pins stand in this file, so a change to it installs again.
+$(TOOLS)/grpc-health-probe: Makefile
+	GOBIN=$(CURDIR)/$(TOOLS) go install github.com/grpc-ecosystem/grpc-health-probe@$(GRPC_HEALTH_PROBE)
+	@touch $@
+
+$(TOOLS)/grpcurl: Makefile
+	GOBIN=$(CURDIR)/$(TOOLS) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL)
+	@touch $@
+
+$(TOOLS)/aimock: Makefile
+	npm install --prefix .cache/aimock --no-audit --no-fund --ignore-scripts --save-exact @copilotkit/aimock@$(AIMOCK)
+	@mkdir -p $(TOOLS)
+	@ln -sf ../aimock/node_modules/.bin/aimock $@
+	@touch $@
+
+bench: setup ## Measure the daemon beside a bare relay
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## Pin what pyproject.toml and protos/ ask for; ARGS=--upgrade takes newer versions
+	$(PYTHON) -m venv --clear .cache/uv
+	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	.cache/uv/bin/uv pip compile pyproject.toml --extra server --group dev -o requirements.lock $(LOCK) $(ARGS)
+	.cache/uv/bin/uv pip compile protos/requirements.in -o protos/requirements.lock $(LOCK) $(ARGS)
+
+clean: ## Remove everything made here, .venv and .cache included
+	rm -rf .venv .cache build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -r {} +

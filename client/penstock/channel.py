@@ -1,0 +1,93 @@
+"""The way to a daemon: where it is, how the connection is secured, and how it spreads over replicas."""
+
+import json
+import re
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+DEFAULT_PORT = 50051
+
+_SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
+_HAS_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):\d{1,5}")
+_IPV4 = re.compile(r"\d+(\.\d+){3}:\d{1,5}")
+
+# Health checking is ignored under the default policy, pick_first. There is no retryPolicy: the daemon is the one layer
+# that retries.
+_BALANCED: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_HEALTH_CHECKED = _BALANCED | {"healthCheckConfig": {"serviceName": "penstock.v1.AgentService"}}
+
+_MEBIBYTE = 1024 * 1024
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * _MEBIBYTE),
+    ("grpc.max_send_message_length", -1),
+    # Above five minutes, where servers begin to call pings abuse. The timeout is also the kernel's for unacknowledged
+    # bytes, so that calls into a dead connection end soon all the same.
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    # gRPC drops trailers over the first limit at random up to the second.
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+]
+
+_File = str | PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLS:
+    """Which PEM files secure the connection: the authority to trust (else the usual ones), and our own identity."""
+
+    ca: _File | None = None
+    cert: _File | None = None
+    key: _File | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Read the files; raise OSError for one that cannot be read."""
+        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
+
+
+def address(target: str) -> str:
+    """Return `target` as gRPC writes it.
+
+    A target is HOST, HOST:PORT, [IPv6]:PORT, unix:PATH, several IPv4:PORT with commas between, or any name of gRPC's
+    own. Raises ValueError for a URL.
+    """
+    if "://" in target and not target.startswith(_SCHEMES):
+        raise ValueError(f"{target!r} is a URL; a target is HOST:PORT or unix:PATH, and TLS is asked for beside it")
+    if target.startswith(_SCHEMES) or _HAS_PORT.fullmatch(target):
+        return target
+    if all(_IPV4.fullmatch(each) for each in target.split(",")):
+        return f"ipv4:{target}"
+    return f"{target}:{DEFAULT_PORT}"
+
+
+def open_aio(target: str, tls: TLS | None) -> grpc.aio.Channel:
+    """Open a channel on the running event loop; it connects with its first call."""
+    options = _options(is_health_checked=True)
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options)
+    return grpc.aio.secure_channel(target, tls.credentials(), options)
+
+
+def open_sync(target: str, tls: TLS | None, *, is_health_checked: bool = True) -> grpc.Channel:
+    """Open a channel for threads; it connects with its first call.
+
+    One that is not health-checked also reaches a daemon that says it is not serving.
+    """
+    options = _options(is_health_checked=is_health_checked)
+    if tls is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, tls.credentials(), options)
+
+
+def _options(*, is_health_checked: bool) -> list[tuple[str, str | int]]:
+    config = _HEALTH_CHECKED if is_health_checked else _BALANCED
+    return [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
+
+
+def _read(path: _File | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()

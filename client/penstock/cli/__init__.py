@@ -1,0 +1,36 @@
+"""The `penstock` command: asks a daemon from a terminal or a script."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from penstock.cli import arguments, terminal
+from penstock.errors import PenstockError, Unreachable
+
+REFUSED, USAGE, UNREACHABLE, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a usage error raises SystemExit(2)."""
+    # What gRPC logs is what the errors below say better.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    chosen = arguments.parse(argv)
+    try:
+        code: int = chosen.run(chosen)
+        sys.stdout.flush()
+    except PenstockError as error:
+        terminal.complain(terminal.describe(error))
+        return UNREACHABLE if isinstance(error, Unreachable) else REFUSED
+    except BrokenPipeError:
+        # Whoever read us has left; Python's own last flush must not stumble over that.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (ValueError, OSError) as error:
+        terminal.complain(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+__all__ = ["main"]

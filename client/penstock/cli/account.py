@@ -1,0 +1,40 @@
+"""What an answer took, in one line for people."""
+
+from penstock import durations
+from penstock.v1.agent_service_pb2 import CacheStatus, FinishReason, ProcessResponse
+
+_CACHE = {CacheStatus.CACHE_STATUS_HIT: "from the cache", CacheStatus.CACHE_STATUS_COALESCED: "joined a running call"}
+
+
+def account(response: ProcessResponse) -> str:
+    """Return model, tokens, cost, latency and attempts, and what is unusual about the answer."""
+    usage = response.usage
+    parts = [
+        response.model_used,
+        f"{usage.input_tokens} in + {usage.output_tokens} out",
+        _cost(response),
+        durations.show(durations.to_seconds(response.latency)),
+        _attempts(response),
+        _CACHE.get(response.cache_status, ""),
+        "cut at the token limit" if response.finish_reason == FinishReason.FINISH_REASON_LENGTH else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def dollars(nanousd: int) -> str:
+    """Write an amount exactly, with at least two decimals: `$0.00`, `$0.000123`."""
+    whole, rest = divmod(nanousd, 10**9)
+    cents, finer = divmod(rest, 10**7)
+    return f"${whole}.{cents:02d}" + f"{finer:07d}".rstrip("0")
+
+
+def _cost(response: ProcessResponse) -> str:
+    if not response.HasField("cost_nanousd"):
+        return "cost unknown"
+    return f"{'about ' if response.cost_estimated else ''}{dollars(response.cost_nanousd)}"
+
+
+def _attempts(response: ProcessResponse) -> str:
+    failed = [f"{attempt.model}: {attempt.reason}" for attempt in response.attempts if attempt.reason]
+    count = len(response.attempts)
+    return f"{count} attempt{'' if count == 1 else 's'}" + (f" ({', '.join(failed)})" if failed else "")

@@ -1,0 +1,84 @@
+"""What may be typed after `penstock`."""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import penstock
+from penstock import durations
+from penstock.cli import agents, call, health, models
+from penstock.connection import DEFAULT_TIMEOUT
+
+_AddParser = Callable[..., argparse.ArgumentParser]
+_Run = Callable[[argparse.Namespace], int]
+
+_EPILOG = """\
+environment: PENSTOCK_TARGET and PENSTOCK_API_KEY stand for --target and --api-key; NO_COLOR turns colours off.
+exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted.
+"""
+
+_HEALTH_EPILOG = "exit codes: 0 serving, 2 unreachable or usage, 3 the check failed, 4 not serving."
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what was typed; its `run` is the command's function. A usage error raises SystemExit(2)."""
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="Ask the agents of a Penstock daemon.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"penstock {penstock.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_call(commands.add_parser)
+    _add(commands.add_parser, "agents", agents.run, "list the agents")
+    models_parser = _add(commands.add_parser, "models", models.run, "show the pool of models")
+    models_parser.add_argument("--watch", action="store_true", help="show it again every second")
+    health_parser = _add(
+        commands.add_parser, "health", health.run, "ask whether the daemon, or one SERVICE of it, is serving"
+    )
+    health_parser.epilog = _HEALTH_EPILOG
+    health_parser.add_argument("service", nargs="?", default="", metavar="SERVICE", help="such as model/NAME")
+    return parser.parse_args(argv)
+
+
+def _add_call(add_parser: _AddParser) -> None:
+    parser = _add(add_parser, "call", call.run, "ask an agent")
+    parser.add_argument("text", help="what to ask; - reads it from standard input")
+    parser.add_argument("--stream", action="store_true", help="print the answer as it is written")
+    parser.add_argument("--agent", default="", help="who answers (default: the daemon's default agent)")
+    parser.add_argument("--user", default="", help="the end user, for limits and cost")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="the most tokens of output")
+    parser.add_argument("--temperature", type=float, metavar="T", help="sampling temperature, 0 to 2")
+    parser.add_argument("--cache", choices=["bypass", "refresh", "off"], help="keep away from stored answers")
+    parser.add_argument(
+        "--label", type=_label, action="append", default=[], metavar="K=V", dest="labels", help="for cost attribution"
+    )
+
+
+def _add(add_parser: _AddParser, name: str, run: _Run, summary: str) -> argparse.ArgumentParser:
+    parser = add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.add_argument("--target", help="HOST:PORT or unix:PATH (default: 127.0.0.1:50051)")
+    parser.add_argument("--api-key", metavar="KEY", help="better given as PENSTOCK_API_KEY, which others cannot list")
+    parser.add_argument("--timeout", type=_timeout, default=DEFAULT_TIMEOUT, help="such as 500ms, 10s or 2m")
+    parser.add_argument("--tls", action="store_true", help="trust the usual authorities")
+    parser.add_argument("--ca", metavar="FILE", help="TLS; trust this authority (PEM)")
+    return parser
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not seconds:
+        raise argparse.ArgumentTypeError("a timeout is more than nothing")
+    return seconds
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value

@@ -1,0 +1,79 @@
+"""How the command speaks to people, and to programs that read it."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from penstock import durations
+from penstock.errors import PenstockError, Unreachable
+
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_CLEAR = "\x1b[H\x1b[2J"
+# A terminal obeys these, and what a model writes must not steer the terminal.
+_CONTROLS: Mapping[int, None] = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")})
+
+
+def write(text: str) -> None:
+    """Print text at once and as it is; a terminal is not shown control characters."""
+    sys.stdout.write(text.translate(_CONTROLS) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def write_json(message: Message) -> None:
+    """Print a message as one line of proto3 JSON, with the field names of the contract."""
+    print(
+        MessageToJson(
+            message,
+            indent=None,
+            ensure_ascii=False,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        ),
+        flush=True,
+    )
+
+
+def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their header, in columns as wide as they must be."""
+    lines = [list(header), *([_one_line(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def clear() -> None:
+    """Empty the screen, if there is one."""
+    if sys.stdout.isatty():
+        sys.stdout.write(_CLEAR)
+
+
+def note(text: str) -> None:
+    """Print an aside on standard error: dim, and only to people."""
+    if sys.stderr.isatty():
+        print(_dim(_one_line(text), sys.stderr), file=sys.stderr)
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error that says what went wrong."""
+    print(f"penstock: {_one_line(text)}", file=sys.stderr)
+
+
+def describe(error: PenstockError) -> str:
+    """Say what an error says, when to try again, and under which name a daemon that was reached knows it."""
+    asides = [] if error.retry_after is None else [f"retry in {durations.show(error.retry_after)}"]
+    if error.request_id and not isinstance(error, Unreachable):
+        asides.append(f"request {error.request_id}")
+    return f"{error.reason}: {error.message}" + (f" ({'; '.join(asides)})" if asides else "")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).translate(_CONTROLS)
+
+
+def _dim(text: str, stream: TextIO) -> str:
+    is_colored = stream.isatty() and not os.environ.get("NO_COLOR")
+    return f"{_DIM}{text}{_PLAIN}" if is_colored else text

@@ -1,0 +1,136 @@
+"""The client for asyncio."""
+
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack, cast
+
+import grpc.aio
+
+from penstock.channel import TLS
+from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
+from penstock.fold import Fold
+from penstock.request import Options
+from penstock.v1.agent_service_pb2 import (
+    Agent,
+    ListAgentsRequest,
+    ProcessRequest,
+    ProcessResponse,
+    ProcessStreamRequest,
+    ProcessStreamResponse,
+)
+from penstock.v1.agent_service_pb2_grpc import AgentServiceStub
+from penstock.v1.pool_service_pb2 import ListModelsRequest, Model
+from penstock.v1.pool_service_pb2_grpc import PoolServiceStub
+
+if TYPE_CHECKING:  # only the stubs' type files know the asynchronous ones
+    from penstock.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
+    from penstock.v1.pool_service_pb2_grpc import PoolServiceAsyncStub
+
+
+class AgentClient:
+    """Asks the agents of a Penstock daemon; every call has a deadline, and cancelling its task cancels the call.
+
+    `target` is HOST:PORT, unix:PATH or several IPv4:PORT with commas between; None reads PENSTOCK_TARGET, else it is
+    127.0.0.1:50051. `api_key` None reads PENSTOCK_API_KEY. `timeout` is in seconds, for calls that name none. `tls` is
+    True for the usual authorities, or a TLS. Failed calls raise a PenstockError.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        tls: bool | TLS = False,
+    ) -> None:
+        self._connection = Connection(target, api_key=api_key, timeout=timeout, tls=tls)
+
+    async def process(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> ProcessResponse:
+        """Return the answer to `text`, whole."""
+        call = self._connection.ask(ProcessRequest, text, timeout, options)
+        with call.errors():
+            return await self._agents.Process(call.request, timeout=call.timeout, metadata=call.metadata)
+
+    def stream(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> "Stream":
+        """Start the answer to `text` and return it as it is written."""
+        call = self._connection.ask(ProcessStreamRequest, text, timeout, options)
+        return Stream(call, self._agents.ProcessStream(call.request, timeout=call.timeout, metadata=call.metadata))
+
+    async def list_agents(self, *, timeout: float | None = None) -> list[Agent]:
+        """Return the agents that this caller may use, by name."""
+        call = self._connection.call(ListAgentsRequest(), timeout)
+        with call.errors():
+            response = await self._agents.ListAgents(call.request, timeout=call.timeout, metadata=call.metadata)
+        return list(response.agents)
+
+    async def list_models(self, *, timeout: float | None = None) -> list[Model]:
+        """Return the models of the pool, by name, as the replica that answers sees them."""
+        call = self._connection.call(ListModelsRequest(), timeout)
+        with call.errors():
+            response = await self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
+        return list(response.models)
+
+    async def close(self) -> None:
+        """Close the connection; calls that still run are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Opened late, because a channel belongs to the event loop that runs when it is made.
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        return self._connection.open_aio()
+
+    @cached_property
+    def _agents(self) -> "AgentServiceAsyncStub":
+        return cast("AgentServiceAsyncStub", AgentServiceStub(self._channel))
+
+    @cached_property
+    def _pool(self) -> "PoolServiceAsyncStub":
+        return cast("PoolServiceAsyncStub", PoolServiceStub(self._channel))
+
+
+class Stream:
+    """The text of one answer as it is written; leaving its `async with` block cancels what is left of the call."""
+
+    def __init__(
+        self,
+        call: Call[ProcessStreamRequest],
+        events: grpc.aio.UnaryStreamCall[ProcessStreamRequest, ProcessStreamResponse],
+    ) -> None:
+        self._fold = Fold(call)
+        self._events = events
+
+    @property
+    def response(self) -> ProcessResponse:
+        """The whole response, its output included; raises RuntimeError before the text was read to its end."""
+        return self._fold.response
+
+    def cancel(self) -> None:
+        """Cancel the call, if it still runs."""
+        self._events.cancel()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        with self._fold.errors():
+            while (event := await self._events.read()) is not grpc.aio.EOF:
+                if text := self._fold.add(cast("ProcessStreamResponse", event)):
+                    return text
+        self._fold.finish()
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()

@@ -1,0 +1,85 @@
+"""Everything the async client and its twin have in common before and around a call."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import grpc
+import grpc.aio
+
+from penstock import channel, request
+from penstock.channel import TLS
+from penstock.request import Ask, Options
+from penstock.status import translate
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_TIMEOUT = 30.0
+
+Request = TypeVar("Request")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[Request]):
+    """One RPC to make: its message, its deadline in seconds from now, and what goes beside it."""
+
+    request: Request
+    timeout: float
+    request_id: str
+    metadata: tuple[tuple[str, str], ...]
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn a failed RPC in this block into the exception that says why."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise translate(error, request_id=self.request_id) from error
+
+
+class Connection:
+    """Where the daemon is, who we say we are, and how long we wait; None means what the environment says."""
+
+    def __init__(self, target: str | None, *, api_key: str | None, timeout: float, tls: bool | TLS) -> None:
+        key = os.environ.get("PENSTOCK_API_KEY", "") if api_key is None else api_key
+        self.target = channel.address(target or os.environ.get("PENSTOCK_TARGET") or DEFAULT_TARGET)
+        self._tls = TLS() if tls is True else tls or None
+        self._timeout = _checked(timeout)
+        self._credentials = (("authorization", f"Bearer {_printable(key.strip())}"),) if key.strip() else ()
+        self.open_aio = partial(channel.open_aio, self.target, self._tls)
+        self.open_sync = partial(channel.open_sync, self.target, self._tls)
+
+    def ask(self, kind: type[Ask], text: str, timeout: float | None, options: Options) -> Call[Ask]:
+        """Prepare a call that asks an agent."""
+        message = request.build(kind, text, **options)
+        return self.call(message, timeout, message.request_id)
+
+    def call(self, message: Request, timeout: float | None, request_id: str = "") -> Call[Request]:
+        """Prepare any call."""
+        name = request_id or request.new_request_id()
+        return Call(
+            request=message,
+            timeout=self._timeout if timeout is None else _checked(timeout),
+            request_id=name,
+            # gRPC cannot send another value; the server refuses it by the message's own field.
+            metadata=(*self._credentials, ("x-request-id", name)) if _is_printable(name) else self._credentials,
+        )
+
+
+def _checked(timeout: float) -> float:
+    if 0 < timeout < math.inf:
+        return timeout
+    raise ValueError(f"a timeout is a positive number of seconds, not {timeout}")
+
+
+def _printable(key: str) -> str:
+    if _is_printable(key):
+        return key
+    raise ValueError("the API key holds characters that no key has")
+
+
+def _is_printable(value: str) -> bool:
+    return value.isascii() and value.isprintable()

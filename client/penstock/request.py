@@ -1,0 +1,95 @@
+"""What to ask: plain arguments made into the contract's request messages."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict, TypeVar
+from uuid import UUID
+
+from penstock.v1.agent_service_pb2 import (
+    GenerationParameters,
+    Message,
+    ProcessRequest,
+    ProcessStreamRequest,
+)
+
+Turn = Message | tuple[str, str]
+"""One earlier turn of a conversation: who spoke, "user" or "assistant", and what was said."""
+
+Ask = TypeVar("Ask", ProcessRequest, ProcessStreamRequest)
+
+
+class Options(TypedDict, total=False):
+    """What a call may say beside its text; whatever is left out is the agent's or the server's choice.
+
+    agent: who answers, or "model/<name>" for a pool model bare. history: earlier turns, oldest first. user_id: the end
+    user, for limits and cost. request_id: a name in logs and traces; made up if left out. idempotency_key: the same
+    key with the same request joins or replays. temperature, top_p, max_output_tokens, stop, seed: how to generate.
+    cache: "bypass" neither reads nor writes, "refresh" only writes, "off" does not even join a running call. labels:
+    names for cost attribution.
+    """
+
+    agent: str
+    history: Sequence[Turn]
+    user_id: str
+    request_id: str
+    idempotency_key: str
+    temperature: float | None
+    top_p: float | None
+    max_output_tokens: int | None
+    stop: str | Sequence[str]
+    seed: int | None
+    cache: Literal["bypass", "refresh", "off"] | None
+    labels: Mapping[str, str]
+
+
+def build(
+    kind: type[Ask],
+    text: str,
+    *,
+    agent: str = "",
+    history: Sequence[Turn] = (),
+    user_id: str = "",
+    request_id: str = "",
+    idempotency_key: str = "",
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_output_tokens: int | None = None,
+    stop: str | Sequence[str] = (),
+    seed: int | None = None,
+    cache: Literal["bypass", "refresh", "off"] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Ask:
+    """Make the request; Options says what each argument means. An unknown role or cache policy is a ValueError."""
+    parameters = GenerationParameters(
+        temperature=temperature,
+        top_p=top_p,
+        max_output_tokens=max_output_tokens,
+        stop=[stop] if isinstance(stop, str) else stop,
+        seed=seed,
+    )
+    return kind(
+        agent=agent,
+        input=text,
+        history=[_message(turn) for turn in history],
+        user_id=user_id,
+        request_id=request_id or new_request_id(),
+        idempotency_key=idempotency_key,
+        parameters=parameters if parameters.ListFields() else None,
+        cache=f"CACHE_POLICY_{cache.upper()}" if cache else None,
+        labels=labels,
+    )
+
+
+def new_request_id() -> str:
+    """Return a new UUIDv7 (RFC 9562, section 5.7), so that even a call that reached nobody has a name."""
+    milliseconds = time.time_ns() // 1_000_000
+    version, variant = 0x7 << 76, 0b10 << 62
+    return str(UUID(int=milliseconds << 80 | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)))
+
+
+def _message(turn: Turn) -> Message:
+    if isinstance(turn, Message):
+        return turn
+    role, content = turn
+    return Message(role=f"ROLE_{role.upper()}", content=content)

@@ -1,0 +1,92 @@
+"""From a failed RPC to the exception that says why."""
+
+from collections.abc import Iterable
+from typing import TypeVar, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from penstock import durations, errors
+from penstock.errors import PenstockError, Quota, Violation
+
+DOMAIN = "penstock.dev"
+
+# What a status means that no Penstock daemon explained: gRPC itself and proxies send these.
+_BY_CODE: dict[StatusCode, type[PenstockError]] = {
+    StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+    StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    StatusCode.RESOURCE_EXHAUSTED: errors.RateLimited,
+    StatusCode.UNIMPLEMENTED: errors.Unimplemented,
+    StatusCode.INTERNAL: errors.Internal,
+    StatusCode.UNAVAILABLE: errors.Unreachable,
+    StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+}
+
+_Trailers = dict[str, str | bytes]
+_Detail = TypeVar("_Detail", bound=Message)
+
+
+def translate(error: grpc.RpcError, *, request_id: str) -> PenstockError:
+    """Return the exception of a failed RPC: by its ErrorInfo, else by its status code.
+
+    `request_id` is the one that was sent, for a status that names none.
+    """
+    trailers: _Trailers = dict(cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ()))
+    message = error.details() or error.code().name
+    try:
+        return _explained(error.code(), message, _status(trailers), trailers, request_id)
+    except DecodeError:
+        return _explained(error.code(), message, Status(), trailers, request_id)
+
+
+def _explained(code: StatusCode, message: str, status: Status, trailers: _Trailers, request_id: str) -> PenstockError:
+    info = _detail(status, ErrorInfo)
+    reason = info.reason if info.domain == DOMAIN else ""
+    kind = errors.SERVER_ERRORS.get(reason) or _kind_of(code, message)
+    return kind(
+        message,
+        code=code,
+        reason=reason or ("" if kind is not PenstockError else code.name),
+        retry_after=_retry_after(status, trailers),
+        request_id=_detail(status, RequestInfo).request_id or request_id,
+        metadata=info.metadata,
+        violations=[Violation(each.field, each.description) for each in _detail(status, BadRequest).field_violations],
+        quota=_quota(_detail(status, QuotaFailure)),
+    )
+
+
+def _kind_of(code: StatusCode, message: str) -> type[PenstockError]:
+    # gRPC refuses a message over the receiver's limit with the code of a rate limit, yet trying again never helps.
+    if code is StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in message:
+        return errors.InvalidRequest
+    return _BY_CODE.get(code, PenstockError)
+
+
+def _status(trailers: _Trailers) -> Status:
+    value = trailers.get("grpc-status-details-bin", b"")
+    return Status.FromString(value if isinstance(value, bytes) else value.encode())
+
+
+def _detail(status: Status, kind: type[_Detail]) -> _Detail:
+    """Return the status's detail of that kind, or an empty one."""
+    found = kind()
+    any(detail.Unpack(found) for detail in status.details)
+    return found
+
+
+def _retry_after(status: Status, trailers: _Trailers) -> float | None:
+    retry = _detail(status, RetryInfo)
+    if retry.HasField("retry_delay"):
+        return durations.to_seconds(retry.retry_delay)
+    pushback = str(trailers.get("grpc-retry-pushback-ms", ""))
+    return int(pushback) / 1000 if pushback.isdecimal() else None
+
+
+def _quota(failure: QuotaFailure) -> Quota | None:
+    for violation in failure.violations:
+        return Quota(violation.subject, violation.description)
+    return None

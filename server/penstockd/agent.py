@@ -1,0 +1,44 @@
+"""An agent as the floors above see it, and where they are found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from penstockd.call import Call
+from penstockd.request import Request
+
+
+class Agent(Protocol):
+    """Turns a request into one or more model calls and replies with `Delta* Completed`."""
+
+    @property
+    def name(self) -> str:
+        """By which callers ask for it."""
+
+    @property
+    def description(self) -> str:
+        """What it does, for people."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The pool models of its route, in the route's order."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether its text comes piece by piece."""
+
+    async def __call__(self, call: Call[Request]) -> None:
+        """Answer `call`."""
+
+
+class Directory:
+    """The agents of one configuration; bare models are found by name, not listed."""
+
+    def __init__(self, agents: Sequence[Agent], *, bare: Sequence[Agent] = (), default: str) -> None:
+        """Answer requests that name no agent with the one called `default`."""
+        self.default = default
+        self.listed = sorted(agents, key=lambda agent: agent.name)
+        self._by_name: Mapping[str, Agent] = {agent.name: agent for agent in (*bare, *agents)}
+
+    def find(self, name: str) -> Agent | None:
+        """Return the agent called `name`, if there is one."""
+        return self._by_name.get(name)

@@ -1,0 +1,41 @@
+"""What a Python agent is given: the request, models to ask, and how much time is left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from penstockd.agents.models import Models
+from penstockd.log import Log
+from penstockd.request import Parameters, Request, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRequest:
+    """What the caller asks of the agent."""
+
+    input: str
+    history: Sequence[Turn]
+    user_id: str
+    labels: Mapping[str, str]
+    parameters: Parameters
+
+    @classmethod
+    def of(cls, request: Request) -> "AgentRequest":
+        """The agent's view of `request`."""
+        return cls(
+            input=request.input,
+            history=request.history,
+            user_id=request.user_id,
+            labels=request.labels,
+            parameters=request.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentContext:
+    """Where the agent runs: `deadline` is in monotonic seconds."""
+
+    request_id: str
+    tenant: str
+    deadline: float
+    models: Models
+    log: Log

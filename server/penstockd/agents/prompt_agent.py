@@ -1,0 +1,41 @@
+"""An agent that is nothing but instructions: one model call per request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstockd.call import Call, Handler
+from penstockd.model import Prompt, Route
+from penstockd.request import Parameters, Request, Role, Turn
+
+DEFAULTS = Parameters(max_output_tokens=4096)
+"""What is sent upstream where neither the caller nor the agent says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptAgent:
+    """Asks the models of its route under its instructions; `ask` is the chain around each model call."""
+
+    name: str
+    description: str
+    instructions: str
+    route: Route
+    parameters: Parameters
+    ask: Handler[Prompt]
+    streams: bool = True
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The pool models of its route, in the route's order."""
+        return [model.name for model in self.route.models]
+
+    async def __call__(self, call: Call[Request]) -> None:
+        """Answer `call` with one model call, streamed if the caller's is."""
+        request = call.request
+        prompt = Prompt(
+            instructions=self.instructions,
+            turns=(*request.history, Turn(Role.USER, request.input)),
+            parameters=request.parameters.over(self.parameters).over(DEFAULTS),
+            route=self.route,
+            streams=call.method.streams,
+        )
+        await self.ask(call.asking(prompt))

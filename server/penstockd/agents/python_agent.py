@@ -1,0 +1,102 @@
+"""An agent that is a Python function of the operator's: it may make any number of model calls."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import Any, TypeAlias
+
+from penstockd.agents.context import AgentContext, AgentRequest
+from penstockd.agents.models import Models
+from penstockd.call import Call, Completed, Delta, Handler
+from penstockd.errors import PenstockError
+from penstockd.log import Log
+from penstockd.model import Prompt, Route
+from penstockd.outcome import FinishReason
+from penstockd.request import Parameters, Request
+
+Function: TypeAlias = Callable[[AgentRequest, AgentContext], Awaitable[str] | AsyncIterator[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonAgent:
+    """Runs `function`, which returns its text, or yields it piece by piece."""
+
+    name: str
+    description: str
+    function: Function
+    route: Route
+    routes: Mapping[str, Route]
+    parameters: Parameters
+    ask: Handler[Prompt]
+    log: Log
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The pool models of its route, in the route's order."""
+        return [model.name for model in self.route.models]
+
+    @property
+    def streams(self) -> bool:
+        """Whether the function yields."""
+        return isasyncgenfunction(self.function)
+
+    async def __call__(self, call: Call[Request]) -> None:
+        """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
+        models = Models(
+            call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask
+        )
+        principal = call.outcome.principal
+        context = AgentContext(
+            request_id=call.outcome.request_id,
+            tenant=principal.tenant if principal else "",
+            deadline=call.expires_at,
+            models=models,
+            log=self.log,
+        )
+        try:
+            await self._reply(call, AgentRequest.of(call.request), context)
+        except BaseExceptionGroup as group:
+            raise _first_of_ours(group) or group from group
+        finally:
+            await models.close()
+        await call.send(Completed(finish_reason=FinishReason.STOP, model=call.outcome.model))
+
+    async def _reply(self, call: Call[Request], request: AgentRequest, context: AgentContext) -> None:
+        replied: Any = self.function(request, context)
+        if not isasyncgenfunction(self.function):
+            await _send(call, await replied)
+            return
+        async with aclosing(replied) as texts:
+            async for text in texts:
+                await _send(call, text)
+
+
+def load_function(path: str) -> Function:
+    """Import the agent that `path`, "package.module:name", names; raise ValueError saying what is wrong with it."""
+    module_name, _, name = path.partition(":")
+    try:
+        function: Function = getattr(import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"cannot import {path!r}: {error}") from error
+    if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
+        raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")
+    return function
+
+
+async def _send(call: Call[Request], text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"an agent's text must be a str, not {type(text).__name__}")
+    if text:
+        await call.send(Delta(text))
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> PenstockError | None:
+    ours = group.subgroup(PenstockError)
+    while ours is not None:
+        first = ours.exceptions[0]
+        if isinstance(first, PenstockError):
+            return first
+        ours = first
+    return None

@@ -1,0 +1,87 @@
+"""The one shape every call has on its way through, and the one way policies wrap it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
+
+from google.protobuf.message import Message
+from msgspec import Struct
+from msgspec.structs import replace
+
+from penstockd.outcome import FinishReason, Outcome
+from penstockd.usage import Usage
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+Q_co = TypeVar("Q_co", covariant=True)
+
+
+class Delta(Struct, frozen=True):
+    """More text of the answer; never empty."""
+
+    text: str
+
+
+class Completed(Struct, frozen=True, kw_only=True):
+    """The answer is whole; always the last reply. `usage` is that of the model call that sent it."""
+
+    finish_reason: FinishReason
+    model: str = ""
+    usage: Usage = Usage()
+
+
+Reply: TypeAlias = Delta | Completed | Message
+"""A generated answer is `Delta* Completed`; every other method sends its one response message."""
+
+Send: TypeAlias = Callable[[Reply], Awaitable[None]]
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+
+class Method(Struct, frozen=True):
+    """One RPC of the contract, such as "/penstock.v1.AgentService/Process"."""
+
+    path: str
+    streams: bool = False
+
+
+class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
+    """One call: what is asked, by when (monotonic seconds, inf = no limit), and where replies go.
+
+    An agent's model calls are calls too: the same value with a prompt as its request.
+    """
+
+    method: Method
+    request: Q_co
+    send: Send
+    outcome: Outcome
+    started_at: float
+    expires_at: float
+    metadata: Metadata = ()
+    peer: str = ""
+
+    def values(self, key: str) -> list[str]:
+        """Every value of the metadata entry `key`, in the order sent."""
+        return [value for name, value in self.metadata if name == key and isinstance(value, str)]
+
+    def asking(self, request: R) -> "Call[R]":
+        """The same call with another request: a prompt that an agent puts to its models."""
+        return cast("Call[R]", replace(self, request=request))
+
+
+Handler: TypeAlias = Callable[[Call[Q]], Awaitable[None]]
+
+
+class Interceptor(Protocol[Q]):
+    """A policy around a handler: a guard raises before `proceed`, an enricher proceeds with `replace(call, …)`."""
+
+    async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
+        """Handle `call`, usually by awaiting `proceed` once."""
+
+
+def chain(interceptors: Sequence[Interceptor[Q]], handler: Handler[Q]) -> Handler[Q]:
+    """Wrap `handler` in `interceptors`, the first outermost; done once per method, not per call."""
+    for interceptor in reversed(interceptors):
+        handler = partial(interceptor, proceed=handler)
+    return handler
+
+

@@ -1,0 +1,99 @@
+"""The `penstockd` command: serve, check the configuration, say the version."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock import __version__
+
+if TYPE_CHECKING:
+    from penstockd.config import Settings
+
+CONFIGURATION_WRONG = 2
+CANNOT_LISTEN = 1
+STARTED_AT = time.monotonic()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 clean, 1 cannot listen, 2 the configuration or the usage is wrong."""
+    arguments = _parser().parse_args(argv)
+    # gRPC's own log would say in four lines what we say in one.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        from penstockd import config  # noqa: PLC0415 - a plain install lacks what the daemon needs
+    except ModuleNotFoundError as error:
+        return _complain(f"the daemon needs {error.name}: pip install 'penstock[server]'")
+    try:
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        return run(arguments)
+    except config.ConfigErrors as errors:
+        return _complain(*map(str, errors.errors))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="penstockd", description="A gRPC daemon that puts AI agents into production.")
+    parser.add_argument("--version", action="version", version=f"penstockd {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve until SIGTERM; SIGHUP reloads the configuration")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="where calls are taken (127.0.0.1:50051; unix:PATH too)")
+    serve.add_argument("--admin-listen", metavar="HOST:PORT", help="where operators look (127.0.0.1:9464)")
+    serve.set_defaults(run=_serve)
+    check = commands.add_parser("check", help="say every mistake of the configuration, exit 0 or 2")
+    check.add_argument("--print", action="store_true", help="show the effective configuration, secrets masked")
+    check.set_defaults(run=_check)
+    for command in (serve, check):
+        command.add_argument("--config", type=Path, metavar="FILE", help="the YAML file ($PENSTOCK_CONFIG)")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415 - `--version` and `--help` answer at once
+
+    import uvloop  # noqa: PLC0415
+
+    from penstockd.lifecycle import CannotListen  # noqa: PLC0415
+    from penstockd.serve import serve  # noqa: PLC0415
+
+    flags = {"server.listen": arguments.listen, "admin.listen": arguments.admin_listen}
+    load = _loader(arguments.config, flags)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(load, environ=os.environ, version=__version__, started_at=STARTED_AT))
+    except CannotListen as error:
+        _complain(str(error))
+        return CANNOT_LISTEN
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from penstockd.app import check  # noqa: PLC0415
+    from penstockd.config import describe  # noqa: PLC0415
+
+    settings = _loader(arguments.config, {})()
+    check(settings)
+    for warning in settings.warnings:
+        _say(f"warning: {warning}")
+    print(describe(settings) if arguments.print else "the configuration is valid")
+    return 0
+
+
+def _loader(path: Path | None, flags: dict[str, object]) -> "Callable[[], Settings]":
+    """What loads the settings, now and at every SIGHUP; Python agents are looked for beside the file."""
+    from penstockd.config import load  # noqa: PLC0415
+
+    sys.path.insert(0, str(path.parent.absolute() if path else Path.cwd()))
+    return lambda: load(path=path, environ=os.environ, flags=flags)
+
+
+def _complain(*lines: str) -> int:
+    for line in lines:
+        _say(f"penstockd: {line}")
+    return CONFIGURATION_WRONG
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

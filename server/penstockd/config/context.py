@@ -1,0 +1,28 @@
+"""What a setting must know of the others while it is checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The names that settings may refer to, where relative paths start, and how strict the environment is."""
+
+    base: Path
+    environment: str = "development"
+    is_insecure: bool = False
+    models: Mapping[str, object] = field(default_factory=dict)
+    routes: Mapping[str, object] = field(default_factory=dict)
+    agents: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_development(self) -> bool:
+        """Whether what is convenient on a laptop is the default."""
+        return self.environment == "development"
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether strangers may be about: staging and production."""
+        return self.environment in ("staging", "production")

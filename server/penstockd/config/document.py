@@ -1,0 +1,23 @@
+"""The configuration file as a tree."""
+
+from pathlib import Path
+
+from penstockd.config.errors import ConfigError, ConfigErrors, Mistake
+from penstockd.config.places import read_text
+from penstockd.config.tree import Tree
+from penstockd.config.yaml_text import NotYaml, parse_yaml
+
+
+def read_document(path: Path) -> Tree:
+    """What the file says, unchecked; an empty file says nothing. Raises ConfigErrors if it is no map in YAML."""
+    try:
+        tree = parse_yaml(read_text(path))
+    except Mistake as mistake:
+        raise ConfigErrors([ConfigError(str(path), mistake.message)]) from mistake
+    except NotYaml as error:
+        raise ConfigErrors([ConfigError(f"{path}:{error.line}:{error.column}", error.problem)]) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigErrors([ConfigError(str(path), "must be a map of settings")])
+    return tree

@@ -1,0 +1,148 @@
+"""The names in the environment, and the settings they set."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from penstockd.config.errors import ConfigError, Mistake, nearest
+from penstockd.config.places import read_text
+from penstockd.config.spelled_out import SPELLED_OUT, setting_named
+from penstockd.config.tree import Tree, branch
+from penstockd.config.yaml_text import NotYaml, parse_yaml
+
+SETTINGS: Final = {
+    "ENVIRONMENT": ("environment",),
+    "LLM_API_KEY": ("models", "llm", "api_key"),
+    "LLM_BASE_URL": ("models", "llm", "base_url"),
+    "LLM_MODEL": ("models", "llm", "model"),
+    "MAX_RETRIES": ("retry", "max_attempts"),
+    "TIMEOUT_SECONDS": ("server", "default_timeout"),
+    "CACHE_ENABLED": ("cache", "enabled"),
+    "LOG_LEVEL": ("log", "level"),
+    "PENSTOCK_LISTEN": ("server", "listen"),
+    "PENSTOCK_ADMIN_LISTEN": ("admin", "listen"),
+    "PENSTOCK_STATE_DIR": ("state_dir",),
+    "REDIS_URL": ("redis_url",),
+    "DATABASE_URL": ("database_url",),
+}
+NAMES: Final = (*SETTINGS, "PENSTOCK_CONFIG", "PENSTOCK_KEY_PEPPER")
+_LLM: Final = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "gpt-4"}
+_OF_THE_CLIENT: Final = ("PENSTOCK_TARGET", "PENSTOCK_API_KEY")
+_PREFIX: Final = "PENSTOCK_"
+_OF_KUBERNETES: Final = re.compile(  # what it sets in every pod beside a Service whose name begins with "penstock"
+    r"PENSTOCK_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One setting, its new value, and who says so."""
+
+    path: tuple[str, ...]
+    value: object
+    origin: str
+
+
+class Environment:
+    """The variables that concern us. `errors` has what is wrong with them, `notes` what people should be told.
+
+    An empty variable counts as unset.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.errors: list[ConfigError] = []
+        self.notes: list[str] = []
+        self._environ = {name: value for name, value in environ.items() if value}
+        self._fixed: dict[str, str] = {}
+        for name in NAMES:
+            self._look_up(name)
+        for name in self._environ:
+            with self._noting(name):
+                _refuse_unknown(name)
+
+    def get(self, name: str) -> str | None:
+        """The value of one of the fixed names, perhaps out of the file that NAME_FILE names."""
+        return self._fixed.get(name)
+
+    @property
+    def has_llm(self) -> bool:
+        """Whether the environment alone describes a model."""
+        return "LLM_API_KEY" in self._fixed or "LLM_BASE_URL" in self._fixed
+
+    def assignments(self, tree: Tree) -> list[Assignment]:
+        """What the environment sets in `tree`: by the fixed names first, then by those that spell a setting out."""
+        found: list[Assignment] = []
+        has_llm_already = "llm" in branch(tree, "models")
+        if self.has_llm and not has_llm_already:
+            found.append(Assignment(("models", "llm"), dict(_LLM), "LLM_API_KEY or LLM_BASE_URL"))
+        elif not has_llm_already and "LLM_MODEL" in self._fixed:
+            del self._fixed["LLM_MODEL"]
+            self.notes.append("LLM_MODEL: has no effect without LLM_API_KEY or LLM_BASE_URL")
+        for name in (name for name in SETTINGS if name in self._fixed):
+            with self._noting(name):
+                found.append(Assignment(SETTINGS[name], _meaning(name, self._fixed[name]), name))
+        spelled_out = [name for name in self._environ if name.startswith(SPELLED_OUT)]
+        for name in sorted(spelled_out, key=lambda name: (name.count("__"), name)):  # a section before what is in it
+            with self._noting(name):
+                found.append(Assignment(setting_named(name, tree), _yaml(self._environ[name]), name))
+        return found
+
+    def _look_up(self, name: str) -> None:
+        value, file = self._environ.get(name), self._environ.get(f"{name}_FILE")
+        with self._noting(name):
+            if value and file:
+                raise Mistake(f"is set, and {name}_FILE too: set one of them")
+            if file:
+                value = read_text(Path(file)).strip()
+            if value:
+                self._fixed[name] = value
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Mistake as mistake:
+            self.errors.append(ConfigError(name, mistake.message, mistake.suggestion))
+
+
+def anchored(address: str) -> str:
+    """The address, with a socket path that starts here and not at the configuration file."""
+    scheme, _, path = address.partition(":")
+    return f"unix:{Path(path).absolute()}" if scheme == "unix" and path else address
+
+
+def _meaning(name: str, text: str) -> object:
+    match name:
+        case "MAX_RETRIES":
+            if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+                raise Mistake("must be a whole number: how often a call is repeated")
+            return int(text) + 1
+        case "TIMEOUT_SECONDS":
+            if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
+                raise Mistake("must be a plain number of seconds, such as 30")
+            return f"{text}s"
+        case "PENSTOCK_STATE_DIR":
+            return str(Path(text).absolute())
+        case "PENSTOCK_LISTEN" | "PENSTOCK_ADMIN_LISTEN":
+            return anchored(text)
+        case _:
+            return text
+
+
+def _yaml(text: str) -> object:
+    try:
+        return parse_yaml(text)
+    except NotYaml as error:
+        raise Mistake(f"is not YAML ({error.problem}); put text in quotes") from error
+
+
+def _refuse_unknown(name: str) -> None:
+    if not name.startswith(_PREFIX) or name.startswith(SPELLED_OUT) or name in _OF_THE_CLIENT:
+        return
+    known = [*NAMES, *(f"{each}_FILE" for each in NAMES)]
+    if name not in known and not _OF_KUBERNETES.fullmatch(name):
+        raise Mistake("is no name that Penstock reads", nearest(name, known))

@@ -1,0 +1,81 @@
+"""Reads the configuration: command line over environment over file over defaults."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from penstockd.config.complete import complete
+from penstockd.config.context import Context
+from penstockd.config.document import read_document
+from penstockd.config.environment import Assignment, Environment, anchored
+from penstockd.config.errors import ConfigError, ConfigErrors, dotted
+from penstockd.config.messages import explain
+from penstockd.config.not_yet import NotYet
+from penstockd.config.settings import Settings
+from penstockd.config.substitution import Substitution
+from penstockd.config.tree import Tree, branch, put, without_nulls
+
+
+def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """The effective configuration; raises ConfigErrors, which has every mistake at once.
+
+    Without `path` the file is the one that PENSTOCK_CONFIG names, if any. `flags` are settings by their dotted paths,
+    such as `server.listen`; None counts as not given.
+    """
+    environment = Environment(environ)
+    named = environment.get("PENSTOCK_CONFIG")
+    file = path or (Path(named) if named else None)
+    substitution = Substitution(environ)
+    tree = substitution.fill(read_document(file)) if file else {}
+    assignments = [*environment.assignments(tree), *_assignments(flags)]
+    for assignment in assignments:
+        put(tree, assignment.path, assignment.value)
+    tree = without_nulls(tree)
+    notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
+    context = _context(tree, file)
+    not_yet = NotYet(tree, context)
+    errors = [*environment.errors, *substitution.errors, *not_yet.errors]
+    try:
+        settings = Settings.model_validate(tree, context=replace(context, warnings=(*notes, *not_yet.warnings)))
+    except ValidationError as error:
+        origins = {dotted(assignment.path): assignment.origin for assignment in assignments}
+        raise ConfigErrors(_first_of_each_path([*errors, *explain(error, origins)])) from None
+    if errors:
+        raise ConfigErrors(errors)
+    return settings
+
+
+def _assignments(flags: Mapping[str, object]) -> list[Assignment]:
+    return [
+        Assignment(tuple(path.split(".")), anchored(value) if isinstance(value, str) else value, "the command line")
+        for path, value in flags.items()
+        if value is not None
+    ]
+
+
+def _context(tree: Tree, file: Path | None) -> Context:
+    return Context(
+        base=file.absolute().parent if file else Path.cwd(),
+        environment=str(tree.get("environment", "development")),
+        is_insecure=branch(tree, "server").get("insecure") in (True, "true"),
+        models=branch(tree, "models"),
+        routes=branch(tree, "routes"),
+        agents=branch(tree, "agents"),
+    )
+
+
+def _state_home(environ: Mapping[str, str]) -> str:
+    """Where state lives by the XDG base directory specification; a system's place for it where there is no home."""
+    named, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME")
+    if named.startswith("/"):
+        return named
+    return f"{home}/.local/state" if home else "/var/lib"
+
+
+def _first_of_each_path(errors: Iterable[ConfigError]) -> Iterable[ConfigError]:
+    first: dict[str, ConfigError] = {}
+    for error in errors:
+        first.setdefault(error.path, error)
+    return first.values()

@@ -1,0 +1,71 @@
+"""Settings that are names: how they are spelled, and whether what they name is there."""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ValidationInfo
+
+from penstockd.config.context import Context
+from penstockd.config.errors import Mistake, nearest
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def existing(kind: str, name: str, names: Iterable[str]) -> str:
+    """`name`, if it is one of `names`; raises a Mistake that suggests the nearest."""
+    names = list(names)
+    if name not in names:
+        raise Mistake(f'there is no {kind} "{name}"', nearest(name, names))
+    return name
+
+
+def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """`values`, if none of them is there twice."""
+    twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+    if twice is not None:
+        raise Mistake(f'"{twice}" is given twice')
+    return values
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text is spelled `package.module:name`."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def _spelled(name: str) -> str:
+    if _NAME.fullmatch(name):
+        return name
+    meant = name.lower().replace(" ", "-")
+    raise Mistake(
+        'a name is made of a-z, 0-9, ".", "_" and "-", begins with a letter or digit and has at most 63 characters',
+        meant if _NAME.fullmatch(meant) else None,
+    )
+
+
+def _reference(text: str) -> str:
+    if not is_reference(text):
+        raise Mistake('must be spelled "package.module:name"')
+    return text
+
+
+def _existing_model(name: str, info: ValidationInfo[Context]) -> str:
+    return existing("model", name, info.context.models)
+
+
+def _existing_agent(name: str, info: ValidationInfo[Context]) -> str:
+    return existing("agent", name, info.context.agents)
+
+
+Name = Annotated[str, AfterValidator(_spelled)]
+"""The name of a model, route, agent or tenant."""
+
+ExistingModel = Annotated[str, AfterValidator(_existing_model)]
+"""The name of a model of the pool."""
+
+ExistingAgent = Annotated[str, AfterValidator(_existing_agent)]
+"""The name of an agent."""
+
+Reference = Annotated[str, AfterValidator(_reference)]
+"""A thing in a Python module, `package.module:name`."""

@@ -1,0 +1,76 @@
+"""What may be set: the tree of settings, read off their classes."""
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from penstockd.config.section import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A map or a list of sections."""
+
+    section: type[Section]
+    is_map: bool
+
+
+Shape = type[Section] | Many | None
+"""A section, many of one kind, or a plain value."""
+
+
+def shape_of(annotation: object) -> Shape:
+    """The shape of what an annotation describes."""
+    arguments = get_args(annotation)
+    match get_origin(annotation):
+        case origin if origin is Annotated:
+            return shape_of(arguments[0])
+        case origin if origin in (Union, types.UnionType):
+            return next((shape for shape in map(shape_of, arguments) if shape is not None), None)
+        case origin if origin in (dict, tuple):
+            inner = shape_of(arguments[-1] if origin is dict else arguments[0])
+            return Many(inner, is_map=origin is dict) if isinstance(inner, type) else None
+        case _:
+            is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+            return annotation if is_section else None  # type: ignore[return-value]  # narrowed by is_section
+
+
+def names_in(shape: Shape) -> tuple[str, ...]:
+    """The settings of a section; none for anything else."""
+    return () if shape is None or isinstance(shape, Many) else tuple(shape.model_fields)
+
+
+def step(shape: Shape, name: str | int) -> Shape:
+    """The shape of what `name` names in `shape`; raises KeyError where there is no such setting."""
+    match shape:
+        case None:
+            raise KeyError(name)
+        case Many():
+            return shape.section
+        case _:
+            return shape_of(shape.model_fields[str(name)].annotation)
+
+
+def field_at(shape: Shape, way: tuple[str, ...]) -> FieldInfo:
+    """The definition of the setting at `way` below `shape`; raises KeyError where there is none."""
+    *above, last = way
+    for name in above:
+        shape = step(shape, name)
+    if shape is None or isinstance(shape, Many):
+        raise KeyError(last)
+    return shape.model_fields[last]
+
+
+def every_setting(shape: Shape, path: str = "") -> Iterator[str]:
+    """The path of every plain value below `shape`, such as `models.<name>.timeouts.connect`."""
+    match shape:
+        case None:
+            yield path
+        case Many(section, is_map):
+            yield from every_setting(section, f"{path}.<name>" if is_map else f"{path}[]")
+        case _:
+            for name in names_in(shape):
+                yield from every_setting(step(shape, name), f"{path}.{name}".removeprefix("."))

@@ -1,0 +1,87 @@
+"""The whole configuration, checked and complete."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
+
+from penstockd.config.agent_settings import AgentSettings
+from penstockd.config.context import Context
+from penstockd.config.errors import Mistake
+from penstockd.config.model_settings import ModelSettings
+from penstockd.config.names import Name, existing
+from penstockd.config.places import Directory
+from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
+from penstockd.config.route_settings import RouteSettings
+from penstockd.config.secret import DatabaseUrl, RedisUrl
+from penstockd.config.section import Section
+from penstockd.config.server_settings import AdminSettings, LogSettings, ServerSettings, unless_development
+from penstockd.config.state_settings import CacheSettings, LedgerSettings
+from penstockd.config.tenant_settings import TenantSettings
+
+
+def _default_agent(name: object, info: ValidationInfo[Context]) -> object:
+    agents = info.context.agents
+    match name:
+        case None if "default" in agents:
+            return "default"
+        case None if len(agents) == 1:
+            return next(iter(agents))
+        case None:
+            raise Mistake('required, because there are several agents and none is called "default"')
+        case str():
+            return existing("agent", name, agents)
+        case _:
+            return name
+
+
+class Settings(Section):
+    """Everything the daemon is told. Durations are seconds, sizes bytes, money is nano-USD."""
+
+    environment: Literal["development", "staging", "production"] = "development"
+    default_agent: Annotated[str, BeforeValidator(_default_agent)] = Field(default=None, validate_default=True)
+    allow_bare_models: Annotated[bool, unless_development(development=True, otherwise=False)] = Field(
+        default=None, validate_default=True
+    )
+    models: dict[Name, ModelSettings]
+    routes: dict[Name, RouteSettings] = Field(default_factory=dict)
+    agents: dict[Name, AgentSettings]
+    tenants: dict[Name, TenantSettings] = Field(default_factory=dict, validate_default=True)
+    retry: RetrySettings = RetrySettings()
+    circuit_breaker: BreakerSettings = BreakerSettings()
+    cache: CacheSettings = CacheSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    log: LogSettings = LogSettings()
+    server: ServerSettings
+    admin: AdminSettings = AdminSettings()
+    state_dir: Directory
+    redis_url: RedisUrl | None = None
+    database_url: DatabaseUrl | None = None
+
+    _noted: tuple[str, ...] = PrivateAttr(default=())
+
+    def model_post_init(self, context: Context, /) -> None:
+        """Keep what was noted on the way here."""
+        self._noted = context.warnings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should be told at start."""
+        if not self.server.is_exposed:
+            return self._noted
+        return (*self._noted, f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
+
+    @field_validator("models")
+    @classmethod
+    def _is_more_than_echo(
+        cls, models: dict[str, ModelSettings], info: ValidationInfo[Context]
+    ) -> dict[str, ModelSettings]:
+        if info.context.environment == "production" and all(model.provider == "echo" for model in models.values()):
+            raise Mistake("production needs a model other than echo: set LLM_API_KEY, or models in the file")
+        return models
+
+    @field_validator("tenants")
+    @classmethod
+    def _are_there(cls, tenants: dict[str, TenantSettings], info: ValidationInfo[Context]) -> dict[str, TenantSettings]:
+        if info.context.is_guarded and not tenants:
+            raise Mistake(f"required in {info.context.environment}")
+        return tenants

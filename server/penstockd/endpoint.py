@@ -1,0 +1,76 @@
+"""One RPC as the adapter serves it: how its request is read, what handles it, and how replies become messages."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol
+
+from penstockd import messages
+from penstockd.call import Call, Completed, Delta, Handler, Method, Q, Reply
+from penstockd.clock import Clock
+from penstockd.errors import PenstockError
+
+
+class Edge(Protocol):
+    """Turns the replies of one call into the bytes of its messages."""
+
+    def __call__(self, reply: Reply, call: Call[object]) -> Sequence[bytes]:
+        """Return the messages that are due with `reply`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[Q]):
+    """One RPC; `handle` and `refuse` are composed chains, `refuse` for a request that could not be read."""
+
+    method: Method
+    read: Callable[[bytes], Q]
+    handle: Handler[Q]
+    refuse: Handler[PenstockError]
+    edge: Callable[[], Edge]
+
+
+class WholeEdge:
+    """Folds a generated answer into one response."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start with nothing said."""
+        self._clock = clock
+        self._texts: list[str] = []
+
+    def __call__(self, reply: Reply, call: Call[object]) -> Sequence[bytes]:
+        """Return the response once the answer is whole."""
+        match reply:
+            case Delta(text=text):
+                self._texts.append(text)
+                return ()
+            case Completed(finish_reason=finish_reason):
+                latency = self._clock.monotonic() - call.started_at
+                output = "".join(self._texts)
+                response = messages.response(call.outcome, finish_reason, output=output, latency=latency)
+                return (response.SerializeToString(),)
+            case message:
+                return (message.SerializeToString(),)
+
+
+class StreamEdge:
+    """Writes a generated answer as `started`, `delta`s and `completed`."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start with nothing sent."""
+        self._clock = clock
+        self._has_started = False
+
+    def __call__(self, reply: Reply, call: Call[object]) -> Sequence[bytes]:
+        """Return the events of `reply`, `started` before the first of them."""
+        events = [] if self._has_started else [messages.started(call.outcome)]
+        self._has_started = True
+        match reply:
+            case Delta(text=text):
+                events.append(messages.delta(text))
+            case Completed(finish_reason=finish_reason):
+                latency = self._clock.monotonic() - call.started_at
+                response = messages.response(call.outcome, finish_reason, output="", latency=latency)
+                events.append(messages.completed(response))
+            case message:
+                error = f"{message.DESCRIPTOR.full_name} is no reply of a stream"
+                raise TypeError(error)
+        return [event.SerializeToString() for event in events]

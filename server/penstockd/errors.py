@@ -1,0 +1,211 @@
+"""What can go wrong for a caller: one class per reason a client may act on."""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Code(IntEnum):
+    """The status codes that Penstock uses, by their numbers in google.rpc.Code."""
+
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+class Violation(Struct, frozen=True):
+    """One field of a request and what is wrong with it, for people."""
+
+    field: str
+    description: str
+
+
+class Quota(Struct, frozen=True):
+    """The limit that a call met: whom it binds, such as "user:acme/u1", and the rule, such as "60/m requests"."""
+
+    subject: str
+    rule: str
+
+
+class PenstockError(Exception):
+    """A refusal or failure that a caller is told of; its message is for people and holds no secret.
+
+    `retry_after` is in seconds: None says nothing, a negative value tells clients not to retry at all. `metadata` goes
+    into the status's ErrorInfo.
+    """
+
+    code: ClassVar[Code]
+    reason: ClassVar[str]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+        quota: Quota | None = None,
+    ) -> None:
+        """Say what happened; see the class for what the rest means."""
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+        self.quota = quota
+
+
+class InvalidRequest(PenstockError):
+    """The request has a bad field, or its bytes are no request at all."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_REQUEST"
+
+
+class ContextTooLong(PenstockError):
+    """The input is too long for every model of the route."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "CONTEXT_TOO_LONG"
+
+
+class Unauthenticated(PenstockError):
+    """The call has no, wrong or doubled credentials."""
+
+    code = Code.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(PenstockError):
+    """The caller is known and may not do this."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
+class AgentNotFound(PenstockError):
+    """There is no agent of that name."""
+
+    code = Code.NOT_FOUND
+    reason = "AGENT_NOT_FOUND"
+
+
+class ModelNotFound(PenstockError):
+    """There is no model of that name in the pool."""
+
+    code = Code.NOT_FOUND
+    reason = "MODEL_NOT_FOUND"
+
+
+class RateLimited(PenstockError):
+    """The caller is over a rate or a concurrency limit."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "RATE_LIMITED"
+
+
+class BudgetExhausted(PenstockError):
+    """The caller's budget is used up for this period."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "BUDGET_EXHAUSTED"
+
+
+class PriceUnknown(PenstockError):
+    """The caller has a budget, and the model's price is not known."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "PRICE_UNKNOWN"
+
+
+class Overloaded(PenstockError):
+    """The daemon has too much in flight."""
+
+    code = Code.UNAVAILABLE
+    reason = "OVERLOADED"
+
+
+class ModelsUnavailable(PenstockError):
+    """Every model of the route is open, full or failed."""
+
+    code = Code.UNAVAILABLE
+    reason = "MODELS_UNAVAILABLE"
+
+
+class UpstreamTimeout(PenstockError):
+    """The last attempt ran out of the model's own time."""
+
+    code = Code.UNAVAILABLE
+    reason = "UPSTREAM_TIMEOUT"
+
+
+class StreamBroken(PenstockError):
+    """The upstream broke after the first text was handed to the caller."""
+
+    code = Code.UNAVAILABLE
+    reason = "STREAM_BROKEN"
+
+
+class UpstreamMisconfigured(PenstockError):
+    """Every model rejects our key or does not know its model name."""
+
+    code = Code.INTERNAL
+    reason = "UPSTREAM_MISCONFIGURED"
+
+
+class ContentFiltered(PenstockError):
+    """The provider's content filter refused the request or its answer."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "CONTENT_FILTERED"
+
+
+class UpstreamRejected(PenstockError):
+    """The upstream rejects this request, and would again."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "UPSTREAM_REJECTED"
+
+
+class DeadlineExceeded(PenstockError):
+    """The caller's deadline is gone, or too near for an answer."""
+
+    code = Code.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
+
+
+class AccountingUnavailable(PenstockError):
+    """The ledger or the shared store cannot account for a paid call."""
+
+    code = Code.UNAVAILABLE
+    reason = "ACCOUNTING_UNAVAILABLE"
+
+
+class Draining(PenstockError):
+    """The daemon is going away."""
+
+    code = Code.UNAVAILABLE
+    reason = "DRAINING"
+
+
+class Unimplemented(PenstockError):
+    """The method exists in the contract and not yet in this daemon."""
+
+    code = Code.UNIMPLEMENTED
+    reason = "UNIMPLEMENTED"
+
+
+class Internal(PenstockError):
+    """Something unforeseen went wrong; the log knows what."""
+
+    code = Code.INTERNAL
+    reason = "INTERNAL"

@@ -1,0 +1,162 @@
+"""The one place that talks to gRPC's servicer context: RPCs in, calls through the chain, replies and statuses out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any, TypeAlias, cast
+
+import grpc
+from msgspec.structs import replace
+
+from penstockd.call import Call, Metadata, Reply
+from penstockd.clock import Clock
+from penstockd.endpoint import Endpoint
+from penstockd.errors import Internal, PenstockError
+from penstockd.log import Log
+from penstockd.outcome import Outcome
+from penstockd.status import trailers
+
+# gRPC's classes are generic in their stubs only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Write = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """One call in flight, and the task that can be cancelled to cut it."""
+
+    task: asyncio.Task[None]
+    outcome: Outcome
+
+
+class Adapter(grpc.aio.ServerInterceptor):
+    """Serves endpoints: runs each RPC through its chain and maps every ending to one status.
+
+    Everything else, health and reflection and methods nobody knows, passes untouched.
+    """
+
+    def __init__(self, *, clock: Clock, log: Log) -> None:
+        """Serve nothing yet."""
+        self._clock = clock
+        self._log = log
+        self._handlers: dict[str, MethodHandler] = {}
+        self._running: set[_Running] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def serve(self, endpoints: Iterable[Endpoint[Any]]) -> None:
+        """Serve these endpoints from now on; calls in flight keep the ones they came by."""
+        self._handlers = {endpoint.method.path: self._handler(endpoint) for endpoint in endpoints}
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are on their way."""
+        return len(self._running)
+
+    async def idle(self) -> None:
+        """Return when no call is in flight."""
+        await self._idle.wait()
+
+    def cut(self, error: PenstockError) -> None:
+        """End every call in flight with `error`; each still settles what it used."""
+        for running in self._running:
+            running.outcome.cut = error
+            running.task.cancel()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], "Awaitable[MethodHandler | None]"],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "MethodHandler | None":
+        """Return our handler for a method of ours, else what gRPC would use."""
+        return self._handlers.get(handler_call_details.method) or await continuation(handler_call_details)
+
+    def _handler(self, endpoint: Endpoint[Any]) -> MethodHandler:
+        if endpoint.method.streams:
+            return grpc.unary_stream_rpc_method_handler(partial(self._stream, endpoint))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, endpoint))
+
+    async def _unary(self, endpoint: Endpoint[Any], data: bytes, context: Context) -> bytes:
+        messages: list[bytes] = []
+
+        async def write(message: bytes) -> None:
+            messages.append(message)
+
+        await self._run(endpoint, data, context, write)
+        return messages[-1]
+
+    async def _stream(self, endpoint: Endpoint[Any], data: bytes, context: Context) -> None:
+        await self._run(endpoint, data, context, context.write)
+
+    async def _run(self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write) -> None:
+        """Run one RPC through its chain; whatever it raises ends as a status."""
+        task = asyncio.current_task()
+        assert task is not None, "gRPC runs every handler in a task"
+        outcome = Outcome()
+        running = _Running(task, outcome)
+        self._running.add(running)
+        self._idle.clear()
+        try:
+            await self._through_the_chain(endpoint, data, context, write, outcome)
+        except PenstockError as error:
+            await _abort(context, error, outcome)
+        except asyncio.CancelledError:
+            if outcome.cut is not None:
+                task.uncancel()
+                await _abort(context, outcome.cut, outcome)
+            if task.cancelling():
+                raise
+            await _abort(context, Internal("the call was cancelled inside the server"), outcome)
+        except Exception as error:
+            self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id)
+            await _abort(context, Internal("an internal error; its details are in the server's log"), outcome)
+        finally:
+            self._running.discard(running)
+            if not self._running:
+                self._idle.set()
+
+    async def _through_the_chain(
+        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, outcome: Outcome
+    ) -> None:
+        edge = endpoint.edge()
+        is_first = True
+
+        async def send(reply: Reply) -> None:
+            nonlocal is_first
+            for message in edge(reply, call):
+                if is_first:
+                    is_first = False
+                    await context.send_initial_metadata((("x-request-id", outcome.request_id),))
+                await write(message)
+
+        now = self._clock.monotonic()
+        remaining = cast("float | None", context.time_remaining())
+        metadata = cast("Metadata", context.invocation_metadata() or ())
+        call: Call[Any] = Call(
+            method=endpoint.method,
+            request=None,
+            send=send,
+            outcome=outcome,
+            started_at=now,
+            expires_at=inf if remaining is None else now + remaining,
+            metadata=metadata,
+            peer=context.peer(),
+        )
+        try:
+            request = endpoint.read(data)
+        except PenstockError as error:
+            await endpoint.refuse(replace(call, request=error))
+            return
+        call = replace(call, request=request)
+        await endpoint.handle(call)
+
+
+async def _abort(context: Context, error: PenstockError, outcome: Outcome) -> None:
+    code = _STATUS_CODES[error.code]
+    await context.abort(code, error.message, trailers(error, outcome.request_id))
+
+
+_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}

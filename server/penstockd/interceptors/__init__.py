@@ -1,0 +1,1 @@
+"""One policy a file, each written once for unary calls and streams."""

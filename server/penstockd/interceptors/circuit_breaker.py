@@ -1,0 +1,90 @@
+"""Reports every attempt to its model's circuit breaker, and keeps attempts away from an open one."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from penstockd.call import Call, Handler, Reply
+from penstockd.clock import Clock
+from penstockd.model import Model, Prompt, chosen
+from penstockd.resilience.circuit import Ticket, Transition
+from penstockd.upstream import Blame, PassedOver, UpstreamFailure
+
+MISCONFIGURED_FOR = 300.0
+"""Seconds a model stays open after it rejected our key or its own name."""
+
+
+class CircuitBreaker:
+    """Admits an attempt by its model's breaker; the first content is the verdict, a later break a failure of its own."""
+
+    def __init__(self, *, clock: Clock, changed: Callable[[Model, Transition], None]) -> None:
+        """Tell `changed` of every change of a circuit's state."""
+        self._clock = clock
+        self._changed = changed
+
+    async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
+        """Proceed if the circuit lets the attempt pass, else raise PassedOver."""
+        model = chosen(call.request)
+        ticket = model.breaker.admit()
+        if ticket is None:
+            message = f"the circuit of {model.name} is open"
+            raise PassedOver(message)
+        trial = _Trial(model, ticket, call, self._clock, self._changed)
+        try:
+            await proceed(replace(call, send=trial.send))
+        except UpstreamFailure as failure:
+            trial.failed(failure)
+            raise
+        finally:
+            trial.end()
+
+
+class _Trial:
+    """One attempt's dealings with its breaker."""
+
+    def __init__(
+        self,
+        model: Model,
+        ticket: Ticket,
+        call: Call[Prompt],
+        clock: Clock,
+        changed: Callable[[Model, Transition], None],
+    ) -> None:
+        self._model = model
+        self._ticket = ticket
+        self._call = call
+        self._clock = clock
+        self._changed = changed
+        self._started_at = clock.monotonic()
+        self._has_verdict = False
+        self._publish(ticket.transition)
+
+    async def send(self, reply: Reply) -> None:
+        if not self._has_verdict:
+            self._has_verdict = True
+            self._model.latency.observe(self._clock.monotonic() - self._started_at)
+            self._publish(self._model.breaker.succeeded(self._ticket))
+        await self._call.send(reply)
+
+    def failed(self, failure: UpstreamFailure) -> None:
+        breaker = self._model.breaker
+        match failure.blame:
+            case Blame.FAILURE:
+                self._has_verdict = True
+                self._publish(breaker.failed(self._ticket, failure.reason))
+            case Blame.MISCONFIGURED:
+                self._has_verdict = True
+                self._publish(breaker.trip(failure.reason, MISCONFIGURED_FOR, ticket=self._ticket))
+            case Blame.COOLDOWN:
+                breaker.cool_down(failure.retry_after)
+            case Blame.NONE:
+                pass
+
+    def end(self) -> None:
+        """Give a probe's place back if nobody learned anything about the model."""
+        if not self._has_verdict:
+            self._publish(self._model.breaker.released(self._ticket))
+
+    def _publish(self, transition: Transition | None) -> None:
+        if transition is not None:
+            self._changed(self._model, transition)

@@ -1,0 +1,66 @@
+"""What failed attempts mean for the caller."""
+
+from collections.abc import Sequence
+
+from penstockd.errors import (
+    ContentFiltered,
+    ContextTooLong,
+    DeadlineExceeded,
+    ModelsUnavailable,
+    PenstockError,
+    StreamBroken,
+    UpstreamMisconfigured,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from penstockd.upstream import (
+    Filtered,
+    Misconfigured,
+    OutOfTime,
+    QuotaSpent,
+    Rejected,
+    TimedOut,
+    TooLong,
+    UpstreamFailure,
+)
+
+_PARTIAL = {"partial": "true"}
+
+
+def of_a_failure(failure: UpstreamFailure, *, is_committed: bool) -> PenstockError | None:
+    """The error with which this failure ends the call at once, or None if another attempt may help."""
+    metadata = _PARTIAL if is_committed else None
+    match failure:
+        case Filtered():
+            return ContentFiltered("the provider's content filter stopped this", metadata=metadata)
+        case OutOfTime() if is_committed:
+            return DeadlineExceeded("the deadline came before the end of the answer", metadata=metadata)
+        case _ if is_committed:
+            return StreamBroken(f"the answer broke off: {failure.reason}", metadata=metadata)
+        case Rejected():
+            return UpstreamRejected(f"the model's provider rejects this request: {failure.message}")
+        case _:
+            return None
+
+
+def of_all(failures: Sequence[UpstreamFailure], *, causes: Sequence[str], retry_after: float | None) -> PenstockError:
+    """The error for a call that no model answered.
+
+    `failures` are its attempts', oldest first; `causes` are why the circuits of its models are open, where they are;
+    `retry_after` is when the soonest of them may be back, in seconds.
+    """
+    if not failures:
+        if causes and all(cause == Misconfigured.reason for cause in causes):
+            return UpstreamMisconfigured("every model of the route rejects our key or its own name")
+        return ModelsUnavailable("no model of the route takes calls just now", retry_after=retry_after)
+    if all(isinstance(failure, TooLong) for failure in failures):
+        return ContextTooLong("the input is too long for every model of the route")
+    if all(isinstance(failure, Misconfigured | QuotaSpent) for failure in failures):
+        return UpstreamMisconfigured("every model of the route rejects our key or its own name")
+    match failures[-1]:
+        case OutOfTime():
+            return DeadlineExceeded("the deadline left the models no more time")
+        case TimedOut():
+            return UpstreamTimeout("the last model asked did not answer in its time", retry_after=retry_after)
+        case last:
+            return ModelsUnavailable(f"every model asked failed; the last one: {last.reason}", retry_after=retry_after)

@@ -1,0 +1,47 @@
+"""The only retry loop in the process: failover is retry on the next model."""
+
+from penstockd.call import Call, Handler
+from penstockd.clock import Clock
+from penstockd.interceptors.trial import Trial
+from penstockd.model import Prompt
+from penstockd.resilience.backoff import Backoff
+from penstockd.upstream import PassedOver, UpstreamFailure
+
+
+class Retry:
+    """Tries each usable model of the route once, then repeats with backoff, until one answers or it cannot help.
+
+    Nothing is tried again once the first content was handed to the caller: that is the commit point.
+    """
+
+    def __init__(self, *, clock: Clock, backoff: Backoff, max_attempts: int) -> None:
+        """Make at most `max_attempts` attempts in all for one prompt."""
+        self._clock = clock
+        self._backoff = backoff
+        self._max_attempts = max_attempts
+
+    async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
+        """Proceed once per attempt; raise what the last one means for the caller when none answered."""
+        limit = 1 if is_repeated_by_the_client(call) else self._max_attempts
+        trial = Trial(call, clock=self._clock, backoff=self._backoff, max_attempts=limit)
+        while True:
+            choice = await trial.next()
+            try:
+                await proceed(trial.call(choice))
+            except PassedOver:
+                trial.passed_over(choice)
+            except UpstreamFailure as failure:
+                trial.failed(choice, failure)
+            except BaseException:
+                trial.abandoned(choice)
+                raise
+            else:
+                trial.answered(choice)
+                return
+            finally:
+                choice.end()
+
+
+def is_repeated_by_the_client(call: Call[Prompt]) -> bool:
+    """Whether the client's own retries brought this call: two retry loops would multiply."""
+    return call.values("grpc-previous-rpc-attempts") not in ([], ["0"])

@@ -1,0 +1,224 @@
+"""One call's way through the models of its route: which to try next, and by when."""
+
+from asyncio import CancelledError
+from functools import cached_property
+from math import isinf
+
+from msgspec.structs import replace
+
+from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.clock import Clock
+from penstockd.errors import DeadlineExceeded, PenstockError
+from penstockd.interceptors import conclusion
+from penstockd.interceptors.room import first_room
+from penstockd.model import Model, Prompt, estimated_tokens
+from penstockd.outcome import Attempt
+from penstockd.resilience.backoff import Backoff
+from penstockd.resilience.circuit import State
+from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin
+from penstockd.upstream import UpstreamFailure
+
+LONGEST_WAIT_FOR_ROOM = 2.0
+"""Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
+
+
+class Choice:
+    """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
+
+    def __init__(
+        self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, is_repeat: bool
+    ) -> None:
+        """Note the attempt in the caller's outcome."""
+        self.model = model
+        self.is_repeat = is_repeat
+        self.is_committed = False
+        self.attempt = Attempt(model=model.name, started_at=clock.monotonic(), held_tokens=held_tokens)
+        self._caller = caller
+        self._clock = clock
+        caller.outcome.attempts.append(self.attempt)
+
+    async def send(self, reply: Reply) -> None:
+        """Hand a reply to the caller: from its first content on, there is no other attempt."""
+        if not self.is_committed:
+            self.is_committed = True
+            self._caller.outcome.model = self.model.name
+            if isinstance(reply, Delta) and self._caller.outcome.first_content_at is None:
+                self._caller.outcome.first_content_at = self._clock.monotonic()
+        if isinstance(reply, Completed):
+            self.attempt.ended_at = self._clock.monotonic()
+        await self._caller.send(reply)
+
+    def call(self, *, first_content_by: float, ends_by: float) -> Call[Prompt]:
+        """The call to make of this model, its times in monotonic seconds."""
+        prompt = replace(
+            self._caller.request, model=self.model, attempt=self.attempt, first_content_by=first_content_by
+        )
+        return replace(self._caller, request=prompt, send=self.send, expires_at=ends_by)
+
+    def end(self) -> None:
+        """Give the permit back, however the attempt ended."""
+        self.model.permits.release()
+        if self.attempt.ended_at is None:
+            self.attempt.ended_at = self._clock.monotonic()
+
+
+class Trial:
+    """Decides one call's attempts: each usable model once, without waiting, then a second round with backoff."""
+
+    def __init__(self, call: Call[Prompt], *, clock: Clock, backoff: Backoff, max_attempts: int) -> None:
+        """Fix the order of the models for this call."""
+        self._call = call
+        self._clock = clock
+        self._backoff = backoff
+        self._attempts_left = max_attempts
+        self._untried = list(call.request.route.order())
+        self._repeatable: list[tuple[Model, float]] = []
+        self._failures: list[UpstreamFailure] = []
+        self._repeats = 0
+        self._has_waited_for_room = False
+
+    async def next(self) -> Choice:
+        """Return the next attempt to make, its permit taken, or raise what the call has come to."""
+        if self._attempts_left == 0:
+            raise self._conclusion()
+        if self._remaining() < MINIMUM:
+            raise self._out_of_time()
+        choice = self._fresh() or await self._with_room() or await self._repeat()
+        self._attempts_left -= 1
+        return choice
+
+    def call(self, choice: Choice) -> Call[Prompt]:
+        """The call to make for `choice`, its time split so that the next usable model could still answer."""
+        now = self._clock.monotonic()
+        heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
+        by = first_content_by(now, self._call.expires_at, heir.latency.p95 if heir else NO_NEXT)
+        return choice.call(first_content_by=by, ends_by=self._call.expires_at - margin(self._remaining()))
+
+    def answered(self, choice: Choice) -> None:
+        """Note that an attempt answered."""
+        if not choice.is_repeat:
+            choice.model.retries.deposit()
+
+    def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
+        """Note that an attempt failed; raise if that ends the call."""
+        choice.attempt.reason = failure.reason
+        if not choice.is_repeat:
+            choice.model.retries.deposit()
+        self._failures.append(failure)
+        error = conclusion.of_a_failure(failure, is_committed=choice.is_committed)
+        if error is not None:
+            raise error from failure
+        if failure.may_repeat:
+            not_before = self._clock.monotonic() + (failure.retry_after or 0.0)
+            self._repeatable.append((choice.model, not_before))
+
+    def passed_over(self, choice: Choice) -> None:
+        """Take back an attempt that its circuit did not admit: nothing was sent."""
+        self._call.outcome.attempts.remove(choice.attempt)
+        self._attempts_left += 1
+        if choice.is_repeat:
+            choice.model.retries.refund()
+
+    def abandoned(self, choice: Choice) -> None:
+        """Note that the caller gave an attempt up: it says nothing of the model, and the retry budget stays as it was."""
+        choice.attempt.reason = "cancelled"
+        if choice.is_repeat:
+            choice.model.retries.refund()
+
+    @cached_property
+    def _tokens(self) -> int:
+        return estimated_tokens(self._call.request)
+
+    def _fresh(self) -> Choice | None:
+        """Choose the next untried model that can be asked at once."""
+        for model in self._untried:
+            if model.breaker.wait() == 0 and self._take(model):
+                return self._first_try(model)
+        return None
+
+    async def _with_room(self) -> Choice | None:
+        """Wait, once, for an untried model that is merely full, or over what its provider grants us."""
+        passing = [model for model in self._untried if model.breaker.wait() == 0]
+        if not passing or self._has_waited_for_room:
+            return None
+        self._has_waited_for_room = True
+        longest = min(LONGEST_WAIT_FOR_ROOM, self._remaining() / 4)
+        full = [model for model in passing if self._is_granted(model)]
+        if not full:
+            soonest = min(model.allowance.wait(self._tokens) for model in passing)
+            if soonest > longest:
+                return None
+            await self._clock.sleep(soonest)
+            return self._fresh()
+        model = await first_room(full, longest)
+        if model is None:
+            return None
+        if not model.allowance.take(self._held(model)):
+            model.permits.release()
+            return None
+        return self._first_try(model)
+
+    async def _repeat(self) -> Choice:
+        """Wait out the backoff, then ask a model again that failed before; raise if that cannot help."""
+        found = self._soonest_repeatable()
+        if found is None:
+            raise self._conclusion()
+        repeatable, wait = found
+        model, _ = repeatable
+        delay = self._backoff.delay(self._repeats + 1, wait)
+        if delay >= self._remaining() - margin(self._remaining()) or not model.retries.withdraw():
+            raise self._conclusion()
+        self._repeats += 1
+        started = self._clock.monotonic()
+        try:
+            await self._clock.sleep(delay)
+        except CancelledError:
+            model.retries.refund(self._clock.monotonic() - started)
+            raise
+        if not self._take(model):
+            model.retries.refund(self._clock.monotonic() - started)
+            raise self._conclusion()
+        self._repeatable.remove(repeatable)
+        return Choice(model, self._call, self._clock, held_tokens=self._held(model), is_repeat=True)
+
+    def _is_granted(self, model: Model) -> bool:
+        return model.allowance.wait(self._held(model)) == 0
+
+    def _held(self, model: Model) -> int:
+        return self._tokens if model.allowance.tokens else 0
+
+    def _take(self, model: Model) -> bool:
+        """Take the model's permit, and of its provider's grant what the call may use; both or neither."""
+        if not model.permits.take():
+            return False
+        if model.allowance.take(self._held(model)):
+            return True
+        model.permits.release()
+        return False
+
+    def _first_try(self, model: Model) -> Choice:
+        self._untried.remove(model)
+        return Choice(model, self._call, self._clock, held_tokens=self._held(model), is_repeat=False)
+
+    def _soonest_repeatable(self) -> tuple[tuple[Model, float], float] | None:
+        """The model to repeat first, and for how many seconds it asks to be left alone."""
+        now = self._clock.monotonic()
+        waits = [
+            (repeatable, max(repeatable[1] - now, repeatable[0].breaker.wait()))
+            for repeatable in self._repeatable
+            if repeatable[0].breaker.state is not State.OPEN
+        ]
+        return min(waits, key=lambda item: item[1], default=None)
+
+    def _remaining(self) -> float:
+        return self._call.expires_at - self._clock.monotonic()
+
+    def _out_of_time(self) -> PenstockError:
+        return self._conclusion() if self._failures else DeadlineExceeded("too little time is left to ask a model")
+
+    def _conclusion(self) -> PenstockError:
+        models = self._call.request.route.models
+        soonest = min(max(model.breaker.wait(), model.allowance.wait(self._held(model))) for model in models)
+        retry_after = None if isinf(soonest) else max(soonest, self._backoff.delay(1))
+        causes = [model.breaker.cause for model in models]
+        return conclusion.of_all(self._failures, causes=causes, retry_after=retry_after)

@@ -1,0 +1,130 @@
+"""The daemon's life: start, serve, drain, stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from penstockd.admin import Admin
+from penstockd.errors import Draining
+from penstockd.grpc_adapter import Adapter
+from penstockd.health import Health
+from penstockd.log import Log
+
+LAST_WORDS = 5.0
+"""Seconds that calls have to settle and end once they were cut."""
+
+
+class CannotListen(Exception):
+    """An address is taken, or not ours to take; the message is one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A gRPC server and where it listens: an address as gRPC writes it, in plaintext without credentials."""
+
+    server: grpc.aio.Server
+    address: str
+    credentials: grpc.ServerCredentials | None = None
+
+    def bind(self) -> int:
+        """Take the address and return its port; raises CannotListen."""
+        try:
+            if self.credentials is None:
+                return self.server.add_insecure_port(self.address)
+            return self.server.add_secure_port(self.address, self.credentials)
+        except RuntimeError as error:
+            message = f"cannot listen on {self.address}: it is taken, or not an address of this machine"
+            raise CannotListen(message) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the daemon listens in the end."""
+
+    grpc: int
+    admin: int
+
+
+class Daemon:
+    """Starts, serves until asked to stop, drains and stops; `closers` run last, in order."""
+
+    def __init__(
+        self,
+        *,
+        listeners: Sequence[Listener],
+        admin: Admin,
+        adapter: Adapter,
+        health: Health,
+        drain_delay: float,
+        drain_timeout: float,
+        closers: Sequence[Callable[[], Awaitable[None]]],
+        log: Log,
+    ) -> None:
+        """The first listener is the main one, the others serve health only; times in seconds."""
+        self._listeners = listeners
+        self._admin = admin
+        self._adapter = adapter
+        self._health = health
+        self._drain_delay = drain_delay
+        self._drain_timeout = drain_timeout
+        self._closers = closers
+        self._log = log
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+
+    async def start(self) -> Ports:
+        """Listen everywhere and be ready; raises CannotListen."""
+        ports = [listener.bind() for listener in self._listeners]
+        try:
+            admin_port = await self._admin.start()
+        except OSError as error:
+            message = f"cannot listen on the admin address: {error.strerror or error}"
+            raise CannotListen(message) from error
+        self._health.start()
+        for listener in self._listeners:
+            await listener.server.start()
+        self._health.remove_reason("starting")
+        return Ports(grpc=ports[0], admin=admin_port)
+
+    def stop(self) -> None:
+        """Ask for a drain; asked again, skip to cutting what still runs."""
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until asked to stop, then drain; returns when everything has ended."""
+        await self._stopping.wait()
+        self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
+        self._health.add_reason("draining")
+        await _any_of(self._hurrying.wait(), seconds=self._drain_delay)
+        # Our clients are told to go elsewhere at once, by GOAWAY; the grace is ours to shorten below.
+        going = [asyncio.ensure_future(listener.server.stop(self._drain_timeout)) for listener in self._listeners]
+        await _any_of(self._adapter.idle(), self._hurrying.wait(), seconds=self._drain_timeout)
+        if self._adapter.in_flight:
+            self._log.warning("cutting calls that did not end in time", calls=self._adapter.in_flight)
+            self._adapter.cut(Draining("the server is going away", retry_after=0.1))
+            await _any_of(self._adapter.idle(), seconds=LAST_WORDS)
+        for listener in self._listeners:
+            await listener.server.stop(None)
+        await asyncio.gather(*going)
+        await self.close()
+        self._log.info("stopped", calls=self._adapter.in_flight)
+
+    async def close(self) -> None:
+        """Close what calls no longer need."""
+        await self._admin.stop()
+        for close in self._closers:
+            await close()
+
+
+async def _any_of(*waits: Awaitable[object], seconds: float) -> None:
+    """Return when one of `waits` is over, or after `seconds`."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,77 @@
+"""What operators read: one JSON object a line on stderr, or the same for eyes on a terminal."""
+
+import logging
+from datetime import UTC, datetime
+from typing import TextIO
+
+import msgspec
+
+
+class Log:
+    """Writes events: a constant message, and fields that say which. Never prompts, outputs or secrets."""
+
+    def __init__(self, name: str) -> None:
+        """Log under the standard library's logger `name`."""
+        self._logger = logging.getLogger(name)
+
+    def info(self, message: str, **fields: object) -> None:
+        """Say what happened in the normal course of things."""
+        self._write(logging.INFO, message, fields)
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Say what an operator may want to look at."""
+        self._write(logging.WARNING, message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        """Say what an operator should mend."""
+        self._write(logging.ERROR, message, fields)
+
+    def exception(self, message: str, error: BaseException, **fields: object) -> None:
+        """Say that something unforeseen went wrong, with its traceback."""
+        self._logger.error(message, exc_info=error, extra={"fields": fields})
+
+    def _write(self, level: int, message: str, fields: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, message, extra={"fields": fields})
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, its fields flat."""
+
+    _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for `record`, without the line break."""
+        line: dict[str, object] = {
+            "timestamp": _timestamp(record.created),
+            "level": record.levelname,
+            "service": "penstockd",
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return self._encode(line).decode()
+
+
+class PrettyFormatter(logging.Formatter):
+    """Time, level, message and fields, for a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for `record`, without the line break."""
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = "".join(f"  {name}={value}" for name, value in getattr(record, "fields", {}).items())
+        line = f"{time} {record.levelname:<7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def write_logs_to(stream: TextIO, *, level: str, style: str) -> None:
+    """Send every log line of the process to `stream`; `style` is auto, json or pretty, auto being pretty on a terminal."""
+    pretty = style == "pretty" or (style == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

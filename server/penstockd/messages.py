@@ -1,0 +1,183 @@
+"""Translates between the contract's messages and the values inside: checks what comes in, renders what goes out."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+
+from penstock.v1 import agent_service_pb2 as pb
+from penstockd import request_id
+from penstockd.errors import InvalidRequest, Violation
+from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
+from penstockd.request import CachePolicy, Parameters, Request, Role, Turn
+from penstockd.usage import Usage
+
+M = TypeVar("M", bound=Message)
+ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
+
+_ROLES = {pb.ROLE_USER: Role.USER, pb.ROLE_ASSISTANT: Role.ASSISTANT}
+_CACHE_POLICIES = {
+    pb.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
+    pb.CACHE_POLICY_BYPASS: CachePolicy.BYPASS,
+    pb.CACHE_POLICY_REFRESH: CachePolicy.REFRESH,
+    pb.CACHE_POLICY_OFF: CachePolicy.OFF,
+}
+_FINISH_REASONS = {
+    FinishReason.STOP: pb.FINISH_REASON_STOP,
+    FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
+}
+_CACHE_STATUSES = {
+    CacheStatus.MISS: pb.CACHE_STATUS_MISS,
+    CacheStatus.HIT: pb.CACHE_STATUS_HIT,
+    CacheStatus.COALESCED: pb.CACHE_STATUS_COALESCED,
+    CacheStatus.BYPASSED: pb.CACHE_STATUS_BYPASSED,
+}
+
+
+def parse(message_type: Callable[[], M], data: bytes) -> M:
+    """Return the message that `data` is, or raise InvalidRequest without repeating any of it."""
+    message = message_type()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        name = message.DESCRIPTOR.full_name
+        raise InvalidRequest(f"the request's bytes are no {name}") from error
+    return message
+
+
+def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
+    """Return the request that `message` makes, or raise InvalidRequest naming every bad field."""
+    violations = [Violation(field, description) for field, description in _violations(message)]
+    if violations:
+        summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
+        raise InvalidRequest(f"the request is not valid: {summary}", violations=violations[:20])
+    return Request(
+        agent=message.agent or default_agent,
+        input=message.input,
+        history=tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history),
+        user_id=message.user_id,
+        request_id=message.request_id,
+        idempotency_key=message.idempotency_key,
+        parameters=_parameters(message.parameters) if message.HasField("parameters") else Parameters(),
+        cache=_CACHE_POLICIES[message.cache],
+        labels=dict(message.labels),
+    )
+
+
+def _parameters(message: pb.GenerationParameters) -> Parameters:
+    return Parameters(
+        temperature=message.temperature if message.HasField("temperature") else None,
+        top_p=message.top_p if message.HasField("top_p") else None,
+        max_output_tokens=message.max_output_tokens if message.HasField("max_output_tokens") else None,
+        stop=tuple(message.stop),
+        seed=message.seed if message.HasField("seed") else None,
+    )
+
+
+def _violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
+    if not message.input:
+        yield "input", "must not be empty"
+    for index, turn in enumerate(message.history):
+        if turn.role not in _ROLES:
+            yield f"history[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"
+    if len(message.user_id) > 128:
+        yield "user_id", "must have at most 128 characters"
+    if message.request_id and not request_id.is_valid(message.request_id):
+        yield "request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+    if len(message.idempotency_key) > 255:
+        yield "idempotency_key", "must have at most 255 characters"
+    if message.cache not in _CACHE_POLICIES:
+        yield "cache", "must be a CachePolicy"
+    if message.HasField("parameters"):
+        yield from _parameter_violations(message.parameters)
+    if message.labels:
+        yield from _label_violations(message)
+
+
+def _parameter_violations(parameters: pb.GenerationParameters) -> Iterator[tuple[str, str]]:
+    if parameters.HasField("temperature") and not 0 <= parameters.temperature <= 2:
+        yield "parameters.temperature", "must be from 0 to 2"
+    if parameters.HasField("top_p") and not 0 < parameters.top_p <= 1:
+        yield "parameters.top_p", "must be above 0, at most 1"
+    if parameters.HasField("max_output_tokens") and parameters.max_output_tokens < 1:
+        yield "parameters.max_output_tokens", "must be at least 1"
+    if len(parameters.stop) > 4:
+        yield "parameters.stop", "must have at most 4 texts"
+    if any(not text for text in parameters.stop):
+        yield "parameters.stop", "must not hold an empty text"
+
+
+def _label_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
+    if len(message.labels) > 16:
+        yield "labels", "must have at most 16 entries"
+    if any(not 1 <= len(key) <= 63 for key in message.labels):
+        yield "labels", "must have keys of 1 to 63 characters"
+    if any(len(value) > 256 for value in message.labels.values()):
+        yield "labels", "must have values of at most 256 characters"
+
+
+def started(outcome: Outcome) -> pb.ProcessStreamResponse:
+    """The event that opens a stream."""
+    return pb.ProcessStreamResponse(
+        started=pb.Started(
+            request_id=outcome.request_id,
+            model_used=outcome.model,
+            cache_status=_CACHE_STATUSES[outcome.cache],
+        )
+    )
+
+
+def delta(text: str) -> pb.ProcessStreamResponse:
+    """The event that carries more text."""
+    return pb.ProcessStreamResponse(delta=pb.Delta(text=text))
+
+
+def completed(response: pb.ProcessResponse) -> pb.ProcessStreamResponse:
+    """The event that ends a stream."""
+    return pb.ProcessStreamResponse(completed=pb.Completed(response=response))
+
+
+def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, latency: float) -> pb.ProcessResponse:
+    """The account of a whole answer; `latency` in seconds."""
+    return pb.ProcessResponse(
+        request_id=outcome.request_id,
+        output=output,
+        finish_reason=_FINISH_REASONS[finish_reason],
+        model_used=outcome.model,
+        usage=_usage(outcome.usage),
+        cost_nanousd=outcome.cost_nanousd,
+        cost_estimated=outcome.is_estimated,
+        latency=duration(latency),
+        cache_status=_CACHE_STATUSES[outcome.cache],
+        attempts=[_attempt(attempt) for attempt in outcome.attempts],
+    )
+
+
+def duration(seconds: float) -> Duration:
+    """The message for a number of seconds."""
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def _attempt(attempt: Attempt) -> pb.Attempt:
+    ended_at = attempt.started_at if attempt.ended_at is None else attempt.ended_at
+    return pb.Attempt(
+        model=attempt.model,
+        reason=attempt.reason,
+        latency=duration(ended_at - attempt.started_at),
+        usage=_usage(attempt.usage),
+        cost_nanousd=attempt.cost_nanousd,
+        cost_estimated=attempt.is_estimated,
+    )
+
+
+def _usage(usage: Usage) -> pb.Usage:
+    return pb.Usage(
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cached_input_tokens=usage.cached_input,
+        cache_write_input_tokens=usage.cache_write_input,
+        reasoning_tokens=usage.reasoning,
+        total_tokens=usage.total,
+    )

@@ -1,0 +1,113 @@
+"""A model of the pool and what is asked of it, as every floor above sees them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstockd.call import Handler
+from penstockd.outcome import Attempt
+from penstockd.request import Parameters, Turn
+from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.breaker import CircuitBreaker
+from penstockd.resilience.latency import Latency
+from penstockd.resilience.permits import Permits
+from penstockd.resilience.retry_budget import RetryBudget
+from penstockd.usage import Usage
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """What one attempt may take, in seconds; `first_token` and `idle` hold for streams."""
+
+    connect: float = 2.0
+    first_token: float = 20.0
+    idle: float = 15.0
+    total: float = 120.0
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What tokens cost, in nano-USD per million of them."""
+
+    input: int
+    cached_input: int
+    cache_write: int
+    output: int
+
+    def cost(self, usage: Usage) -> int:
+        """The cost of `usage` in nano-USD, rounded up once."""
+        millionths = (
+            usage.uncached_input * self.input
+            + usage.cached_input * self.cached_input
+            + usage.cache_write_input * self.cache_write
+            + usage.output * self.output
+        )
+        return -(-millionths // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model of the pool: a provider to answer, and the machines that guard it."""
+
+    name: str
+    provider: str
+    upstream_name: str
+    answer: "Handler[Prompt]"
+    timeouts: Timeouts
+    price: Price | None
+    breaker: CircuitBreaker
+    permits: Permits
+    retries: RetryBudget
+    latency: Latency
+    allowance: Allowance
+
+
+class Route(Protocol):
+    """The models an agent may use, and in which order a call tries them."""
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """Every model of the route, as configured."""
+
+    def order(self) -> Sequence[Model]:
+        """The models in the order in which one call should try them."""
+
+
+class Pool(Protocol):
+    """The models of this replica."""
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """Every model, by name."""
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """One model call that an agent makes, and, once the retry loop has chosen, which model it is for.
+
+    A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
+    usage to `attempt` as it learns it. Content must begin by `first_content_by` (monotonic seconds).
+    """
+
+    instructions: str
+    turns: tuple[Turn, ...]
+    parameters: Parameters
+    route: Route
+    streams: bool
+    model: Model | None = None
+    attempt: Attempt | None = None
+    first_content_by: float = float("inf")
+
+
+def estimated_tokens(prompt: Prompt) -> int:
+    """The most tokens that `prompt` should take: its input, at four bytes a token, and all the output it allows."""
+    texts = [prompt.instructions, *(turn.content for turn in prompt.turns)]
+    estimated_input = sum(-(-len(text.encode()) // 4) + 4 for text in texts if text) + 3
+    return estimated_input + (prompt.parameters.max_output_tokens or 0)
+
+
+def chosen(prompt: Prompt) -> Model:
+    """The model that the retry loop chose; it is an error to ask before."""
+    if prompt.model is None:
+        message = "no model was chosen for this prompt"
+        raise RuntimeError(message)
+    return prompt.model

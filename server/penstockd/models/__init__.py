@@ -1,0 +1,1 @@
+"""The pool of models: providers, prices, and routes through them."""

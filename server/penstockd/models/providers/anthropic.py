@@ -1,0 +1,138 @@
+"""Anthropic's Messages API (docs.anthropic.com/en/api/messages)."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from penstockd.clock import Clock
+from penstockd.model import Prompt
+from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.dialect import Answer, decoded, tokens
+from penstockd.models.providers.refusal import refusal_within
+from penstockd.models.providers.wire import Target, Wire
+from penstockd.upstream import Broken
+from penstockd.usage import Usage
+
+BASE_URL = "https://api.anthropic.com"
+VERSION = "2023-06-01"
+
+
+def anthropic(target: Target, *, model: str, clock: Clock) -> Chat:
+    """A provider that asks `model` at a server which speaks Anthropic's Messages API; /v1 may end its URL."""
+    path = "/messages" if target.base_url.rstrip("/").endswith("/v1") else "/v1/messages"
+    headers = {"anthropic-version": VERSION} | ({"x-api-key": target.api_key} if target.api_key else {})
+    return Chat(Anthropic(model=model), Wire(target, path=path, headers=headers), clock)
+
+
+class Anthropic:
+    """The dialect of the Messages API. It has no seed, and joins consecutive turns of one role by itself."""
+
+    def __init__(self, *, model: str) -> None:
+        self._model = model
+
+    def request(self, prompt: Prompt) -> bytes:
+        """The body that asks for an answer to `prompt`."""
+        parameters = prompt.parameters
+        body = {
+            "model": self._model,
+            "system": prompt.instructions or None,
+            "messages": [{"role": turn.role.value, "content": turn.content} for turn in prompt.turns],
+            "max_tokens": parameters.max_output_tokens,
+            "temperature": parameters.temperature,
+            "top_p": parameters.top_p,
+            "stop_sequences": parameters.stop or None,
+            "stream": prompt.streams or None,
+        }
+        return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+
+    def read(self, body: bytes, answer: Answer) -> str:
+        """Read an answer that came in one piece: fill in `answer`, return its text."""
+        message = decoded(_MESSAGE, body)
+        if message.error is not None:
+            raise refusal_within(message.error)
+        if message.content is None:
+            raise Broken("the answer has no content", reason="malformed")
+        answer.ending = message.stop_reason
+        if message.usage is not None:
+            answer.usage = message.usage.over(answer.usage)
+        return "".join(block.text for block in message.content if block.type == "text")
+
+    def read_event(self, event: bytes, answer: Answer) -> str:
+        """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
+        said = decoded(_EVENT, event)
+        match said.type:
+            case "content_block_delta" if said.delta is not None:
+                return said.delta.text if said.delta.type == "text_delta" else ""
+            case "content_block_start" if said.content_block is not None:
+                return said.content_block.text if said.content_block.type == "text" else ""
+            case "message_start" if said.message is not None:
+                _note(said.message.usage, answer)
+            case "message_delta":
+                _note(said.usage, answer)
+                answer.ending = (said.delta and said.delta.stop_reason) or answer.ending
+            case "message_stop":
+                answer.is_whole = True
+            case "error":
+                raise refusal_within(said.error)
+        return ""
+
+
+def _note(usage: "_Usage | None", answer: Answer) -> None:
+    if usage is not None:
+        answer.usage = usage.over(answer.usage)
+
+
+class _Usage(Struct):
+    """Counts are cumulative, and input_tokens excludes what was read from or written to the cache."""
+
+    input_tokens: int | float | None = None
+    output_tokens: int | float | None = None
+    cache_read_input_tokens: int | float | None = None
+    cache_creation_input_tokens: int | float | None = None
+
+    def over(self, known: Usage) -> Usage:
+        """These counts, and `known` where these are silent."""
+        return Usage(
+            uncached_input=_newer(self.input_tokens, known.uncached_input),
+            cached_input=_newer(self.cache_read_input_tokens, known.cached_input),
+            cache_write_input=_newer(self.cache_creation_input_tokens, known.cache_write_input),
+            output=_newer(self.output_tokens, known.output),
+        )
+
+
+def _newer(count: float | None, known: int) -> int:
+    return known if count is None else tokens(count)
+
+
+class _Block(Struct):
+    type: str = ""
+    text: str = ""
+
+
+class _Delta(Struct):
+    type: str = ""
+    text: str = ""
+    stop_reason: str | None = None
+
+
+class _Message(Struct):
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+    error: object = None
+
+
+class _Event(Struct):
+    """Any event: one flat shape, since events of types unknown to us must be ignored."""
+
+    type: str = ""
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: _Usage | None = None
+    error: object = None
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+_EVENT: Final = msgspec.json.Decoder(_Event)

@@ -1,0 +1,94 @@
+"""Answers prompts by asking an upstream over HTTP."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from penstockd.call import Call, Completed, Delta
+from penstockd.clock import Clock
+from penstockd.model import Prompt
+from penstockd.models.providers.dialect import Answer, Dialect
+from penstockd.models.providers.refusal import refusal
+from penstockd.models.providers.sse import EventStream
+from penstockd.models.providers.wire import Exchange, Wire
+from penstockd.upstream import Broken
+
+
+class Chat:
+    """A provider that speaks one dialect over one wire; the first of the answer's bytes that is no answer ends it."""
+
+    def __init__(self, dialect: Dialect, wire: Wire, clock: Clock) -> None:
+        self._dialect = dialect
+        self._wire = wire
+        self._clock = clock
+
+    def open(self) -> None:
+        """Prepare for calls on the running event loop; raise OSError if the CA file cannot be read."""
+        self._wire.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._wire.close()
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        """Send the answer to `call`'s prompt as `Delta* Completed`, or raise a failure of penstockd.upstream."""
+        prompt = call.request
+        with closing(await self._wire.post(self._dialect.request(prompt))) as exchange:
+            await self._check(exchange)
+            if prompt.streams and not exchange.is_whole:
+                await self._relay_stream(call, exchange)
+            else:
+                await self._relay_whole(call, exchange)
+
+    async def _check(self, exchange: Exchange) -> None:
+        if exchange.status != 200:
+            body = b"" if exchange.is_encoded else await exchange.excerpt()
+            raise refusal(exchange.status, exchange.headers, body, self._clock.wall())
+        if exchange.is_encoded:
+            raise Broken("the answer is compressed, which was not asked for", reason="malformed")
+
+    async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
+        answer = Answer()
+        text = self._dialect.read(await exchange.body(), answer)
+        _note_usage(call.request, answer)
+        completed = _completed(call.request, answer)
+        if text:
+            await call.send(Delta(text))
+        await call.send(completed)
+
+    async def _relay_stream(self, call: Call[Prompt], exchange: Exchange) -> None:
+        """Relay what arrives as it arrives: one read becomes one Delta."""
+        answer = Answer()
+        stream = EventStream()
+        while not answer.is_whole:
+            chunk = await exchange.read()
+            if not chunk:
+                raise Broken("the stream ended before its last event", reason="truncated")
+            text = self._read_events(call.request, stream.feed(chunk), answer)
+            if text:
+                await call.send(Delta(text))
+        await call.send(_completed(call.request, answer))
+        exchange.finish()
+
+    def _read_events(self, prompt: Prompt, events: Sequence[bytes], answer: Answer) -> str:
+        pieces = []
+        try:
+            for event in events:
+                pieces.append(self._dialect.read_event(event, answer))
+                if answer.is_whole:
+                    break
+        finally:
+            _note_usage(prompt, answer)
+        return "".join(pieces)
+
+
+def _note_usage(prompt: Prompt, answer: Answer) -> None:
+    if prompt.attempt is not None:
+        prompt.attempt.usage = answer.usage
+
+
+def _completed(prompt: Prompt, answer: Answer) -> Completed:
+    return Completed(
+        finish_reason=answer.finish_reason(),
+        model=prompt.model.name if prompt.model else "",
+        usage=answer.usage,
+    )

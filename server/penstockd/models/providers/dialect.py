@@ -1,0 +1,75 @@
+"""What providers of chat over HTTP have in common, and what tells them apart."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from penstockd.model import Prompt
+from penstockd.outcome import FinishReason
+from penstockd.upstream import Broken, Filtered
+from penstockd.usage import Usage
+
+T = TypeVar("T")
+
+MAX_TOKENS = 1_000_000_000
+"""More than any call uses: a larger count is a mistake that would not fit into the money."""
+
+_FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "eos_token": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+}
+
+_NOTHING = Usage()
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is known about an answer so far, its text aside; `ending` is the provider's word for why it ended."""
+
+    usage: Usage = _NOTHING
+    ending: str | None = None
+    is_whole: bool = False
+
+    def finish_reason(self) -> FinishReason:
+        """Why the answer ended; raise Filtered if a filter ended it, Broken if it ended in no way we asked for."""
+        if self.ending is None:
+            raise Broken("the answer does not say why it ended", reason="truncated")
+        if self.ending in ("content_filter", "refusal"):
+            raise Filtered("the provider's content filter stopped the answer")
+        reason = _FINISH_REASONS.get(self.ending)
+        if reason is None:
+            raise Broken("the answer ended in a way that was not asked for", reason="malformed")
+        return reason
+
+
+class Dialect(Protocol):
+    """How one kind of provider is asked, and how it answers. Reading raises penstockd.upstream's failures."""
+
+    def request(self, prompt: Prompt) -> bytes:
+        """The body that asks for an answer to `prompt`."""
+
+    def read(self, body: bytes, answer: Answer) -> str:
+        """Read an answer that came in one piece: fill in `answer`, return its text."""
+
+    def read_event(self, event: bytes, answer: Answer) -> str:
+        """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
+
+
+def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode JSON that somebody else wrote; raise Broken if it is not what we were promised."""
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise Broken(f"{type(error).__name__}: {error}"[:200], reason="malformed") from error
+
+
+def tokens(count: float | None) -> int:
+    """A count of tokens as a number that can be billed, whatever was sent."""
+    return int(min(max(count or 0, 0), MAX_TOKENS))

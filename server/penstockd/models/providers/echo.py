@@ -1,0 +1,60 @@
+"""The built-in model: answers with what it was asked, needs no upstream, and is the same every time."""
+
+import asyncio
+import re
+
+from penstockd.call import Call, Completed, Delta
+from penstockd.model import Prompt
+from penstockd.outcome import FinishReason
+from penstockd.request import Role
+from penstockd.usage import Usage
+
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 4
+TOKENS_PER_PROMPT = 3
+
+_WORD = re.compile(r"\s*\S+|\s+$")
+
+
+class Echo:
+    """Answers with the last thing the user said, cut at max_output_tokens; streams a word at a time."""
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        """Send the answer to `call`'s prompt as `Delta* Completed`."""
+        prompt = call.request
+        said = next((turn.content for turn in reversed(prompt.turns) if turn.role is Role.USER), "")
+        text = _cut(said, prompt.parameters.max_output_tokens)
+        usage = Usage(uncached_input=_input_tokens(prompt), output=_tokens(text))
+        if prompt.attempt is not None:
+            prompt.attempt.usage = usage
+        for piece in _pieces(text, streams=prompt.streams):
+            await call.send(Delta(piece))
+            await asyncio.sleep(0)  # lets each word travel by itself
+        await call.send(
+            Completed(
+                finish_reason=FinishReason.STOP if text == said else FinishReason.LENGTH,
+                model=prompt.model.name if prompt.model else "",
+                usage=usage,
+            )
+        )
+
+
+def _pieces(text: str, *, streams: bool) -> list[str]:
+    """What is sent, none of it empty: words with the space before each, or all at once; joined it is `text` again."""
+    if streams:
+        return _WORD.findall(text)
+    return [text] if text else []
+
+
+def _cut(text: str, max_tokens: int | None) -> str:
+    if max_tokens is None or _tokens(text) <= max_tokens:
+        return text
+    return text.encode()[: max_tokens * BYTES_PER_TOKEN].decode(errors="ignore")
+
+
+def _input_tokens(prompt: Prompt) -> int:
+    return TOKENS_PER_PROMPT + sum(_tokens(turn.content) + TOKENS_PER_MESSAGE for turn in prompt.turns)
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)

@@ -1,0 +1,136 @@
+"""OpenAI's chat completions, and every server that speaks them (platform.openai.com/docs/api-reference/chat)."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from yarl import URL
+
+from penstockd.clock import Clock
+from penstockd.model import Prompt
+from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.dialect import Answer, decoded, tokens
+from penstockd.models.providers.refusal import refusal_within
+from penstockd.models.providers.wire import Target, Wire
+from penstockd.upstream import Broken
+from penstockd.usage import Usage
+
+BASE_URL = "https://api.openai.com/v1"
+
+
+def openai(target: Target, *, model: str, clock: Clock, max_tokens_field: str | None = None) -> Chat:
+    """A provider that asks `model` at a server which speaks OpenAI's chat completions."""
+    key = {"authorization": f"Bearer {target.api_key}"} if target.api_key else {}
+    dialect = OpenAI(model=model, max_tokens_field=max_tokens_field or _max_tokens_field(target.base_url))
+    return Chat(dialect, Wire(target, path="/chat/completions", headers=key), clock)
+
+
+def _max_tokens_field(base_url: str) -> str:
+    """Every compatible server takes max_tokens; OpenAI's own newer models refuse it, and all of them take the other."""
+    return "max_completion_tokens" if URL(base_url).host == URL(BASE_URL).host else "max_tokens"
+
+
+class OpenAI:
+    """The dialect of chat completions."""
+
+    def __init__(self, *, model: str, max_tokens_field: str = "max_tokens") -> None:
+        self._model = model
+        self._max_tokens_field = max_tokens_field
+
+    def request(self, prompt: Prompt) -> bytes:
+        """The body that asks for an answer to `prompt`."""
+        parameters = prompt.parameters
+        messages = [{"role": turn.role.value, "content": turn.content} for turn in prompt.turns]
+        if prompt.instructions:
+            messages.insert(0, {"role": "system", "content": prompt.instructions})
+        body: dict[str, object] = {
+            "model": self._model,
+            "messages": messages,
+            self._max_tokens_field: parameters.max_output_tokens,
+            "temperature": parameters.temperature,
+            "top_p": parameters.top_p,
+            "stop": parameters.stop or None,
+            "seed": parameters.seed,
+        }
+        if prompt.streams:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+
+    def read(self, body: bytes, answer: Answer) -> str:
+        """Read an answer that came in one piece: fill in `answer`, return its text."""
+        completion = decoded(_COMPLETION, body)
+        choice = completion.first(answer)
+        if choice is None or choice.message is None:
+            raise Broken("the answer has no message", reason="malformed")
+        return choice.message.content or ""
+
+    def read_event(self, event: bytes, answer: Answer) -> str:
+        """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
+        if event == b"[DONE]":
+            answer.is_whole = True
+            return ""
+        choice = decoded(_COMPLETION, event).first(answer)
+        if choice is None or choice.delta is None:
+            return ""
+        return choice.delta.content or ""
+
+
+class _Message(Struct):
+    content: str | None = None
+
+
+class _Choice(Struct):
+    message: _Message | None = None
+    delta: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _PromptDetails(Struct):
+    cached_tokens: int | float | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | float | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | float | None = None
+    completion_tokens: int | float | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    def disjoint(self) -> Usage:
+        """Cached tokens are among the prompt's, and reasoning among the completion's."""
+        everything = tokens(self.prompt_tokens)
+        output = tokens(self.completion_tokens)
+        of_prompt, of_completion = self.prompt_tokens_details, self.completion_tokens_details
+        cached = min(tokens(of_prompt.cached_tokens), everything) if of_prompt else 0
+        return Usage(
+            uncached_input=everything - cached,
+            cached_input=cached,
+            output=output,
+            reasoning=min(tokens(of_completion.reasoning_tokens), output) if of_completion else 0,
+        )
+
+
+class _Completion(Struct):
+    """A whole completion or one chunk of it: they differ only in what a choice has."""
+
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: object = None
+
+    def first(self, answer: Answer) -> _Choice | None:
+        """Return the only choice we asked for, after filling in `answer`; raise what an error says."""
+        if self.error is not None:
+            raise refusal_within(self.error)
+        if self.usage is not None:
+            answer.usage = self.usage.disjoint()
+        if not self.choices:
+            return None
+        choice = self.choices[0]
+        answer.ending = choice.finish_reason or answer.ending
+        return choice
+
+
+_COMPLETION: Final = msgspec.json.Decoder(_Completion)

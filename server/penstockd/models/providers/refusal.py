@@ -1,0 +1,170 @@
+"""What a provider's refusal means: its status and its own words, turned once into our failures."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from penstockd.models.providers.retry_hint import may_repeat, retry_hint
+from penstockd.upstream import (
+    Broken,
+    CoolingDown,
+    Filtered,
+    Misconfigured,
+    QuotaSpent,
+    Rejected,
+    TooLong,
+    UpstreamFailure,
+)
+
+MAX_MESSAGE = 300
+"""Characters of an upstream's message that are passed on."""
+
+_QUOTA: Final = frozenset(("insufficient_quota", "billing_error", "billing_hard_limit_reached", "billing_not_active"))
+_FILTER: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
+_TOO_LONG: Final = frozenset(("context_length_exceeded", "exceed_context_size_error"))
+_MISCONFIGURED: Final = frozenset(("invalid_api_key", "model_not_found"))
+
+_QUOTA_WORDS = re.compile(r"credit balance is too low|insufficient balance", re.IGNORECASE)
+_FILTER_WORDS = re.compile(r"content filtering policy", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"api key not valid", re.IGNORECASE)
+_TOO_LONG_WORDS = re.compile(
+    r"prompt is too long|maximum context length|exceeds? (the )?(available )?context|request too large for"
+    r"|input token count .* exceeds|long context requests",
+    re.IGNORECASE,
+)
+_SIZES = re.compile(r"limit:? ([\d,]+).*requested:? ([\d,]+)", re.IGNORECASE | re.DOTALL)
+
+_STATUSES: Final = {
+    "api_error": 500,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "insufficient_quota": 429,
+    "invalid_api_key": 401,
+    "invalid_request_error": 400,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "request_too_large": 413,
+    "server_error": 500,
+}
+"""The HTTP status that an error type or code has when it comes before the stream and not inside it."""
+
+
+class Complaint(Struct, frozen=True):
+    """What an upstream says went wrong: its words, its labels in lower case, and a status if one is among them."""
+
+    message: str
+    labels: frozenset[str]
+    status: int | None = None
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamFailure:
+    """Classify a response that is no answer; `now` is wall-clock time."""
+    failure = _classified(status, _complaint(_json(body)))
+    failure.retry_after = retry_hint(headers, now)
+    if (repeat := may_repeat(headers)) is not None and isinstance(failure, Broken | CoolingDown):
+        failure.may_repeat = repeat
+    return failure
+
+
+def refusal_within(error: object) -> UpstreamFailure:
+    """Classify an error, decoded from JSON, that came with or after a 200."""
+    complaint = _complaint(error)
+    known = (status for label, status in _STATUSES.items() if label in complaint.labels)
+    failure = _classified(complaint.status or next(known, 500), complaint)
+    if isinstance(failure, Broken):
+        failure.reason = "stream_error"
+    return failure
+
+
+def _classified(status: int, complaint: Complaint) -> UpstreamFailure:
+    message = f"HTTP {status}: {complaint.message}"
+    if status >= 500 or status in (408, 409, 425):
+        return Broken(message, reason="server_error")
+    if status < 300:
+        return Broken(message, reason="malformed")
+    if status < 400:
+        return Broken(f"HTTP {status}: redirects are not followed", reason="redirect")
+    return _told(status, complaint) or _refused(status, complaint)
+
+
+def _told(status: int, complaint: Complaint) -> UpstreamFailure | None:
+    """What the upstream's labels and words say, where they say more than the status."""
+    message, labels = complaint.message, complaint.labels
+    if status == 402 or labels & _QUOTA or _QUOTA_WORDS.search(message):
+        return QuotaSpent(message)
+    if labels & _FILTER or _FILTER_WORDS.search(message):
+        return Filtered(message)
+    if labels & _TOO_LONG or ("request_too_large" not in labels and _is_about_size(message)):
+        return TooLong(message)
+    if labels & _MISCONFIGURED or _KEY_WORDS.search(message):
+        return Misconfigured(_labelled(status, complaint))
+    return None
+
+
+def _refused(status: int, complaint: Complaint) -> UpstreamFailure:
+    match status:
+        case 401 | 403 | 407:
+            return Misconfigured(_labelled(status, complaint))
+        case 404 | 405:
+            return Misconfigured(f"HTTP {status}: {complaint.message}")
+        case 429:
+            return CoolingDown(complaint.message)
+        case _:
+            return Rejected(complaint.message or f"HTTP {status}")
+
+
+def _is_about_size(message: str) -> bool:
+    """Whether this one request is too large, by words or by a limit below what it requested."""
+    if _TOO_LONG_WORDS.search(message):
+        return True
+    sizes = _SIZES.search(message)
+    return sizes is not None and _tokens(sizes[2]) > _tokens(sizes[1])
+
+
+def _tokens(digits: str) -> int:
+    return int(digits.replace(",", "") or "0")
+
+
+def _labelled(status: int, complaint: Complaint) -> str:
+    """A message without the upstream's words, which may repeat our key."""
+    return f"HTTP {status} ({', '.join(sorted(complaint.labels)) or 'no reason given'})"
+
+
+def _json(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _complaint(said: object) -> Complaint:
+    """Read what OpenAI, Anthropic and servers compatible with either say, however they nest it."""
+    if isinstance(said, list):
+        said = said[0] if said else None
+    if isinstance(said, dict) and said.get("error"):
+        said = said["error"]
+    if isinstance(said, str):
+        return Complaint(_clean(said), frozenset())
+    if not isinstance(said, dict):
+        return Complaint("", frozenset())
+    code = said.get("code")
+    labels = frozenset(_clean(label).lower() for label in (said.get("type"), code) if isinstance(label, str))
+    message = said.get("message") or said.get("detail")
+    return Complaint(
+        _clean(message) if isinstance(message, str) else "",
+        labels,
+        code if isinstance(code, int) and 400 <= code < 600 else None,
+    )
+
+
+def _clean(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:MAX_MESSAGE]

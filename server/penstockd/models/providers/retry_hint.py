@@ -1,0 +1,45 @@
+"""When a provider says that it may be asked again."""
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+ABSURD = 31 * 86400.0
+"""Seconds from which on a hint says more about the provider's clock than about its load."""
+
+
+def retry_hint(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait by `retry-after-ms`, else by `retry-after` (RFC 9110, 10.2.3), or None without a sensible one.
+
+    `now` is wall-clock time, which a date is compared with.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None and _is_sensible(milliseconds / 1000):
+        return milliseconds / 1000
+    said = headers.get("retry-after", "")
+    seconds = _number(said)
+    if seconds is None:
+        seconds = _seconds_until(said, now)
+    return seconds if seconds is not None and _is_sensible(seconds) else None
+
+
+def may_repeat(headers: Mapping[str, str]) -> bool | None:
+    """What `x-should-retry` says, or None if it is silent."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def _is_sensible(seconds: float) -> bool:
+    return 0 <= seconds <= ABSURD
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _seconds_until(date: str, now: float) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

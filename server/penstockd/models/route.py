@@ -1,0 +1,82 @@
+"""In which order a call tries the models of a route."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log
+from typing import Protocol
+
+from penstockd.model import Model
+from penstockd.resilience.circuit import State
+
+Random = Callable[[], float]
+"""Draws from [0, 1)."""
+
+
+class Strategy(Protocol):
+    """Orders models for one call, the one to try first in front."""
+
+    def __call__(self, models: Sequence[Model]) -> list[Model]:
+        """Return `models` in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Models under a strategy. A model whose probe is due comes first under any: else it would never come back."""
+
+    models: Sequence[Model]
+    strategy: Strategy
+
+    def order(self) -> list[Model]:
+        """The models in the order in which one call should try them."""
+        order = self.strategy(self.models)
+        due = [model for model in order if _is_due(model)]
+        return due + [model for model in order if model not in due] if due else order
+
+
+def priority(models: Sequence[Model]) -> list[Model]:
+    """As configured: the next one only where the one before cannot."""
+    return list(models)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Each model comes first as often as its share of the weights, and likewise among those left.
+
+    Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
+    """
+
+    weights: Mapping[str, float]
+    random: Random
+
+    def __call__(self, models: Sequence[Model]) -> list[Model]:
+        """Return `models`, drawn one by one without putting back."""
+        return sorted(models, key=lambda model: -log(1 - self.random()) / self.weights[model.name])
+
+
+@dataclass(frozen=True, slots=True)
+class LeastLatency:
+    """The better of two drawn at random, then the rest, best first: no herd runs to the one that looks best.
+
+    Source: Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
+    """
+
+    random: Random
+    failure_weight: float = field(default=10.0)
+
+    def __call__(self, models: Sequence[Model]) -> list[Model]:
+        """Return `models` by load."""
+        if len(models) < 2:
+            return list(models)
+        first = int(self.random() * len(models))
+        second = (first + 1 + int(self.random() * (len(models) - 1))) % len(models)
+        best = min(models[first], models[second], key=self._load)
+        return [best, *sorted((model for model in models if model is not best), key=self._load)]
+
+    def _load(self, model: Model) -> float:
+        """Expected time to first content, counting what is queued and what would fail; 0 for a model never tried."""
+        average = model.latency.ewma or 0.0
+        return average * (1 + model.permits.in_flight) * (1 + self.failure_weight * model.breaker.error_rate)
+
+
+def _is_due(model: Model) -> bool:
+    return model.breaker.state is not State.CLOSED and model.breaker.wait() == 0

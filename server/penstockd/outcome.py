@@ -1,0 +1,90 @@
+"""What a call turned out to be: written by inner layers, read by outer ones."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from msgspec import Struct
+
+from penstockd.errors import PenstockError
+from penstockd.usage import Usage
+
+
+class FinishReason(Enum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class CacheStatus(Enum):
+    """How the cache served a call."""
+
+    MISS = "miss"
+    HIT = "hit"
+    COALESCED = "coalesced"
+    BYPASSED = "bypassed"
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who is calling, as the credential says."""
+
+    tenant: str
+    key: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One model call: filled in while it runs, so that whatever ends it finds what is known so far.
+
+    Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
+    reported; `cost_nanousd` None means no known price.
+    """
+
+    model: str
+    started_at: float
+    ended_at: float | None = None
+    reason: str = ""
+    is_complete: bool = False
+    held_tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_nanousd: int | None = None
+    is_estimated: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """The one mutable thing a call carries, by reference, through every layer.
+
+    `cut` is set before the daemon itself cancels the call: it is what the caller is told.
+    """
+
+    request_id: str = ""
+    agent: str = ""
+    principal: Principal | None = None
+    cache: CacheStatus = CacheStatus.BYPASSED
+    model: str = ""
+    finish_reason: FinishReason | None = None
+    first_content_at: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    cut: PenstockError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens over all completed model calls."""
+        done = [attempt.usage for attempt in self.attempts if attempt.is_complete]
+        return done[0] if len(done) == 1 else sum(done, Usage())
+
+    @property
+    def cost_nanousd(self) -> int | None:
+        """What all attempts cost, or None if one of them has no known price."""
+        total = 0
+        for attempt in self.attempts:
+            if attempt.cost_nanousd is None:
+                return None
+            total += attempt.cost_nanousd
+        return total
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether any part of the cost is our estimate."""
+        return any(attempt.is_estimated for attempt in self.attempts)

@@ -1,0 +1,118 @@
+"""Builds the pool that the settings describe."""
+
+import random
+
+from penstockd.call import Handler
+from penstockd.clock import Clock
+from penstockd.config import ConfigError, ConfigErrors, ModelSettings, PriceSettings, Rate, Secret, Settings
+from penstockd.model import Model, Price, Prompt, Timeouts
+from penstockd.models.pool import Pool
+from penstockd.models.prices import bundled
+from penstockd.models.providers.anthropic import BASE_URL as ANTHROPIC_URL
+from penstockd.models.providers.anthropic import anthropic
+from penstockd.models.providers.echo import Echo
+from penstockd.models.providers.factory import provider_from
+from penstockd.models.providers.openai import BASE_URL as OPENAI_URL
+from penstockd.models.providers.openai import openai
+from penstockd.models.providers.wire import Target
+from penstockd.models.timed import Timed
+from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.breaker import CircuitBreaker
+from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.resilience.latency import Latency
+from penstockd.resilience.permits import Permits
+from penstockd.resilience.retry_budget import RetryBudget
+from penstockd.resilience.token_bucket import TokenBucket
+
+
+class PoolBuilder:
+    """Builds the pool of one configuration, taking over every model whose definition is the same as before."""
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        """Build what `settings` describe."""
+        self._settings = settings
+        self._clock = clock
+
+    def build(self, *, before: Settings | None = None, kept: Pool | None = None) -> Pool:
+        """Return the pool; raises ConfigErrors for providers that cannot be made."""
+        providers: dict[str, object] = {}
+        models: dict[str, Model] = {}
+        mistakes: list[ConfigError] = []
+        for name, settings in self._settings.models.items():
+            if kept is not None and before is not None and self._is_same(name, before):
+                models[name], providers[name] = kept.models[name], kept.providers[name]
+                continue
+            try:
+                provider = self._provider(name, settings)
+            except ValueError as error:
+                mistakes.append(ConfigError(f"models.{name}.provider", str(error)))
+                continue
+            models[name], providers[name] = self._model(name, settings, provider), provider
+        if mistakes:
+            raise ConfigErrors(mistakes)
+        return Pool(models, providers, clock=self._clock)
+
+    def _is_same(self, name: str, before: Settings) -> bool:
+        now = self._settings
+        rules = (before.circuit_breaker, before.retry.budget)
+        return before.models.get(name) == now.models[name] and rules == (now.circuit_breaker, now.retry.budget)
+
+    def _provider(self, name: str, settings: ModelSettings) -> Handler[Prompt]:
+        match settings.provider:
+            case "echo":
+                return Echo()
+            case "openai":
+                return openai(
+                    _target(settings, OPENAI_URL),
+                    model=settings.model,
+                    clock=self._clock,
+                    max_tokens_field=settings.max_tokens_field,
+                )
+            case "anthropic":
+                return anthropic(_target(settings, ANTHROPIC_URL), model=settings.model, clock=self._clock)
+            case reference:
+                return provider_from(reference, name, dict(settings))
+
+    def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
+        timeouts = Timeouts(**dict(settings.timeouts))
+        return Model(
+            name=name,
+            provider=settings.provider,
+            upstream_name=settings.model,
+            answer=Timed(provider, timeouts=timeouts, clock=self._clock),
+            timeouts=timeouts,
+            price=_price(settings.price) or bundled(settings.model),
+            breaker=CircuitBreaker(self._policy(settings), self._clock, random.random),
+            permits=Permits(settings.max_in_flight),
+            retries=RetryBudget(self._clock, ratio=self._settings.retry.budget),
+            latency=Latency(self._clock),
+            allowance=Allowance(
+                requests=self._bucket(settings.limits.requests), tokens=self._bucket(settings.limits.tokens)
+            ),
+        )
+
+    def _policy(self, settings: ModelSettings) -> BreakerPolicy:
+        rules = dict(self._settings.circuit_breaker)
+        return BreakerPolicy(**rules, probe_timeout=settings.timeouts.total)
+
+    def _bucket(self, rate: Rate | None) -> TokenBucket | None:
+        return TokenBucket(rate.per_second, rate.count, self._clock) if rate else None
+
+
+def _target(settings: ModelSettings, base_url: str) -> Target:
+    return Target(
+        base_url=settings.base_url or base_url,
+        api_key=_revealed(settings.api_key),
+        headers={name: value.reveal() for name, value in settings.headers.items()},
+        ca=str(settings.ca) if settings.ca else None,
+        proxy=_revealed(settings.proxy) or None,
+        connect_timeout=settings.timeouts.connect,
+    )
+
+
+def _revealed(secret: Secret | None) -> str:
+    return secret.reveal() if secret else ""
+
+
+def _price(settings: PriceSettings | None) -> Price | None:
+    return Price(**dict(settings)) if settings else None

@@ -1,0 +1,68 @@
+"""What a caller asks for, validated, free of the wire it came by."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Role(Enum):
+    """Who spoke a turn."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Turn(Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class CachePolicy(Enum):
+    """Whether a request reads the cache, writes to it, and joins an identical request in flight."""
+
+    DEFAULT = "default"
+    BYPASS = "bypass"
+    REFRESH = "refresh"
+    OFF = "off"
+
+
+class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an answer is generated; None and the empty `stop` leave the choice to the next in line."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def over(self, defaults: "Parameters") -> "Parameters":
+        """These parameters, and `defaults` where these are silent."""
+        if self == _UNSET:
+            return defaults
+        return Parameters(
+            temperature=defaults.temperature if self.temperature is None else self.temperature,
+            top_p=defaults.top_p if self.top_p is None else self.top_p,
+            max_output_tokens=self.max_output_tokens or defaults.max_output_tokens,
+            stop=self.stop or defaults.stop,
+            seed=defaults.seed if self.seed is None else self.seed,
+        )
+
+
+_UNSET = Parameters()
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One request to an agent; `request_id` is the caller's own name for it, or empty."""
+
+    agent: str
+    input: str
+    history: tuple[Turn, ...] = ()
+    user_id: str = ""
+    request_id: str = ""
+    idempotency_key: str = ""
+    parameters: Parameters = _UNSET
+    cache: CachePolicy = CachePolicy.DEFAULT
+    labels: Mapping[str, str] = {}

@@ -1,0 +1,21 @@
+"""The name by which one request is found again in logs and traces."""
+
+import re
+import secrets
+
+_VALID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def is_valid(request_id: str) -> bool:
+    """Whether a caller may name its request so."""
+    return _VALID.fullmatch(request_id) is not None
+
+
+def generate(unix_seconds: float) -> str:
+    """Return a new UUIDv7 (RFC 9562, section 5.7): unique, and sorted by its time in milliseconds."""
+    milliseconds = int(unix_seconds * 1000) & (1 << 48) - 1
+    bits = milliseconds << 80 | secrets.randbits(80)
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,1 @@
+"""Pure, synchronous state machines: they are told what happened, and return decisions."""

@@ -1,0 +1,24 @@
+"""How long to wait before trying again."""
+
+from collections.abc import Callable
+from math import ldexp
+
+ROUNDS_THAT_DOUBLE = 64
+
+
+class Backoff:
+    """Exponential backoff with full jitter, which spreads callers best.
+
+    See https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+
+    def __init__(self, base_delay: float = 0.2, max_delay: float = 10.0, *, random: Callable[[], float]) -> None:
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+        self._random = random
+
+    def delay(self, round: int, hint: float | None = None) -> float:  # noqa: A002 - what the retry loop counts
+        """Seconds to wait before repeat number `round`, the first is 1; at least what the upstream's hint asks."""
+        doublings = min(max(round - 1, 0), ROUNDS_THAT_DOUBLE)
+        drawn = self._random() * min(self._max_delay, ldexp(self._base_delay, doublings))
+        return drawn if hint is None else max(hint, drawn)

@@ -1,0 +1,32 @@
+"""How a call's time is split among its attempts: pure functions of seconds.
+
+An attempt that hangs must leave enough for the next model, and all of them enough for our own ending.
+"""
+
+from typing import Final
+
+MINIMUM: Final = 0.020
+"""Nothing is started that has less than this until its first content."""
+
+NO_NEXT: Final = 0.0
+"""In place of the next model's p95 where there is no next model: nothing is kept for it."""
+
+
+def margin(remaining: float) -> float:
+    """What our own ending may take: 5 % of the time left, 50 ms at least and 500 ms at most."""
+    return min(max(0.05 * remaining, 0.05), 0.5)
+
+
+def reserve(p95: float | None, remaining: float) -> float:
+    """What is kept for the next model: its p95, but no more than a third of the time left, which is also for None."""
+    third = max(0.0, remaining / 3.0)
+    return third if p95 is None else min(p95, third)
+
+
+def first_content_by(now: float, expires_at: float, p95_of_next: float | None = NO_NEXT) -> float:
+    """The monotonic moment by which an attempt that starts now needs its first content.
+
+    `p95_of_next` is of the next untried usable model: None if not known yet, NO_NEXT without such a model.
+    """
+    remaining = expires_at - now
+    return expires_at - margin(remaining) - reserve(p95_of_next, remaining)

@@ -1,0 +1,53 @@
+"""Renders an error as google.rpc.Status, the way every client of Penstock reads it."""
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from penstockd.errors import PenstockError
+from penstockd.messages import duration
+
+DOMAIN = "penstock.dev"
+LARGEST_DETAILS = 4096
+"""Bytes of status details; gRPC drops trailers at random between 8 and 16 KB."""
+LONGEST_MESSAGE = 1024
+
+
+def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailing metadata of a call that ends with `error`."""
+    entries: list[tuple[str, str | bytes]] = [
+        ("x-request-id", request_id),
+        ("grpc-status-details-bin", _status(error, request_id).SerializeToString()),
+    ]
+    if error.retry_after is not None:
+        pushback = -1 if error.retry_after < 0 else round(error.retry_after * 1000)
+        entries.append(("grpc-retry-pushback-ms", str(pushback)))
+    return tuple(entries)
+
+
+def _status(error: PenstockError, request_id: str) -> Status:
+    """The status with its details, the least important left out where they would grow too large."""
+    status = Status(code=error.code.value, message=error.message[:LONGEST_MESSAGE])
+    for detail in _details(error, request_id):
+        packed = Any()
+        packed.Pack(detail)
+        if status.ByteSize() + packed.ByteSize() < LARGEST_DETAILS:
+            status.details.append(packed)
+    return status
+
+
+def _details(error: PenstockError, request_id: str) -> list[Message]:
+    details: list[Message] = [
+        ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
+        RequestInfo(request_id=request_id),
+    ]
+    if error.retry_after is not None and error.retry_after >= 0:
+        details.append(RetryInfo(retry_delay=duration(error.retry_after)))
+    if error.quota is not None:
+        violation = QuotaFailure.Violation(subject=error.quota.subject, description=error.quota.rule)
+        details.append(QuotaFailure(violations=[violation]))
+    if error.violations:
+        fields = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations]
+        details.append(BadRequest(field_violations=fields))
+    return details

@@ -1,0 +1,118 @@
+"""What can go wrong with one attempt at a model, and what that says about the model and about trying again."""
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Blame(Enum):
+    """What a failure tells the model's circuit breaker."""
+
+    NONE = "none"
+    FAILURE = "failure"
+    COOLDOWN = "cooldown"
+    MISCONFIGURED = "misconfigured"
+
+
+class UpstreamFailure(Exception):
+    """One attempt at one model failed.
+
+    `reason` is a lower_snake_case label for attempts and metrics; the message is for the operator's log. `retry_after`
+    is the provider's hint in seconds, `may_repeat` whether this same model may be asked again for this call.
+    """
+
+    blame: ClassVar[Blame]
+    tries_next: ClassVar[bool] = True
+    reason: str
+    may_repeat: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        retry_after: float | None = None,
+        may_repeat: bool | None = None,
+    ) -> None:
+        """Say what happened; what is left out is the class's."""
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        if reason is not None:
+            self.reason = reason
+        if may_repeat is not None:
+            self.may_repeat = may_repeat
+
+
+class Broken(UpstreamFailure):
+    """The upstream did not answer, or answered with an error of its own or with something that is no answer."""
+
+    blame = Blame.FAILURE
+    reason = "broken"
+    may_repeat = True
+
+
+class TimedOut(UpstreamFailure):
+    """The upstream exceeded one of the model's own timeouts."""
+
+    blame = Blame.FAILURE
+    reason = "timeout"
+    may_repeat = True
+
+
+class OutOfTime(UpstreamFailure):
+    """The caller's deadline left the attempt no more time; nobody's fault."""
+
+    blame = Blame.NONE
+    reason = "deadline"
+
+
+class CoolingDown(UpstreamFailure):
+    """The provider asks for patience (429)."""
+
+    blame = Blame.COOLDOWN
+    reason = "rate_limited"
+    may_repeat = True
+
+
+class Misconfigured(UpstreamFailure):
+    """The provider rejects our key, or does not know the model."""
+
+    blame = Blame.MISCONFIGURED
+    reason = "misconfigured"
+
+
+class QuotaSpent(UpstreamFailure):
+    """Our account at the provider is out of credit: no retry helps this call, another model may."""
+
+    blame = Blame.NONE
+    reason = "insufficient_quota"
+
+
+class TooLong(UpstreamFailure):
+    """This model cannot take an input of this size; another may."""
+
+    blame = Blame.NONE
+    reason = "context_too_long"
+
+
+class Rejected(UpstreamFailure):
+    """The upstream rejects the request, as every other would; its message is meant for the caller."""
+
+    blame = Blame.NONE
+    tries_next = False
+    reason = "rejected"
+
+
+class Filtered(UpstreamFailure):
+    """The provider's content filter stopped the request or its answer."""
+
+    blame = Blame.NONE
+    tries_next = False
+    reason = "content_filter"
+
+
+class PassedOver(UpstreamFailure):
+    """The model takes no call just now; nothing was sent, so this is no attempt."""
+
+    blame = Blame.NONE
+    reason = "passed_over"

@@ -1,0 +1,106 @@
+"""`penstock call` asks an agent."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
+
+from fakes.daemon import Ask, FakeDaemon, Refusal
+from penstock.v1.agent_service_pb2 import CachePolicy
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_the_answer_is_the_whole_output(run: Run, stream: list[str]) -> None:
+    """One line, nothing on standard error, whether whole or streamed."""
+    assert run("call", "hello there", *stream) == (0, "hello there \n", "")
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_an_answer_that_ends_its_line_gets_no_other_end(run: Run, daemon: FakeDaemon, stream: list[str]) -> None:
+    """The output is not changed where it is complete."""
+
+    def behave(request: Ask, context: grpc.ServicerContext) -> Iterator[str]:
+        yield from ("a\n", "b\n")
+
+    daemon.behave = behave
+
+    assert run("call", "hello", *stream) == (0, "a\nb\n", "")
+
+
+def test_every_flag_reaches_the_request(run: Run, daemon: FakeDaemon) -> None:
+    """Agent, user, parameters, cache and labels, and the key and deadline beside them."""
+    line = "call hi --agent support --user u1 --max-output-tokens 9 --temperature 0.5 --cache off"
+
+    run(*line.split(), "--label", "team=search", "--label", "k=a=b", "--api-key", "pk_1", "--timeout", "5s")
+
+    request = daemon.requests[0]
+    assert (request.agent, request.user_id) == ("support", "u1")
+    assert (request.parameters.max_output_tokens, request.parameters.temperature) == (9, 0.5)
+    assert request.cache == CachePolicy.CACHE_POLICY_OFF
+    assert dict(request.labels) == {"team": "search", "k": "a=b"}
+    assert daemon.metadata["authorization"] == "Bearer pk_1"
+    assert 2 < daemon.seconds_left <= 5.1
+
+
+def test_a_dash_reads_the_text_from_standard_input(
+    run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that texts of any length can be asked."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("from\na pipe"))
+
+    run("call", "-")
+
+    assert daemon.requests[0].input == "from\na pipe"
+
+
+def test_json_is_the_response_on_one_line(run: Run) -> None:
+    """With the contract's own field names, and what is empty spelled out."""
+    _, out, _ = run("call", "hello", "--json")
+
+    response = json.loads(out)
+    assert out.count("\n") == 1
+    assert (response["output"], response["model_used"], response["cost_estimated"]) == ("hello ", "fast", False)
+
+
+def test_json_of_a_stream_is_an_event_on_each_line(run: Run) -> None:
+    """Deltas as they come, then the whole response."""
+    _, out, _ = run("call", "hello there", "--json", "--stream")
+
+    *deltas, completed = map(json.loads, out.splitlines())
+    assert [each["delta"]["text"] for each in deltas] == ["hello ", "there "]
+    assert completed["completed"]["response"]["output"] == "hello there "
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_a_refusal_is_one_line_and_exit_code_1(run: Run, daemon: FakeDaemon, stream: list[str]) -> None:
+    """Reason, message, delay and the request's name; a message cannot forge a second line."""
+
+    def behave(request: Ask, context: grpc.ServicerContext) -> Iterator[str]:
+        details = RetryInfo(retry_delay=Duration(seconds=1, nanos=200_000_000)), RequestInfo(request_id="0190")
+        context.abort_with_status(Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "slow\ndown", *details))
+        yield ""
+
+    daemon.behave = behave
+
+    assert run("call", "hello", *stream) == (
+        1,
+        "",
+        "penstock: RATE_LIMITED: slow down (retry in 1.2 s; request 0190)\n",
+    )
+
+
+def test_a_broken_stream_keeps_what_was_printed(run: Run, daemon: FakeDaemon) -> None:
+    """And says that it broke."""
+    daemon.forgets_completed = True
+
+    code, out, err = run("call", "hello", "--stream")
+
+    assert (code, out) == (1, "hello ")
+    assert err.startswith("penstock: STREAM_BROKEN: ")

@@ -1,0 +1,163 @@
+"""The command as a whole: its exit codes, and how it treats terminals and pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+import penstock
+from fakes.daemon import Ask, FakeDaemon
+from penstock.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+PENSTOCK = [sys.executable, "-c", "import sys, penstock.cli; sys.exit(penstock.cli.main())"]
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """Return what the command writes to a terminal that is both its outputs."""
+    leader, follower = os.openpty()
+    subprocess.run(
+        [*PENSTOCK, *arguments], stdout=follower, stderr=follower, env=os.environ | environment, check=True, timeout=30
+    )
+    os.close(follower)
+    written = os.read(leader, 65536).decode()
+    os.close(leader)
+    return written
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    """`penstock --version` needs no daemon."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"penstock {penstock.__version__}\n"
+
+
+def test_nobody_there_is_3(run: Run) -> None:
+    """A script can tell a refusal from an absence."""
+    code, out, err = run("call", "hello", "--target", "unix:/nowhere/penstock.sock")
+
+    assert (code, out) == (3, "")
+    assert err.startswith("penstock: UNREACHABLE: ")
+    assert "request" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["call"],
+        ["call", "hello", "--timeout", "soon"],
+        ["call", "hello", "--timeout", "0s"],
+        ["call", "hello", "--label", "team"],
+        ["call", "hello", "--cache", "never"],
+        ["usage"],
+    ],
+)
+def test_a_usage_error_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With what is wrong on standard error."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert "usage: penstock" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--target", "http://127.0.0.1:50051"], "is a URL"), (["--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem")],
+)
+def test_a_target_or_file_that_cannot_be_used_is_2(run: Run, arguments: list[str], said: str) -> None:
+    """One line, no traceback."""
+    code, out, err = run("call", "hello", *arguments)
+
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_terminal_sees_what_the_answer_took(daemon: FakeDaemon) -> None:
+    """Dim, after the answer; NO_COLOR leaves the words."""
+    arguments = ("call", "hello", "--target", daemon.target)
+
+    assert "\x1b[2mfast · 0 in + 0 out" in on_terminal(*arguments)
+    assert "\nfast · 0 in + 0 out" in on_terminal(*arguments, NO_COLOR="1")
+
+
+def test_an_answer_cannot_steer_the_terminal(run: Run, daemon: FakeDaemon) -> None:
+    """Escape sequences lose their escape on a terminal; a pipe gets every byte."""
+
+    def behave(request: Ask, context: grpc.ServicerContext) -> Iterator[str]:
+        yield "a\x1b]0;title\x07b\tc\n"
+
+    daemon.behave = behave
+
+    assert "a]0;titleb\tc" in on_terminal("call", "hello", "--target", daemon.target)
+    assert run("call", "hello")[1] == "a\x1b]0;title\x07b\tc\n"
+
+
+def test_a_watch_clears_the_terminal(daemon: FakeDaemon) -> None:
+    """The table is drawn where the last one stood."""
+    leader, follower = os.openpty()
+    arguments = ["models", "--watch", "--target", daemon.target]
+    with subprocess.Popen([*PENSTOCK, *arguments], stdout=follower, stderr=follower) as process:
+        written = os.read(leader, 65536)
+        process.send_signal(signal.SIGINT)
+    os.close(leader)
+    os.close(follower)
+
+    assert written.startswith(b"\x1b[H\x1b[2J")
+
+
+def test_ctrl_c_ends_a_call_with_130(daemon: FakeDaemon) -> None:
+    """What was streamed stays, and the daemon learns of the end."""
+
+    def behave(request: Ask, context: grpc.ServicerContext) -> Iterator[str]:
+        yield "Once upon"
+        assert daemon.ended.wait(20)
+
+    daemon.behave = behave
+    command = [*PENSTOCK, "call", "hello", "--stream", "--target", daemon.target]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(9)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, first, err) == (130, "Once upon", "")
+    assert daemon.ended.wait(5)
+
+
+def test_a_reader_that_leaves_is_no_error(daemon: FakeDaemon) -> None:
+    """`penstock call … | head -1` says nothing."""
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    ran = subprocess.run(
+        [*PENSTOCK, "call", "hello", "--target", daemon.target],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=30,
+    )
+    os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+def test_the_installed_command_is_this_one() -> None:
+    """The entry point exists beside the interpreter."""
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("penstock"), "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == f"penstock {penstock.__version__}\n"

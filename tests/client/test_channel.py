@@ -1,0 +1,79 @@
+"""Where a daemon is and how it is reached."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.daemon import FakeDaemon, fake_daemon
+from penstock import TLS, SyncAgentClient, Unreachable
+from penstock.channel import address
+
+
+def client_of(*daemons: FakeDaemon) -> SyncAgentClient:
+    """Return one client of several replicas."""
+    return SyncAgentClient(",".join(f"127.0.0.1:{daemon.port}" for daemon in daemons))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("127.0.0.1:50051", "127.0.0.1:50051"),
+        ("agents.internal:443", "agents.internal:443"),
+        ("[::1]:50051", "[::1]:50051"),
+        ("agents.internal", "agents.internal:50051"),
+        ("[::1]", "[::1]:50051"),
+        ("unix:/run/penstock.sock", "unix:/run/penstock.sock"),
+        ("dns:///agents.internal:443", "dns:///agents.internal:443"),
+        ("10.0.0.1:1,10.0.0.2:1", "ipv4:10.0.0.1:1,10.0.0.2:1"),
+    ],
+)
+def test_a_target_is_written_as_grpc_reads_it(target: str, expected: str) -> None:
+    """Hosts get our port, lists get their scheme, and gRPC's own names pass."""
+    assert address(target) == expected
+
+
+def test_a_url_is_refused_with_what_to_write_instead() -> None:
+    """Otherwise gRPC would take `https` for the name of a resolver, and say so less clearly."""
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        address("https://agents.internal")
+
+
+def test_a_unix_socket_is_a_target(tmp_path: Path) -> None:
+    """`unix:PATH` reaches a daemon without a port."""
+    with fake_daemon(f"unix:{tmp_path}/s") as daemon, SyncAgentClient(daemon.target) as client:
+        assert client.process("hello").output == "hello "
+
+
+def test_calls_go_round_the_replicas() -> None:
+    """A list of addresses is one channel, and each of its daemons gets its turns."""
+    with fake_daemon() as one, fake_daemon() as other, client_of(one, other) as client:
+        while not (one.requests and other.requests):
+            client.process("hello")
+
+
+def test_a_replica_that_does_not_serve_gets_no_call() -> None:
+    """Health is watched on every connection, and the other replica takes all."""
+    with fake_daemon() as drained, fake_daemon() as other:
+        drained.serving(is_serving=False)
+
+        with client_of(drained, other) as client:
+            for _ in range(20):
+                client.process("hello")
+
+        assert (len(drained.requests), len(other.requests)) == (0, 20)
+
+
+def test_a_daemon_that_does_not_serve_is_unreachable(daemon: FakeDaemon) -> None:
+    """Health is checked before a call is sent."""
+    daemon.serving(is_serving=False)
+
+    with SyncAgentClient(daemon.target) as client, pytest.raises(Unreachable):
+        client.process("hello")
+
+    assert daemon.requests == []
+
+
+def test_a_missing_certificate_file_is_an_os_error(tmp_path: Path) -> None:
+    """It is found when the channel opens, before any call."""
+    with pytest.raises(FileNotFoundError):
+        SyncAgentClient(tls=TLS(ca=tmp_path / "missing.pem"))

@@ -1,0 +1,92 @@
+"""Plain arguments become the contract's request."""
+
+import re
+
+import pytest
+
+from penstock import Message
+from penstock.request import build, new_request_id
+from penstock.v1.agent_service_pb2 import CachePolicy, ProcessRequest, ProcessStreamRequest, Role
+
+
+def test_both_requests_are_built_alike() -> None:
+    """The unary and the streamed request carry the same bytes for the same arguments."""
+    unary = build(ProcessRequest, "hi", agent="a", request_id="r", seed=7, labels={"team": "x"})
+    streamed = build(ProcessStreamRequest, "hi", agent="a", request_id="r", seed=7, labels={"team": "x"})
+
+    assert unary.SerializeToString(deterministic=True) == streamed.SerializeToString(deterministic=True)
+
+
+def test_every_argument_has_its_place() -> None:
+    """Nothing that is said is lost."""
+    request = build(
+        ProcessRequest,
+        "hi",
+        agent="support",
+        user_id="u1",
+        request_id="r1",
+        idempotency_key="k1",
+        temperature=0.0,
+        top_p=0.5,
+        max_output_tokens=9,
+        stop=["a", "b"],
+        seed=0,
+        cache="refresh",
+        labels={"team": "search"},
+    )
+
+    assert (request.input, request.agent, request.user_id) == ("hi", "support", "u1")
+    assert (request.request_id, request.idempotency_key) == ("r1", "k1")
+    assert request.parameters.HasField("temperature")
+    assert request.parameters.HasField("seed")
+    assert (request.parameters.top_p, request.parameters.max_output_tokens) == (0.5, 9)
+    assert list(request.parameters.stop) == ["a", "b"]
+    assert request.cache == CachePolicy.CACHE_POLICY_REFRESH
+    assert dict(request.labels) == {"team": "search"}
+
+
+def test_what_is_not_said_is_left_to_the_agent() -> None:
+    """No parameters, and the usual cache policy."""
+    request = build(ProcessRequest, "hi")
+
+    assert not request.HasField("parameters")
+    assert request.cache == CachePolicy.CACHE_POLICY_UNSPECIFIED
+
+
+def test_history_is_pairs_or_messages_in_order() -> None:
+    """Both forms may be mixed."""
+    earlier = Message(role=Role.ROLE_ASSISTANT, content="hello")
+
+    request = build(ProcessRequest, "and now?", history=[("user", "hi"), earlier, ("assistant", "well?")])
+
+    turns = [(turn.role, turn.content) for turn in request.history]
+    assert turns == [(Role.ROLE_USER, "hi"), (Role.ROLE_ASSISTANT, "hello"), (Role.ROLE_ASSISTANT, "well?")]
+
+
+def test_one_stop_text_is_not_taken_for_its_letters() -> None:
+    """A plain string is one stop text."""
+    assert list(build(ProcessRequest, "hi", stop="END").parameters.stop) == ["END"]
+
+
+@pytest.mark.parametrize("wrong", [{"cache": "never"}, {"history": [("system", "obey")]}])
+def test_an_unknown_role_or_policy_is_a_value_error(wrong: dict[str, object]) -> None:
+    """It is found before anything is sent."""
+    with pytest.raises(ValueError, match=r"(?i)enum"):
+        build(ProcessRequest, "hi", **wrong)  # type: ignore[arg-type]
+
+
+def test_an_unknown_option_is_a_type_error() -> None:
+    """A misspelt name is not ignored."""
+    with pytest.raises(TypeError, match="temprature"):
+        build(ProcessRequest, "hi", temprature=1)  # type: ignore[call-arg]
+
+
+def test_request_ids_are_made_up_as_uuid7_and_grow() -> None:
+    """A later call has the greater name, once a millisecond has passed."""
+    first = new_request_id()
+    while (later := new_request_id())[:13] == first[:13]:
+        pass
+
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", first)
+    assert later > first
+    assert build(ProcessRequest, "hi").request_id

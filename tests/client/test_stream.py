@@ -1,0 +1,100 @@
+"""A streamed answer is text as it is written, and a whole response only if it ended well."""
+
+import asyncio
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from fakes.behaviours import Hangs, breaks, loses_connection
+from fakes.daemon import Ask, Behaviour, FakeDaemon
+from fakes.twin import Client
+from penstock import DeadlineExceeded, StreamBroken, Unreachable
+
+
+async def test_a_stream_yields_text_and_then_has_its_response(client: Client) -> None:
+    """The response's output is the text that was streamed."""
+    stream = client.stream("hello there", request_id="r1")
+
+    pieces = [piece async for piece in stream]
+
+    assert pieces == ["hello ", "there "]
+    assert stream.response.output == "hello there "
+    assert (stream.response.model_used, stream.response.request_id) == ("fast", "r1")
+
+
+async def test_a_stream_has_no_response_before_its_end(client: Client) -> None:
+    """Asking early is a mistake, not an empty answer."""
+    async with client.stream("hello there") as stream:
+        await anext(aiter(stream))
+
+        with pytest.raises(RuntimeError, match="read to the end"):
+            stream.response  # noqa: B018
+
+
+async def test_an_empty_answer_is_a_stream_without_text(client: Client) -> None:
+    """It ends well all the same."""
+    stream = client.stream("")
+
+    assert [piece async for piece in stream] == []
+    assert stream.response.output == ""
+
+
+async def test_an_end_without_completed_is_a_broken_stream(client: Client, daemon: FakeDaemon) -> None:
+    """An OK status alone is never taken for a whole answer."""
+    daemon.forgets_completed = True
+    stream = aiter(client.stream("hello", request_id="r1"))
+
+    assert await anext(stream) == "hello "
+    with pytest.raises(StreamBroken) as caught:
+        await anext(stream)
+
+    assert (caught.value.request_id, caught.value.metadata) == ("r1", {"partial": "true"})
+
+
+@pytest.mark.parametrize("behaviour", [breaks, loses_connection])
+async def test_a_break_after_the_first_text_is_a_broken_stream(
+    client: Client, daemon: FakeDaemon, behaviour: Behaviour
+) -> None:
+    """Whether the daemon says so or the connection is gone."""
+    daemon.behave = behaviour
+    stream = aiter(client.stream("hello"))
+    await anext(stream)
+
+    with pytest.raises(StreamBroken) as caught:
+        await anext(stream)
+
+    assert caught.value.metadata == {"partial": "true"}
+
+
+async def test_a_lost_connection_before_the_first_text_is_unreachable(client: Client, daemon: FakeDaemon) -> None:
+    """Nothing was said yet, so nothing is broken."""
+
+    def behave(request: Ask, context: grpc.ServicerContext) -> Iterator[str]:
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+    daemon.behave = behave
+
+    with pytest.raises(Unreachable):
+        await anext(aiter(client.stream("hello")))
+
+
+async def test_a_deadline_that_passes_in_a_stream_is_no_broken_stream(client: Client, daemon: FakeDaemon) -> None:
+    """The caller asked for no more time, whatever was said by then."""
+    daemon.behave = Hangs(daemon)
+    stream = aiter(client.stream("hello", timeout=0.5))
+    await anext(stream)
+
+    with pytest.raises(DeadlineExceeded):
+        await anext(stream)
+
+
+async def test_leaving_a_stream_cancels_its_call(client: Client, daemon: FakeDaemon) -> None:
+    """The daemon learns of it at once, long before the deadline."""
+    daemon.behave = Hangs(daemon)
+
+    async with client.stream("hello") as stream:
+        async for _ in stream:
+            break
+
+    assert await asyncio.to_thread(daemon.ended.wait, 5)

@@ -1,0 +1,39 @@
+"""docs/configuration.md says everything, and what it says is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from penstockd.config import load
+from penstockd.config.environment import NAMES
+from penstockd.config.schema import every_setting
+from penstockd.config.settings import Settings
+
+ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*every_setting(Settings), *NAMES])
+def test_every_setting_and_every_name_has_its_row(name: str) -> None:
+    """A setting that the page leaves out cannot be found."""
+    assert re.search(rf"^\| `{re.escape(name)}` \|", PAGE, re.MULTILINE)
+
+
+def test_the_page_has_no_settings_that_are_gone() -> None:
+    """A row is of something that can be set."""
+    settings = {row for row in re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE) if row not in NAMES}
+
+    assert settings - {*every_setting(Settings)} == {"agents.<name>.route"}
+
+
+def test_the_example_loads(tmp_path: Path) -> None:
+    """The file that people copy is a good one."""
+    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "penstock.yaml"
+    file.write_text(example, encoding="utf-8")
+
+    settings = load(path=file, environ={"FAST_API_KEY": "a", "STRONG_API_KEY": "b"}, flags={})
+
+    assert settings.default_agent == "support"
+    assert settings.warnings == ()

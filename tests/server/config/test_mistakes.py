@@ -1,0 +1,182 @@
+"""Every mistake is found at once and said so that it can be put right."""
+
+import pytest
+
+from fakes.config_file import ConfigFile
+
+POOL = "models: {a: {provider: echo}, b: {provider: echo}}\n"
+
+
+def test_a_file_with_five_mistakes_prints_five_lines(config: ConfigFile) -> None:
+    """Each with its path, and with a suggestion where one comes to mind."""
+    lines = config.mistakes("""
+        environment: prod
+        models:
+          fast: {provider: opnai, model: gpt-4o-mini, api_key: "${NOWHERE_SET}", timeouts: {conect: 2s}}
+        agents:
+          support: {route: {models: [fats]}}
+    """)
+
+    assert lines == [
+        'agents.support.route.models[0]: there is no model "fats"; did you mean "fast"?',
+        'environment: must be development or staging or production; did you mean "production"?',
+        "models.fast.api_key: ${NOWHERE_SET} is not set in the environment",
+        'models.fast.provider: must be openai, anthropic, echo or package.module:factory; did you mean "openai"?',
+        'models.fast.timeouts.conect: unknown setting; did you mean "connect"?',
+    ]
+
+
+def test_a_file_that_is_no_yaml_says_where(config: ConfigFile) -> None:
+    """Nothing else can be known then."""
+    assert config.mistakes("log: {level: INFO}\nlog: {}") == [f'{config.path}:2:1: "log" is given twice']
+
+
+def test_a_file_must_be_a_map(config: ConfigFile) -> None:
+    """A list configures nothing."""
+    assert config.mistakes("[a]") == [f"{config.path}: must be a map of settings"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("modells: {}", 'modells: unknown setting; did you mean "models"?'),
+        ("warnings: [a]", "warnings: unknown setting"),
+        (
+            "models: {Fast: {provider: echo}}",
+            'models.Fast: a name is made of a-z, 0-9, ".", "_" and "-", begins with a',
+        ),
+        ("models: {a: {provider: echo}, -b: {provider: echo}}", "models.-b: a name is made of"),
+        ("models: {a: {}}", "models.a.provider: required"),
+        ("models: {a: [b]}", "models.a: must be a map of settings"),
+        ("models: [a]", "models: must be a map"),
+        ("models: {a: {provider: openai, api_key: k}}", "models.a.model: required: the model's name upstream"),
+        ("models: {a: {provider: openai, model: 4, api_key: k}}", "models.a.model: must be text; put it in quotes"),
+        ("models: {a: {provider: openai, model: m}}", "models.a.api_key: required by the provider openai, unless"),
+        ("models: {a: {provider: anthropic, model: m}}", "models.a.api_key: required by the provider anthropic"),
+        ("models: {a: {provider: echo, api_key: 12}}", "models.a.api_key: must be text in quotes, or {file: PATH}"),
+        ("models: {a: {provider: echo, api_key: {file: x, y: z}}}", "models.a.api_key: must be text in quotes"),
+        ("models: {a: {provider: echo, api_key: ''}}", "models.a.api_key: must be one line of text"),
+        ('models: {a: {provider: echo, api_key: "x\\ny"}}', "models.a.api_key: must be one line of text"),
+        ("models: {a: {provider: echo, api_key: {file: x}}}", "models.a.api_key: cannot read "),
+        (
+            "models: {a: {provider: echo, base_url: 'ftp://h'}}",
+            "models.a.base_url: must be a URL that begins with http://",
+        ),
+        (
+            "models: {a: {provider: echo, base_url: 'http://'}}",
+            "models.a.base_url: must be a URL that begins with http://",
+        ),
+        ("models: {a: {provider: echo, base_url: 'http://h:x'}}", "models.a.base_url: must be a URL with a host and"),
+        ("models: {a: {provider: echo, base_url: 'http://u:p@h'}}", "models.a.base_url: must not have credentials"),
+        ("models: {a: {provider: echo, base_url: 'http://h/?k=v'}}", "models.a.base_url: must end with its path"),
+        (
+            "models: {a: {provider: echo, proxy: 'socks5://h'}}",
+            "models.a.proxy: must be a URL that begins with http://",
+        ),
+        ("models: {a: {provider: echo, price: {input: 1}}}", "models.a.price.output: required"),
+        ("models: {a: {provider: echo, price: {input: x, output: 1}}}", "models.a.price.input: must be an amount"),
+        ("models: {a: {provider: echo, headers: {'a b': c}}}", "models.a.headers.a b: is no name of an HTTP header"),
+        (
+            "models: {a: {provider: echo, max_tokens_field: a.b}}",
+            "models.a.max_tokens_field: must be the name of a field",
+        ),
+        ("models: {a: {provider: echo, max_in_flight: 0}}", "models.a.max_in_flight: must be at least 1"),
+        ("models: {a: {provider: echo, max_in_flight: true}}", "models.a.max_in_flight: must be a number"),
+        ("models: {a: {provider: echo, max_in_flight: 1.5}}", "models.a.max_in_flight: must be a whole number"),
+        ("models: {a: {provider: echo, timeouts: {idle: 0s}}}", "models.a.timeouts.idle: must be more than 0"),
+        ("models: {a: {provider: echo, ca: 5}}", "models.a.ca: must be a path"),
+        ("models: {a: {provider: echo, ca: nowhere}}", "models.a.ca: cannot read "),
+        ("retry: {base_delay: 20s}", "retry.max_delay: must not be shorter than base_delay"),
+        ("retry: {budget: 2}", "retry.budget: must be at most 1"),
+        ("retry: {budget: .nan}", "retry.budget: must be a number"),
+        ("circuit_breaker: {max_open_for: 1s}", "circuit_breaker.max_open_for: must not be shorter than open_for"),
+        ("circuit_breaker: {failure_rate: 0}", "circuit_breaker.failure_rate: must be more than 0"),
+        ("log: {level: verbose}", "log.level: must be DEBUG or INFO or WARNING"),
+        ("log: {level: 5}", "log.level: must be DEBUG or INFO or WARNING"),
+        ("log: {format: jsn}", 'log.format: must be auto or json or pretty; did you mean "json"?'),
+        ("cache: {enabled: 5}", "cache.enabled: must be true or false"),
+        ("server: {tls: {cert: /dev/null}}", "server.tls.key: required"),
+        ("server: {listen: x}", "server.listen: must be HOST:PORT"),
+        ("server: {max_message_bytes: 2GiB}", "server.max_message_bytes: must be at most 2147483647"),
+        ("admin: {listen: '0.0.0.0:1'}", "admin.listen: beyond loopback admin.token is required"),
+        ("log: {format: '${'}", "log.format: ${ must begin ${NAME}; write $${"),
+        ("log: {format: '${a-b}'}", "log.format: ${ must begin ${NAME}; write $${"),
+    ],
+)
+def test_a_mistake_is_one_line(config: ConfigFile, text: str, line: str) -> None:
+    """It names the path and what must be there instead."""
+    [found] = config.mistakes(text)
+
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("default_agent: x\nagents: {y: {route: {models: [a]}}}", 'default_agent: there is no agent "x"'),
+        ("default_agent: 5", "default_agent: must be text; put it in quotes"),
+        (
+            "agents: {x: {route: {models: [a]}}, y: {route: {models: [a]}}}",
+            "default_agent: required, because there are several agents",
+        ),
+        ("agents: {x: {}}", "agents.x.route: required, because there is more than one model"),
+        (
+            "agents: {x: {route: cheep}}\nroutes: {cheap: {models: [a]}}",
+            'agents.x.route: there is no route "cheep"; did',
+        ),
+        ("agents: {x: {route: r}}\nroutes: {r: {models: [c]}}", 'routes.r.models[0]: there is no model "c"'),
+        ("agents: {x: {route: {models: [a, a]}}}", 'agents.x.route.models: "a" is given twice'),
+        ("agents: {x: {route: {models: []}}}", "agents.x.route.models: must name at least one model"),
+        ("agents: {x: {route: {models: 5}}}", "agents.x.route.models: must be a list"),
+        ("agents: {x: {route: {models: {a: 1}}}}", "agents.x.route.models: must be a list, such as"),
+        ("agents: {x: {route: {strategy: weighted, models: [a]}}}", "agents.x.route.models: must be a map of weights"),
+        ("agents: {x: {route: {strategy: weighted, models: {a: 0}}}}", "agents.x.route.models.a: must be more than 0"),
+        (
+            "agents: {x: {route: {strategy: weighted, models: {c: 1}}}}",
+            'agents.x.route.models.c: there is no model "c"',
+        ),
+        ("agents: {x: {route: {strategy: fastest, models: [a]}}}", "agents.x.route.strategy: must be priority or"),
+        ("agents: {x: {route: {models: [a]}, python: a}}", 'agents.x.python: must be spelled "package.module:name"'),
+        (
+            "agents: {x: {route: {models: [a]}, python: 'a:b', instructions: c}}",
+            "agents.x.python: excludes instructions",
+        ),
+        ("agents: {x: {route: {models: [a]}, cache: on}}", "agents.x.cache: must be off, or a map"),
+        (
+            "agents: {x: {route: {models: [a]}, cache: {tl: 5m}}}",
+            'agents.x.cache.tl: unknown setting; did you mean "ttl"?',
+        ),
+        (
+            "agents: {x: {route: {models: [a]}, parameters: {temperature: 2.1}}}",
+            "agents.x.parameters.temperature: must be at most 2",
+        ),
+        (
+            "agents: {x: {route: {models: [a]}, parameters: {top_p: 0}}}",
+            "agents.x.parameters.top_p: must be more than 0",
+        ),
+        (
+            "agents: {x: {route: {models: [a]}, parameters: {stop: [a, b, c, d, e]}}}",
+            "agents.x.parameters.stop: must have at most 4 entries",
+        ),
+        (
+            "agents: {x: {route: {models: [a]}, parameters: {stop: ['']}}}",
+            "agents.x.parameters.stop[0]: must not be empty",
+        ),
+    ],
+)
+def test_a_mistake_about_agents_is_one_line(config: ConfigFile, text: str, line: str) -> None:
+    """With two models in the pool."""
+    [found] = config.mistakes(POOL + text)
+
+    assert found.startswith(line)
+
+
+def test_a_mistake_does_not_show_a_secret(config: ConfigFile) -> None:
+    """Not even where the secret is what is wrong."""
+    lines = config.mistakes("""
+        models: {m: {provider: echo, api_key: "hunter2\\n", proxy: "hunter2://h"}}
+        admin: {token: [hunter2]}
+    """)
+
+    assert len(lines) == 3
+    assert "hunter2" not in "".join(lines)

@@ -1,0 +1,85 @@
+"""A provider is found by the name in the config, or the config is told why not."""
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+
+import pytest
+
+from fakes.prompts import ask
+from penstockd.call import Call, Completed, Delta
+from penstockd.model import Prompt
+from penstockd.models.providers.factory import FactoryError, provider_from
+from penstockd.outcome import FinishReason
+
+
+async def answer(call: Call[Prompt], text: str) -> None:
+    """Answer with `text`."""
+    await call.send(Delta(text))
+    await call.send(Completed(finish_reason=FinishReason.STOP))
+
+
+class Answering:
+    """An object that answers."""
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        await answer(call, "object")
+
+
+def from_settings(name: str, settings: Mapping[str, object]) -> object:
+    """A factory that makes a partial function."""
+    return functools.partial(answer, text=f"{name} {settings['greeting']}")
+
+
+@pytest.fixture
+def module() -> Iterator[ModuleType]:
+    """An importable module, `a_provider`."""
+    module = ModuleType("a_provider")
+    sys.modules[module.__name__] = module
+    yield module
+    del sys.modules[module.__name__]
+
+
+async def test_a_factory_gets_its_name_and_settings(module: ModuleType) -> None:
+    """What the factory returns answers calls."""
+    module.__dict__["factory"] = from_settings
+
+    heard = await ask(provider_from("a_provider:factory", "mine", {"greeting": "hi"}))
+
+    assert heard.text == "mine hi"
+
+
+async def test_a_factory_may_be_an_attribute_and_its_provider_an_object(module: ModuleType) -> None:
+    """Dots after the colon are followed; an object with an async __call__ is a provider."""
+    module.__dict__["Space"] = type("Space", (), {"factory": lambda name, settings: Answering()})
+
+    assert (await ask(provider_from("a_provider:Space.factory", "mine", {}))).text == "object"
+
+
+def boom(name: str, settings: Mapping[str, object]) -> object:
+    """A factory that fails."""
+    raise KeyError(name)
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("a_provider", "is not of the form package.module:factory"),
+        (":factory", "is not of the form package.module:factory"),
+        ("no_such_module:factory", "cannot import no_such_module"),
+        ("a_provider:missing", "has no callable missing"),
+        ("a_provider:number", "has no callable number"),
+        ("a_provider:number.deeper", "has no callable number.deeper"),
+        ("a_provider:boom", "failed: KeyError: 'mine'"),
+        ("a_provider:plain", "returned a builtin_function_or_method, which is no async callable"),
+    ],
+)
+def test_what_is_no_provider_is_said_clearly(module: ModuleType, reference: str, says: str) -> None:
+    """Every mistake in the name, and in what it leads to, is one clear FactoryError."""
+    module.__dict__.update(number=1, boom=boom, plain=lambda name, settings: print)
+
+    with pytest.raises(FactoryError) as error:
+        provider_from(reference, "mine", {})
+
+    assert says in str(error.value)

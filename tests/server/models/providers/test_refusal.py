@@ -1,0 +1,164 @@
+"""What providers say when they refuse is classified once."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstockd.models.providers.refusal import MAX_MESSAGE, refusal, refusal_within
+from penstockd.upstream import (
+    Broken,
+    CoolingDown,
+    Filtered,
+    Misconfigured,
+    QuotaSpent,
+    Rejected,
+    TooLong,
+    UpstreamFailure,
+)
+
+
+def openai(message: str = "No.", kind: str = "", code: str | int | None = None) -> bytes:
+    """An error as OpenAI writes it."""
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+
+def anthropic(kind: str, message: str = "No.") -> bytes:
+    """An error as Anthropic writes it."""
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"})
+
+
+TPM = "Rate limit reached for gpt-4 on tokens per min (TPM): Limit 10000, Used 9000, Requested 3000. Try again in 12s."
+TPM_TOO_LARGE = "Request too large for gpt-4 on tokens per min (TPM): Limit 10000, Requested 12000."
+TPM_LARGER = "Tokens per minute: Limit: 10,000, requested: 12,000."
+OPENAI_LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "reason"),
+    [
+        (500, b"", Broken, "server_error"),
+        (502, b"<html>Bad gateway</html>", Broken, "server_error"),
+        (503, openai("Overloaded", "server_error"), Broken, "server_error"),
+        (529, anthropic("overloaded_error", "Overloaded"), Broken, "server_error"),
+        (408, b"", Broken, "server_error"),
+        (204, b"", Broken, "malformed"),
+        (301, b"", Broken, "redirect"),
+        (307, b"", Broken, "redirect"),
+        (401, openai("Incorrect API key", "invalid_request_error", "invalid_api_key"), Misconfigured, "misconfigured"),
+        (401, anthropic("authentication_error"), Misconfigured, "misconfigured"),
+        (403, anthropic("permission_error"), Misconfigured, "misconfigured"),
+        (404, openai("No such model", code="model_not_found"), Misconfigured, "misconfigured"),
+        (404, anthropic("not_found_error", "model: claude-0"), Misconfigured, "misconfigured"),
+        (404, b'{"error": "model \\"x\\" not found"}', Misconfigured, "misconfigured"),
+        (405, b'{"detail": "Method Not Allowed"}', Misconfigured, "misconfigured"),
+        (400, b'[{"error": {"code": 400, "message": "API key not valid."}}]', Misconfigured, "misconfigured"),
+        (429, openai(TPM, "tokens", "rate_limit_exceeded"), CoolingDown, "rate_limited"),
+        (429, anthropic("rate_limit_error"), CoolingDown, "rate_limited"),
+        (429, b"slow down", CoolingDown, "rate_limited"),
+        (429, openai("You exceeded your quota", "insufficient_quota", "insufficient_quota"), QuotaSpent, None),
+        (
+            400,
+            anthropic("invalid_request_error", "Your credit balance is too low to access the API."),
+            QuotaSpent,
+            None,
+        ),
+        (402, b'{"error": {"message": "Insufficient Balance"}}', QuotaSpent, "insufficient_quota"),
+        (429, openai(TPM_TOO_LARGE, "tokens", "rate_limit_exceeded"), TooLong, "context_too_long"),
+        (429, openai(TPM_LARGER), TooLong, "context_too_long"),
+        (413, openai(TPM_TOO_LARGE, "tokens", "rate_limit_exceeded"), TooLong, "context_too_long"),
+        (400, openai(OPENAI_LONG, "invalid_request_error", "context_length_exceeded"), TooLong, None),
+        (400, b'{"object": "error", "message": "' + OPENAI_LONG.encode() + b'", "code": 400}', TooLong, None),
+        (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"), TooLong, None),
+        (413, anthropic("request_too_large", "Request too large for us"), Rejected, "rejected"),
+        (400, anthropic("invalid_request_error", "messages: required"), Rejected, "rejected"),
+        (400, openai("Unsupported parameter", "invalid_request_error"), Rejected, "rejected"),
+        (422, b'{"detail": [{"loc": ["body"], "msg": "field required"}]}', Rejected, "rejected"),
+        (418, b"[]", Rejected, "rejected"),
+        (400, openai("Filtered", code="content_filter"), Filtered, "content_filter"),
+        (400, anthropic("invalid_request_error", "Output blocked by content filtering policy"), Filtered, None),
+    ],
+)
+def test_a_status_and_its_words_have_one_meaning(
+    status: int, body: bytes, kind: type[UpstreamFailure], reason: str | None
+) -> None:
+    """Every status and error body of either provider becomes exactly one failure."""
+    failure = refusal(status, {}, body, now=0.0)
+
+    assert type(failure) is kind
+    assert failure.reason == (reason or kind.reason)
+    assert failure.retry_after is None
+    assert failure.may_repeat is kind.may_repeat
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_hints_travel_with_the_failure(status: int) -> None:
+    """A 429 and a 5xx carry the delay, and whether the provider wants a repeat."""
+    failure = refusal(status, {"retry-after": "7", "x-should-retry": "false"}, b"", now=0.0)
+
+    assert failure.retry_after == 7.0
+    assert failure.may_repeat is False
+
+
+def test_a_provider_cannot_ask_for_a_rejected_request_again() -> None:
+    """x-should-retry says nothing about what would be rejected again."""
+    assert refusal(400, {"x-should-retry": "true"}, b"", now=0.0).may_repeat is False
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        ({"type": "overloaded_error", "message": "Overloaded"}, Broken, "stream_error"),
+        ({"type": "api_error", "message": "Internal"}, Broken, "stream_error"),
+        ({"type": "rate_limit_error", "message": "Slow"}, CoolingDown, "rate_limited"),
+        ({"type": "requests", "code": "rate_limit_exceeded"}, CoolingDown, "rate_limited"),
+        ({"type": "authentication_error"}, Misconfigured, "misconfigured"),
+        ({"type": "invalid_request_error", "message": "prompt is too long"}, TooLong, "context_too_long"),
+        ({"code": "content_filter"}, Filtered, "content_filter"),
+        ({"code": 429, "message": "Slow"}, CoolingDown, "rate_limited"),
+        ({"code": 502, "message": "Provider"}, Broken, "stream_error"),
+        ({"code": 7}, Broken, "stream_error"),
+        ("something", Broken, "stream_error"),
+        (None, Broken, "stream_error"),
+    ],
+)
+def test_an_error_inside_a_200_is_classified_by_its_type(
+    error: object, kind: type[UpstreamFailure], reason: str
+) -> None:
+    """An error that comes with a 200 means what it would have meant as a status."""
+    failure = refusal_within(error)
+
+    assert type(failure) is kind
+    assert failure.reason == reason
+
+
+def test_a_rejection_is_fit_for_the_caller() -> None:
+    """The upstream's message is cut, and what does not print is taken out."""
+    failure = refusal(400, {}, openai("no\r\n\x00\x1b[31m\u202e way " + "x" * 1000), now=0.0)
+
+    assert failure.message.startswith("no[31m way xxx")
+    assert len(failure.message) == MAX_MESSAGE
+
+
+def test_a_rejection_without_words_names_the_status() -> None:
+    """There is always a message."""
+    assert refusal(400, {}, b"", now=0.0).message == "HTTP 400"
+
+
+def test_a_refused_key_is_not_repeated() -> None:
+    """An upstream that says our key back does not bring it into the log."""
+    failure = refusal(401, {}, openai("Incorrect API key provided: sk-secret", code="invalid_api_key"), now=0.0)
+
+    assert failure.message == "HTTP 401 (invalid_api_key)"
+    assert "sk-secret" not in str(failure)
+
+
+@given(st.integers(100, 599), st.binary() | st.text().map(lambda text: openai(text, text, text)))
+def test_no_refusal_is_too_odd(status: int, body: bytes) -> None:
+    """Whatever the body, there is a failure with a reason."""
+    assert refusal(status, {}, body, now=0.0).reason
+
+
+def test_a_deeply_nested_body_is_no_trouble() -> None:
+    """A body that would overflow the stack says nothing."""
+    assert isinstance(refusal(500, {}, b"[" * 60_000, now=0.0), Broken)

@@ -1,0 +1,60 @@
+"""Providers' hints are read in each of their forms, and nonsense is no hint."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstockd.models.providers.retry_hint import may_repeat, retry_hint
+
+NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "3600"}, 3600.0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "0", "retry-after": "3"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3.0),
+        ({"retry-after-ms": "-1", "retry-after": "3"}, 3.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 60.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:26:00 GMT"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e300"}, None),
+        ({"retry-after": "tomorrow"}, None),
+    ],
+)
+def test_a_hint_is_seconds_from_now(headers: Mapping[str, str], seconds: float | None) -> None:
+    """Milliseconds come before seconds, dates count from now, negative and absurd values are ignored."""
+    assert retry_hint(headers, NOW) == seconds
+
+
+@given(st.text())
+def test_no_header_is_too_odd(text: str) -> None:
+    """Whatever a provider sends, a hint is a sensible number of seconds or none."""
+    hint = retry_hint({"retry-after": text, "retry-after-ms": text}, NOW)
+
+    assert hint is None or hint >= 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({}, None),
+        ({"x-should-retry": "true"}, True),
+        ({"x-should-retry": "False"}, False),
+        ({"x-should-retry": "maybe"}, None),
+    ],
+)
+def test_a_provider_may_say_whether_to_repeat(headers: Mapping[str, str], says: bool | None) -> None:
+    """x-should-retry is true, false or silent."""
+    assert may_repeat(headers) is says

@@ -1,0 +1,155 @@
+"""One attempt ends in time, and whoever let the time pass is named."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fakes import virtual_time
+from fakes.prompts import Heard, model_call, prompt
+from fakes.virtual_time import VirtualClock
+from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.model import Prompt, Timeouts
+from penstockd.models.timed import Timed
+from penstockd.outcome import FinishReason
+from penstockd.upstream import OutOfTime, TimedOut
+
+TIMEOUTS = Timeouts(first_token=20.0, idle=15.0, total=120.0)
+DONE = Completed(finish_reason=FinishReason.STOP)
+
+Send = Callable[[Reply], Awaitable[None]]
+
+
+class Saying:
+    """A model that waits and sends in turn, as told."""
+
+    def __init__(self, *steps: float | Reply) -> None:
+        self._steps = steps
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        for step in self._steps:
+            if isinstance(step, int | float):
+                await asyncio.sleep(step)
+            else:
+                await call.send(step)
+
+
+def attempt(
+    *steps: float | Reply,
+    streams: bool = True,
+    content_within: float = float("inf"),
+    within: float = float("inf"),
+    send: Send | None = None,
+    timeouts: Timeouts = TIMEOUTS,
+) -> float:
+    """Run one attempt of a model that does `steps`; return how long it took."""
+    clock = VirtualClock()
+    now = clock.monotonic()
+    request = prompt(streams=streams, first_content_by=now + content_within)
+    call = model_call(request, send or Heard().take, expires_at=now + within)
+    virtual_time.run(clock, Timed(Saying(*steps), timeouts=timeouts, clock=clock)(call))
+    return clock.monotonic() - now
+
+
+def test_a_model_in_time_is_left_alone() -> None:
+    """Pauses below every limit end nothing, though together they pass first_token and idle."""
+    assert attempt(19.0, Delta("a"), 14.0, Delta("b"), 14.0, DONE) == pytest.approx(47.0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "streams", "reason", "after"),
+    [
+        ((1000.0,), True, "first_token_timeout", 20.0),
+        ((1.0, Delta("a"), 1000.0), True, "idle_timeout", 16.0),
+        ((1.0, Delta("a"), 14.0, Delta("b"), 1000.0), True, "idle_timeout", 30.0),
+        ((1000.0,), False, "total_timeout", 120.0),
+        ((10.0, Delta("a")) * 20, True, "total_timeout", 120.0),
+    ],
+)
+def test_the_models_own_limits_are_its_fault(
+    steps: tuple[float | Reply, ...], streams: bool, reason: str, after: float
+) -> None:
+    """First token and idle hold for streams, the total for everything; the failure says which."""
+    clock = VirtualClock()
+    call = model_call(prompt(streams=streams), Heard().take)
+
+    with pytest.raises(TimedOut) as failure:
+        virtual_time.run(clock, Timed(Saying(*steps), timeouts=TIMEOUTS, clock=clock)(call))
+
+    assert failure.value.reason == reason
+    assert clock.monotonic() == pytest.approx(1000.0 + after)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_callers_short_time_is_nobodys_fault(streams: bool) -> None:
+    """A deadline, or content that is due, before the model had its time is OutOfTime."""
+    with pytest.raises(OutOfTime):
+        attempt(1000.0, streams=streams, content_within=3.0)
+    with pytest.raises(OutOfTime):
+        attempt(1000.0, streams=streams, within=3.0)
+    with pytest.raises(OutOfTime):
+        attempt(1.0, Delta("a"), 1000.0, streams=streams, within=3.0)
+
+
+def test_content_in_time_lifts_what_was_due() -> None:
+    """`first_content_by` ends nothing once there was content."""
+    assert attempt(1.0, Delta("a"), 10.0, DONE, content_within=3.0) == pytest.approx(11.0)
+
+
+@pytest.mark.parametrize("limits", [{"within": 25.0}, {"content_within": 25.0}])
+def test_a_model_that_hangs_for_its_whole_first_token_is_to_blame(limits: dict[str, float]) -> None:
+    """A unary call that a deadline cuts after first_token seconds of nothing counts against the model."""
+    with pytest.raises(TimedOut) as failure:
+        attempt(1000.0, streams=False, **limits)
+
+    assert failure.value.reason == "first_token_timeout"
+
+
+def test_a_slow_reader_is_not_the_models_fault() -> None:
+    """While a reply is handed on, no idle time passes."""
+
+    async def slowly(_: Reply) -> None:
+        await asyncio.sleep(50.0)
+
+    assert attempt(1.0, Delta("a"), 1.0, DONE, send=slowly) == pytest.approx(102.0)
+    with pytest.raises(OutOfTime):
+        attempt(1.0, Delta("a"), 1.0, Delta("b"), 1.0, DONE, send=slowly)
+
+
+def test_a_time_that_is_already_up_ends_at_the_first_wait() -> None:
+    """A limit in the past lets nothing be waited for."""
+    with pytest.raises(OutOfTime):
+        attempt(1.0, within=-1.0)
+
+
+def test_without_limits_nothing_ends_an_attempt() -> None:
+    """Infinite times are allowed."""
+    never = Timeouts(first_token=float("inf"), idle=float("inf"), total=float("inf"))
+
+    assert attempt(1e6, Delta("a"), 1e6, DONE, timeouts=never) == pytest.approx(2e6)
+
+
+def test_a_timeout_of_whoever_is_sent_to_passes_unchanged() -> None:
+    """A TimeoutError out of `send` is not ours to explain."""
+
+    async def refuses(_: Reply) -> None:
+        raise TimeoutError("the reader's own")
+
+    with pytest.raises(TimeoutError, match="the reader's own"):
+        attempt(1.0, Delta("a"), send=refuses)
+
+
+def test_a_cancellation_stays_one() -> None:
+    """Whoever cancels the attempt from outside gets CancelledError, also when a limit falls due with it."""
+
+    async def cancelled(clock: VirtualClock, after: float) -> None:
+        timed = Timed(Saying(1000.0), timeouts=TIMEOUTS, clock=clock)
+        task = asyncio.ensure_future(timed(model_call(prompt(streams=True), Heard().take)))
+        await asyncio.sleep(after)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for after in (1.0, 20.0):
+        clock = VirtualClock()
+        virtual_time.run(clock, cancelled(clock, after))
