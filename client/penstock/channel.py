@@ -24,9 +24,9 @@ _MEBIBYTE = 1024 * 1024
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 * _MEBIBYTE),
     ("grpc.max_send_message_length", -1),
-    # Above five minutes, where servers begin to call pings abuse. The timeout is also the kernel's for unacknowledged
-    # bytes, so that calls into a dead connection end soon all the same.
-    ("grpc.keepalive_time_ms", 330_000),
+    # As often as penstockd allows. The timeout is also the kernel's for unacknowledged bytes, so that calls into a
+    # dead connection end soon all the same.
+    ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
     # gRPC drops trailers over the first limit at random up to the second.

@@ -20,6 +20,7 @@ from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.deadline import Deadline
 from penstockd.interceptors.meter import Meter
 from penstockd.interceptors.retry import Retry
+from penstockd.interceptors.shed import Shed
 from penstockd.interceptors.telemetry import Telemetry
 from penstockd.log import Log
 from penstockd.model import Model, Prompt, chosen
@@ -28,6 +29,7 @@ from penstockd.pool_builder import PoolBuilder
 from penstockd.request import Request
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State, Transition
+from penstockd.resilience.permits import Permits
 from penstockd.service import SERVICES, Chains, endpoints
 from penstockd.upstream import Misconfigured
 
@@ -68,6 +70,7 @@ class App:
         self._clock = clock
         self._log = log
         self._exporters = exporters
+        self._in_flight = Permits(limit=1)
         self._runtime: Runtime | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -82,7 +85,9 @@ class App:
             settings=settings,
             pool=pool,
             agents=agents,
-            endpoints=endpoints(agents=agents, pool=pool, chains=chains, clock=self._clock),
+            endpoints=endpoints(
+                agents=agents, pool=pool, changed=self._changed, chains=chains, clock=self._clock
+            ),
         )
 
     def use(self, runtime: Runtime) -> None:
@@ -131,9 +136,11 @@ class App:
             longest_stream=server.max_call.stream,
         )
         auth = Auth(everyone_is("default"))
+        self._in_flight.limit = server.max_in_flight
+        shed = Shed(self._in_flight, random=random.random)
 
         def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
-            return chain([telemetry, deadline, auth], handler)
+            return chain([telemetry, deadline, auth, shed], handler)
 
         def around_any_other_call(handler: Handler[Q]) -> Handler[Q]:
             return chain([telemetry, deadline, auth], handler)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from penstockd.call import Call, Metadata, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
-from penstockd.errors import Internal, PenstockError
+from penstockd.errors import Internal, PenstockError, StreamBroken
 from penstockd.log import Log
 from penstockd.outcome import Outcome
 from penstockd.status import trailers
@@ -24,12 +24,24 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Write = Callable[[bytes], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+LONGEST_STALL = 30.0
+"""Seconds for which a reader may take nothing of its stream before it is cut."""
+LOOK_FOR_STALLS_EVERY = 1.0
+LAST_WORD = 2.0
+"""Seconds in which a call that was cut can still send its status."""
+
+
+@dataclass(slots=True, eq=False)
 class _Running:
-    """One call in flight, and the task that can be cancelled to cut it."""
+    """One call in flight, the task that can be cancelled to cut it, and since when it waits for its reader."""
 
     task: asyncio.Task[None]
     outcome: Outcome
+    writing_since: float = inf
+
+    def cut(self, error: PenstockError) -> None:
+        self.outcome.cut = error
+        self.task.cancel()
 
 
 class Adapter(grpc.aio.ServerInterceptor):
@@ -63,8 +75,17 @@ class Adapter(grpc.aio.ServerInterceptor):
     def cut(self, error: PenstockError) -> None:
         """End every call in flight with `error`; each still settles what it used."""
         for running in self._running:
-            running.outcome.cut = error
-            running.task.cancel()
+            running.cut(error)
+
+    async def cut_stalled_readers(self) -> None:
+        """For ever, cut each call whose reader takes nothing: it would pin its upstream. One timer serves all calls."""
+        while True:
+            await self._clock.sleep(LOOK_FOR_STALLS_EVERY)
+            for running in self._running:
+                if self._clock.monotonic() - running.writing_since > LONGEST_STALL:
+                    running.writing_since = inf
+                    message = f"the reader took nothing for {LONGEST_STALL:.0f} s"
+                    running.cut(StreamBroken(message, metadata={"partial": "true"}))
 
     async def intercept_service(
         self,
@@ -100,13 +121,15 @@ class Adapter(grpc.aio.ServerInterceptor):
         self._running.add(running)
         self._idle.clear()
         try:
-            await self._through_the_chain(endpoint, data, context, write, outcome)
+            await self._through_the_chain(endpoint, data, context, write, running)
         except PenstockError as error:
             await _abort(context, error, outcome)
         except asyncio.CancelledError:
             if outcome.cut is not None:
                 task.uncancel()
-                await _abort(context, outcome.cut, outcome)
+                # A reader that takes nothing does not take the status either.
+                async with asyncio.timeout(LAST_WORD):
+                    await _abort(context, outcome.cut, outcome)
             if task.cancelling():
                 raise
             await _abort(context, Internal("the call was cancelled inside the server"), outcome)
@@ -119,8 +142,9 @@ class Adapter(grpc.aio.ServerInterceptor):
                 self._idle.set()
 
     async def _through_the_chain(
-        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, outcome: Outcome
+        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, running: _Running
     ) -> None:
+        outcome = running.outcome
         edge = endpoint.edge()
         is_first = True
 
@@ -130,7 +154,9 @@ class Adapter(grpc.aio.ServerInterceptor):
                 if is_first:
                     is_first = False
                     await context.send_initial_metadata((("x-request-id", outcome.request_id),))
+                running.writing_since = self._clock.monotonic()
                 await write(message)
+                running.writing_since = inf
 
         now = self._clock.monotonic()
         remaining = cast("float | None", context.time_remaining())

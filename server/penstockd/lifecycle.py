@@ -96,6 +96,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain; returns when everything has ended."""
+        sweeping = asyncio.create_task(self._adapter.cut_stalled_readers())
         await self._stopping.wait()
         self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
@@ -110,6 +111,7 @@ class Daemon:
         for listener in self._listeners:
             await listener.server.stop(None)
         await asyncio.gather(*going)
+        sweeping.cancel()
         await self.close()
         self._log.info("stopped", calls=self._adapter.in_flight)
 

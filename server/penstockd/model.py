@@ -47,7 +47,10 @@ class Price(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One model of the pool: a provider to answer, and the machines that guard it."""
+    """One model of the pool: a provider to answer, and the machines that guard it.
+
+    `grants` is what the provider grants us as configured, such as {"requests": "500/m"}.
+    """
 
     name: str
     provider: str
@@ -60,6 +63,7 @@ class Model:
     retries: RetryBudget
     latency: Latency
     allowance: Allowance
+    grants: Mapping[str, str]
 
 
 class Route(Protocol):

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from msgspec import Struct
-
 from penstockd.errors import PenstockError
+from penstockd.principal import Principal
 from penstockd.usage import Usage
 
 
@@ -23,13 +22,6 @@ class CacheStatus(Enum):
     HIT = "hit"
     COALESCED = "coalesced"
     BYPASSED = "bypassed"
-
-
-class Principal(Struct, frozen=True, kw_only=True):
-    """Who is calling, as the credential says."""
-
-    tenant: str
-    key: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

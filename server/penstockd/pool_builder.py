@@ -89,6 +89,7 @@ class PoolBuilder:
             allowance=Allowance(
                 requests=self._bucket(settings.limits.requests), tokens=self._bucket(settings.limits.tokens)
             ),
+            grants={unit: str(rate) for unit, rate in dict(settings.limits).items() if rate},
         )
 
     def _policy(self, settings: ModelSettings) -> BreakerPolicy:

@@ -11,12 +11,15 @@ from penstockd.agent import Agent, Directory
 from penstockd.call import Call, Handler, Method, Q
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint, StreamEdge, WholeEdge
-from penstockd.errors import AgentNotFound, PenstockError, Unimplemented
+from penstockd.errors import AgentNotFound, InvalidRequest, ModelNotFound, PenstockError, Unimplemented, Violation
 from penstockd.model import Model, Pool
 from penstockd.request import Request
-from penstockd.resilience.circuit import State
+from penstockd.resilience.circuit import State, Transition
 
 SERVICES = ("penstock.v1.AgentService", "penstock.v1.UsageService", "penstock.v1.PoolService")
+
+
+Changed = Callable[[Model, Transition | None], None]
 
 
 class Compose(Protocol):
@@ -35,8 +38,10 @@ class Chains:
     refuse: Compose
 
 
-def endpoints(*, agents: Directory, pool: Pool, chains: Chains, clock: Clock) -> list[Endpoint[Any]]:
-    """Every method of the contract, composed."""
+def endpoints(
+    *, agents: Directory, pool: Pool, changed: Changed, chains: Chains, clock: Clock
+) -> list[Endpoint[Any]]:
+    """Every method of the contract, composed; `changed` is told what an operator does to a model."""
     generate = chains.generate(partial(_process, agents))
     refuse = chains.refuse(_refuse)
     process = Endpoint(
@@ -71,7 +76,9 @@ def endpoints(*, agents: Directory, pool: Pool, chains: Chains, clock: Clock) ->
         ),
         query("/penstock.v1.UsageService/GetUsage", usage_service_pb2.GetUsageRequest, _not_yet),
         query("/penstock.v1.PoolService/ListModels", pool_service_pb2.ListModelsRequest, partial(_list_models, pool)),
-        query("/penstock.v1.PoolService/SetModel", pool_service_pb2.SetModelRequest, _not_yet),
+        query(
+            "/penstock.v1.PoolService/SetModel", pool_service_pb2.SetModelRequest, partial(_set_model, pool, changed)
+        ),
     ]
 
 
@@ -91,6 +98,24 @@ async def _list_agents(agents: Directory, call: Call[agent_service_pb2.ListAgent
 async def _list_models(pool: Pool, call: Call[pool_service_pb2.ListModelsRequest]) -> None:
     listed = [_model(model) for _, model in sorted(pool.models.items())]
     await call.send(pool_service_pb2.ListModelsResponse(models=listed))
+
+
+async def _set_model(pool: Pool, changed: Changed, call: Call[pool_service_pb2.SetModelRequest]) -> None:
+    model = pool.models.get(call.request.name)
+    if model is None:
+        raise ModelNotFound(f"there is no model called {call.request.name[:63]!r}; ListModels names those there are")
+    match call.request.action:
+        case pool_service_pb2.MODEL_ACTION_ENABLE:
+            transition = model.breaker.enable()
+        case pool_service_pb2.MODEL_ACTION_DISABLE:
+            transition = model.breaker.disable()
+        case pool_service_pb2.MODEL_ACTION_FORCE_OPEN:
+            transition = model.breaker.force_open("forced open by an operator")
+        case _:
+            violation = Violation("action", "must be MODEL_ACTION_ENABLE, _DISABLE or _FORCE_OPEN")
+            raise InvalidRequest(f"action {violation.description}", violations=[violation])
+    changed(model, transition)
+    await call.send(pool_service_pb2.SetModelResponse(model=_model(model)))
 
 
 async def _not_yet(call: Call[object]) -> None:
@@ -136,5 +161,15 @@ def _model(model: Model) -> pool_service_pb2.Model:
         error_rate=model.breaker.error_rate,
         time_to_first_token=None if first_content is None else messages.duration(first_content),
         next_probe_in=messages.duration(wait) if 0 < wait < float("inf") else None,
+        limits=_limits(model),
         cause=model.breaker.cause or "",
     )
+
+
+def _limits(model: Model) -> list[pool_service_pb2.ModelLimit]:
+    buckets = {"requests": model.allowance.requests, "tokens": model.allowance.tokens}
+    return [
+        pool_service_pb2.ModelLimit(unit=unit, rate=model.grants[unit], remaining=int(bucket.remaining))
+        for unit, bucket in buckets.items()
+        if bucket is not None
+    ]

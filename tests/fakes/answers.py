@@ -49,14 +49,14 @@ def anthropic_answer(text: str, usage: Usage | None = None, ending: str = "end_t
     """The body of a whole message."""
     content = [{"type": "text", "text": text}] if text else []
     body = {"id": "msg_1", "type": "message", "role": "assistant", "content": content, "model": "claude"}
-    body |= {"stop_reason": ending, "stop_sequence": None}
-    return msgspec.json.encode(body | ({"usage": anthropic_usage(usage)} if usage else {}))
+    ended: dict[str, object] = {"stop_reason": ending, "stop_sequence": None}
+    return msgspec.json.encode(body | ended | ({"usage": anthropic_usage(usage)} if usage else {}))
 
 
 def anthropic_events(pieces: Sequence[str], usage: Usage | None = None, ending: str = "end_turn") -> list[bytes]:
     """The events of a streamed message, as bytes on the wire."""
     counts = anthropic_usage(usage) if usage else None
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude"}
+    message: dict[str, object] = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
     start = message | ({"usage": counts | {"output_tokens": 1}} if counts else {})
     end = {"output_tokens": usage.output} if usage else None
     return [

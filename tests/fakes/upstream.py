@@ -5,10 +5,10 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
@@ -40,14 +40,14 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 @dataclass(kw_only=True)
 class Received:
-    """One request as it came; `is_played` once its script has run to its end."""
+    """One request as it came; `played` is set once its script has run to its end."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     at: float
-    is_played: bool = False
+    played: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def json(self) -> object:
@@ -56,7 +56,7 @@ class Received:
 
 
 class Upstream:
-    """Listens on a free port of 127.0.0.1 within `async with`; each request takes the next script, or the standing one."""
+    """Listens on a free port within `async with`; each request takes the next script, else the standing one."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
@@ -66,8 +66,9 @@ class Upstream:
         self._standing: tuple[Step, ...] = (HANG,)
         self._greetings: deque[Script] = deque()
         self._server: asyncio.Server | None = None
+        self._news = asyncio.Event()
 
-    async def __aenter__(self) -> "Upstream":
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0, ssl=self._tls)
         return self
@@ -119,12 +120,24 @@ class Upstream:
     async def received(self, calls: int = 1) -> None:
         """Return once that many requests came in."""
         while self.calls < calls:
-            await asyncio.sleep(0.001)
+            await self._next_news()
 
     async def connected(self, connections: int = 1) -> None:
         """Return once that many connections were opened."""
         while len(self.connections) < connections:
-            await asyncio.sleep(0.001)
+            await self._next_news()
+
+    def note(self, seen: "Received | Connection") -> None:
+        """Remember a request or a connection."""
+        if isinstance(seen, Received):
+            self.requests.append(seen)
+        else:
+            self.connections.append(seen)
+        self._news.set()
+
+    async def _next_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
 
     def greeting(self) -> Script:
         """Take what the next connection does before it reads."""
@@ -154,7 +167,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._task = asyncio.get_running_loop().create_task(self._serve())
-        self.upstream.connections.append(self)
+        self.upstream.note(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -188,9 +201,10 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         await self._play(self.upstream.greeting())
         while request := await self._request():
-            self.upstream.requests.append(request)
+            self.upstream.note(request)
             await self._play(self.upstream.script())
-            request.is_played = not self.gone.is_set()
+            if not self.gone.is_set():
+                request.played.set()
 
     async def _request(self) -> Received | None:
         while not self.gone.is_set():
@@ -238,8 +252,7 @@ class Connection(asyncio.Protocol):
         await self._is_writable.wait()
         await asyncio.sleep(0)
 
-    async def _unless_gone(self, waiting: object) -> None:
-        assert asyncio.iscoroutine(waiting)
+    async def _unless_gone(self, waiting: Coroutine[object, None, object]) -> None:
         tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self.gone.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

@@ -50,6 +50,8 @@ _Cache = Annotated[
 
 def _route(route: object, info: ValidationInfo[Context]) -> object:
     match route:
+        case None if not info.context.models:
+            return RouteSettings.model_construct()  # a pool that is none is a mistake of its own
         case None if len(info.context.models) == 1:
             return {"models": list(info.context.models)}
         case None:

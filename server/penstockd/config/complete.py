@@ -14,7 +14,7 @@ def complete(tree: Tree, *, has_llm: bool, state_home: str) -> list[str]:
         tree["models"] = {"echo": {"provider": "echo"}}
     if not tree.get("agents"):
         models = ["llm"] if has_llm else list(branch(tree, "models"))
-        tree["agents"] = {"default": {"route": {"models": models}}}
+        tree["agents"] = {"default": {"route": {"models": models}} if models else {}}
     tree.setdefault("server", {})
     tree.setdefault("state_dir", f"{state_home}/penstock")
     return warnings

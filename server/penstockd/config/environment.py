@@ -127,7 +127,7 @@ def _meaning(name: str, text: str) -> object:
             return f"{text}s"
         case "PENSTOCK_STATE_DIR":
             return str(Path(text).absolute())
-        case "PENSTOCK_LISTEN" | "PENSTOCK_ADMIN_LISTEN":
+        case "PENSTOCK_LISTEN":
             return anchored(text)
         case _:
             return text
@@ -145,4 +145,5 @@ def _refuse_unknown(name: str) -> None:
         return
     known = [*NAMES, *(f"{each}_FILE" for each in NAMES)]
     if name not in known and not _OF_KUBERNETES.fullmatch(name):
-        raise Mistake("is no name that Penstock reads", nearest(name, known))
+        bare = name.removeprefix(_PREFIX)
+        raise Mistake("is no name that Penstock reads", bare if bare in known else nearest(name, known))

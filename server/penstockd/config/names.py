@@ -51,7 +51,8 @@ def _reference(text: str) -> str:
 
 
 def _existing_model(name: str, info: ValidationInfo[Context]) -> str:
-    return existing("model", name, info.context.models)
+    models = info.context.models
+    return existing("model", name, models) if models else name  # a pool that is none is a mistake of its own
 
 
 def _existing_agent(name: str, info: ValidationInfo[Context]) -> str:

@@ -22,7 +22,7 @@ from penstockd.config.tenant_settings import TenantSettings
 def _default_agent(name: object, info: ValidationInfo[Context]) -> object:
     agents = info.context.agents
     match name:
-        case None if "default" in agents:
+        case None if "default" in agents or not agents:  # agents that are none are a mistake of their own
             return "default"
         case None if len(agents) == 1:
             return next(iter(agents))

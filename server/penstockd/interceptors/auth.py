@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from penstockd.call import Call, Handler, Q
 from penstockd.errors import Unauthenticated
-from penstockd.outcome import Principal
+from penstockd.principal import Principal
 
 Authenticate = Callable[[str | None], Principal | None]
 """From the one authorization value, or None without one, to the caller, or None if it is not believed."""

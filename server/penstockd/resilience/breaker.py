@@ -8,8 +8,6 @@ from penstockd.resilience.circuit import BreakerPolicy, State, Ticket, Transitio
 from penstockd.resilience.cooldown import Cooldown
 from penstockd.resilience.rolling_count import RollingCount
 
-__all__ = ["BreakerPolicy", "CircuitBreaker", "State", "Ticket", "Transition"]
-
 # Moments are rounded floats: who waits exactly as long as told must not be a rounding error too early.
 TOLERANCE = 1e-6
 WINDOW_SLOTS = 30

@@ -36,6 +36,12 @@ def test_a_relative_socket_starts_at_the_base() -> None:
     assert parse_address("unix:run/p.sock", BASE) == UnixAddress(BASE / "run/p.sock")
 
 
+def test_an_address_takes_the_port_that_the_system_chose() -> None:
+    """A socket has none to take."""
+    assert str(parse_address("[::1]:0", BASE).with_port(7)) == "[::1]:7"
+    assert str(parse_address("unix:/s", BASE).with_port(7)) == "unix:/s"
+
+
 @pytest.mark.parametrize(
     ("value", "message", "suggestion"),
     [

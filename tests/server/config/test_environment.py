@@ -156,8 +156,7 @@ def test_names_of_others_are_left_alone(name: str) -> None:
         (
             "PENSTOCK__ADMIN__LISTEN",
             "[::1]:1",
-            "PENSTOCK__ADMIN__LISTEN: is not YAML (expected '<document start>', but found '<scalar>');"
-            " put text in quotes",
+            "PENSTOCK__ADMIN__LISTEN: is not YAML (expected the node content, but found ':'); put text in quotes",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.config_file import ConfigFile
-from penstockd.config import ConfigErrors, Rate, Secret, TcpAddress, UnixAddress, load
+from penstockd.config import ConfigErrors, Rate, Secret, TcpAddress, load
 
 ECHO = "no model is configured: serving the built-in echo model; set LLM_API_KEY, or models in the file"
 
@@ -229,11 +229,17 @@ def test_state_lives_where_the_system_says(environ: dict[str, str], directory: s
 
 def test_relative_paths_of_the_file_start_at_it_and_others_here(config: ConfigFile) -> None:
     """Each where whoever wrote it stands."""
-    settings = config.load("state_dir: s\nserver: {listen: 'unix:l'}", {"PENSTOCK_ADMIN_LISTEN": "unix:a"})
+    text = "state_dir: s\nserver: {listen: 'unix:a'}"
 
-    assert settings.state_dir == config.path.parent / "s"
-    assert settings.server.listen == UnixAddress(config.path.parent / "l")
-    assert settings.admin.listen == UnixAddress(Path.cwd() / "a")
+    of_the_file = config.load(text)
+    of_the_environment = config.load(text, {"PENSTOCK_STATE_DIR": "t", "PENSTOCK_LISTEN": "unix:b"})
+    of_the_command_line = config.load(text, server__listen="unix:c")
+
+    assert of_the_file.state_dir == config.path.parent / "s"
+    assert str(of_the_file.server.listen) == f"unix:{config.path.parent}/a"
+    assert of_the_environment.state_dir == Path.cwd() / "t"
+    assert str(of_the_environment.server.listen) == f"unix:{Path.cwd()}/b"
+    assert str(of_the_command_line.server.listen) == f"unix:{Path.cwd()}/c"
 
 
 def test_plaintext_beyond_this_machine_is_said(config: ConfigFile) -> None:
@@ -248,7 +254,7 @@ def test_settings_cannot_be_changed() -> None:
     settings = load(path=None, environ={}, flags={})
 
     with pytest.raises(ValueError, match="frozen"):
-        settings.environment = "production"  # type: ignore[misc]
+        settings.environment = "production"
 
 
 def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_model_in_time_is_left_alone() -> None:
     ],
 )
 def test_the_models_own_limits_are_its_fault(
-    steps: tuple[float | Reply, ...], streams: bool, reason: str, after: float
+    steps: tuple[float | Reply, ...], *, streams: bool, reason: str, after: float
 ) -> None:
     """First token and idle hold for streams, the total for everything; the failure says which."""
     clock = VirtualClock()
@@ -81,7 +81,7 @@ def test_the_models_own_limits_are_its_fault(
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_a_callers_short_time_is_nobodys_fault(streams: bool) -> None:
+def test_a_callers_short_time_is_nobodys_fault(*, streams: bool) -> None:
     """A deadline, or content that is due, before the model had its time is OutOfTime."""
     with pytest.raises(OutOfTime):
         attempt(1000.0, streams=streams, content_within=3.0)
@@ -96,11 +96,11 @@ def test_content_in_time_lifts_what_was_due() -> None:
     assert attempt(1.0, Delta("a"), 10.0, DONE, content_within=3.0) == pytest.approx(11.0)
 
 
-@pytest.mark.parametrize("limits", [{"within": 25.0}, {"content_within": 25.0}])
-def test_a_model_that_hangs_for_its_whole_first_token_is_to_blame(limits: dict[str, float]) -> None:
+@pytest.mark.parametrize(("within", "content_within"), [(25.0, float("inf")), (float("inf"), 25.0)])
+def test_a_model_that_hangs_for_its_whole_first_token_is_to_blame(within: float, content_within: float) -> None:
     """A unary call that a deadline cuts after first_token seconds of nothing counts against the model."""
     with pytest.raises(TimedOut) as failure:
-        attempt(1000.0, streams=False, **limits)
+        attempt(1000.0, streams=False, within=within, content_within=content_within)
 
     assert failure.value.reason == "first_token_timeout"
 

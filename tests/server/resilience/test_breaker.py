@@ -3,8 +3,10 @@
 import math
 
 import pytest
+
 from fakes.clock import FakeClock
-from penstockd.resilience.breaker import BreakerPolicy, CircuitBreaker, State, Ticket, Transition
+from penstockd.resilience.breaker import CircuitBreaker
+from penstockd.resilience.circuit import BreakerPolicy, State, Ticket, Transition
 
 CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
 
@@ -206,6 +208,19 @@ def test_a_hung_probe_counts_as_failed_at_its_timeout() -> None:
     assert admitted(breaker).is_probe
 
 
+def test_a_probe_that_fails_after_its_timeout_failed_once() -> None:
+    """The timeout was the failure; the late report neither doubles the open time again nor starts it anew."""
+    clock = FakeClock()
+    breaker = opened(clock)
+    probe = probed(clock, breaker)
+    clock.advance(31.0)
+
+    assert breaker.failed(probe, "late") == Transition(HALF_OPEN, OPEN, "probe timed out")
+    assert breaker.failed(probe, "late") is None
+
+    assert breaker.wait() == 9.0
+
+
 def test_the_next_probe_comes_though_nobody_saw_the_last_one_expire() -> None:
     """A circuit whose probe hung is not stuck half-open: the next caller after the reopened time is a new probe."""
     clock = FakeClock()
@@ -308,7 +323,7 @@ def test_a_cooldown_is_waited_for_and_is_no_failure() -> None:
     assert breaker.wait() == 3600.0
     assert breaker.admit() is None
     clock.advance(3600.0)
-    assert admitted(breaker)
+    admitted(breaker)
 
 
 def test_the_later_of_two_cooldowns_is_kept() -> None:
@@ -418,7 +433,7 @@ def test_disabled_it_admits_nothing_until_enabled() -> None:
 
     assert breaker.enable() == Transition(CLOSED, CLOSED, "enabled")
     assert breaker.enable() is None
-    assert admitted(breaker)
+    admitted(breaker)
 
 
 def test_enabling_starts_afresh() -> None:

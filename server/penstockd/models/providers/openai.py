@@ -21,11 +21,11 @@ BASE_URL = "https://api.openai.com/v1"
 def openai(target: Target, *, model: str, clock: Clock, max_tokens_field: str | None = None) -> Chat:
     """A provider that asks `model` at a server which speaks OpenAI's chat completions."""
     key = {"authorization": f"Bearer {target.api_key}"} if target.api_key else {}
-    dialect = OpenAI(model=model, max_tokens_field=max_tokens_field or _max_tokens_field(target.base_url))
+    dialect = OpenAI(model=model, max_tokens_field=max_tokens_field or max_tokens_field_of(target.base_url))
     return Chat(dialect, Wire(target, path="/chat/completions", headers=key), clock)
 
 
-def _max_tokens_field(base_url: str) -> str:
+def max_tokens_field_of(base_url: str) -> str:
     """Every compatible server takes max_tokens; OpenAI's own newer models refuse it, and all of them take the other."""
     return "max_completion_tokens" if URL(base_url).host == URL(BASE_URL).host else "max_tokens"
 

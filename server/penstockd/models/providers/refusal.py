@@ -157,7 +157,7 @@ def _complaint(said: object) -> Complaint:
     if not isinstance(said, dict):
         return Complaint("", frozenset())
     code = said.get("code")
-    labels = frozenset(_clean(label).lower() for label in (said.get("type"), code) if isinstance(label, str))
+    labels = frozenset(_clean(label).lower() for label in (said.get("type"), code) if label and isinstance(label, str))
     message = said.get("message") or said.get("detail")
     return Complaint(
         _clean(message) if isinstance(message, str) else "",

@@ -11,7 +11,7 @@ from penstockd.usage import Usage
 
 @pytest.mark.parametrize("text", ["hello", " two  words ", "a\nb\tc", "häßlich 😀", "", "  "])
 @pytest.mark.parametrize("streams", [False, True])
-async def test_it_says_what_the_user_said_last(text: str, streams: bool) -> None:
+async def test_it_says_what_the_user_said_last(text: str, *, streams: bool) -> None:
     """The answer is the last user turn, unchanged, however it is sent."""
     turns = (Turn(Role.USER, "before"), Turn(Role.ASSISTANT, "yes"), Turn(Role.USER, text))
 

@@ -55,6 +55,6 @@ def test_no_header_is_too_odd(text: str) -> None:
         ({"x-should-retry": "maybe"}, None),
     ],
 )
-def test_a_provider_may_say_whether_to_repeat(headers: Mapping[str, str], says: bool | None) -> None:
+def test_a_provider_may_say_whether_to_repeat(headers: Mapping[str, str], *, says: bool | None) -> None:
     """x-should-retry is true, false or silent."""
     assert may_repeat(headers) is says

@@ -1,6 +1,7 @@
 """Events are cut out of bytes however those arrive."""
 
 import time
+from itertools import pairwise, repeat
 
 import pytest
 from hypothesis import given
@@ -52,7 +53,7 @@ def test_where_reads_cut_the_bytes_does_not_matter(texts: list[str], line_end: s
     """Any slicing of the bytes gives the same events, characters that are cut in two included."""
     raw = "".join(f"data: {text}{line_end}{line_end}" for text in texts).encode()
     edges = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
-    slices = [raw[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    slices = [raw[start:end] for start, end in pairwise(edges)]
 
     assert fed(*slices) == [text.encode() for text in texts]
 
@@ -69,10 +70,8 @@ def test_a_line_that_is_no_field_is_malformed(line: bytes) -> None:
 @pytest.mark.parametrize("piece", [1 << 16, 1 << 24])
 def test_an_event_without_end_is_malformed(piece: int) -> None:
     """What is kept of an unfinished event is bounded, at one read and at many."""
-    stream = EventStream()
     with pytest.raises(Broken) as failure:
-        for _ in range(MAX_EVENT // piece + 2):
-            stream.feed(b"x" * piece)
+        fed(*repeat(b"x" * piece, MAX_EVENT // piece + 2))
 
     assert failure.value.reason == "malformed"
 

@@ -1,0 +1,116 @@
+"""Limits and budgets as the interceptors and the stores see them: what is asked, what was decided."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class RateDemand(Struct, frozen=True, kw_only=True):
+    """`amount` of a rate: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state."""
+
+    key: str
+    subject: str
+    rule: str
+    amount: float
+    rate: float
+    burst: float
+    is_shadow: bool = False
+
+
+class LeaseDemand(Struct, frozen=True, kw_only=True):
+    """One of `limit` places, held until the hold is settled, or for `ttl` seconds if nobody does."""
+
+    key: str
+    subject: str
+    rule: str
+    limit: int
+    ttl: float
+    is_shadow: bool = False
+
+
+class BudgetDemand(Struct, frozen=True, kw_only=True):
+    """`amount` nano-USD of `limit` in the period that ends at `resets_at` (unix seconds, None = never).
+
+    `key` names the budget and its period, so that a new period starts at nothing.
+    """
+
+    key: str
+    subject: str
+    rule: str
+    amount: int
+    limit: int
+    resets_at: float | None
+    alert_at: tuple[float, ...] = ()
+    is_shadow: bool = False
+
+
+Demand = RateDemand | LeaseDemand | BudgetDemand
+
+
+class Denial(Struct, frozen=True, kw_only=True):
+    """The demand that could not be met, and in how many seconds it could be (inf = never as it stands)."""
+
+    demand: Demand
+    retry_after: float
+
+
+class RateState(Struct, frozen=True, kw_only=True):
+    """A rate after a decision: its burst, what is left of it now, and in how many seconds all of it is back."""
+
+    limit: float
+    remaining: float
+    reset_after: float
+
+
+class BudgetState(Struct, frozen=True, kw_only=True):
+    """A budget as it stands, in nano-USD."""
+
+    spent: int
+    held: int
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What the store decided on a hold: granted unless there is a denial. `shadows` would have been denied.
+
+    `rates` are the states of the hold's rate demands by key.
+    """
+
+    denial: Denial | None = None
+    shadows: tuple[Denial, ...] = ()
+    rates: Mapping[str, RateState] = {}
+
+
+class LimitStore(Protocol):
+    """Keeps the state of limits and budgets, here or shared by all replicas."""
+
+    async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
+        """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.
+
+        Idempotent by `hold_id`. Raises StoreUnavailable where the state cannot be reached.
+        """
+
+    async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence["Crossing"]:
+        """End a hold: what it took by key is replaced by what was `used` (a key left out: nothing), leases end.
+
+        Rates get back what was not used; budgets move it from held to spent. Idempotent by `hold_id`. Returns the
+        budget fractions that this crossed, each once per period.
+        """
+
+    async def budget(self, key: str) -> BudgetState:
+        """Return a budget as it stands."""
+
+    async def set_spent(self, key: str, spent: int, resets_at: float | None) -> None:
+        """Start a budget at what the ledger says was spent in its period."""
+
+
+class Crossing(Struct, frozen=True, kw_only=True):
+    """A budget's spending reached a fraction of it that somebody wants to know of."""
+
+    demand: BudgetDemand
+    fraction: float
+    spent: int
+
+
+class StoreUnavailable(Exception):
+    """The store's state cannot be reached."""

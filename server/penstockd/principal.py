@@ -1,0 +1,25 @@
+"""Who is calling, as their credentials say and never as a request field does."""
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class KeyRole(Enum):
+    """What a key may do beyond calling agents."""
+
+    CALLER = "caller"
+    OPERATOR = "operator"
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """A known caller; `agents` None means every agent."""
+
+    tenant: str
+    key: str = ""
+    role: KeyRole = KeyRole.CALLER
+    agents: frozenset[str] | None = None
+
+    def may_use(self, agent: str) -> bool:
+        """Whether this caller may call `agent`."""
+        return self.agents is None or agent in self.agents

@@ -1,0 +1,146 @@
+"""The limits and budgets of every tenant, and what each of them asks of one call."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+from penstockd.limits import BudgetDemand, Demand, LeaseDemand, RateDemand
+from penstockd.period import Period
+from penstockd.principal import Principal
+
+
+class Per(Enum):
+    """Whom a rule counts, each on its own, always inside one tenant."""
+
+    TENANT = "tenant"
+    USER = "user"
+    AGENT = "agent"
+    KEY = "key"
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """For whom a rule is applied."""
+
+    principal: Principal
+    user_id: str
+    agent: str
+
+    def subject(self, per: Per) -> str:
+        """The name under which a rule counts this caller, such as "user:acme/u1"."""
+        tenant = self.principal.tenant
+        match per:
+            case Per.TENANT:
+                return f"tenant:{tenant}"
+            case Per.USER:
+                return f"user:{tenant}/{self.user_id}"
+            case Per.AGENT:
+                return f"agent:{tenant}/{self.agent}"
+            case Per.KEY:
+                return f"key:{tenant}/{self.principal.key}"
+
+
+class Rate(Struct, frozen=True, kw_only=True):
+    """So many a second on average, `burst` at once; `text` as configured, such as "600/m"."""
+
+    per_second: float
+    burst: float
+    text: str
+
+
+class LimitRule(Struct, frozen=True, kw_only=True):
+    """One limit of a tenant."""
+
+    per: Per
+    requests: Rate | None = None
+    tokens: Rate | None = None
+    concurrency: int | None = None
+    is_shadow: bool = False
+
+
+class BudgetRule(Struct, frozen=True, kw_only=True):
+    """What each subject may spend in a period, in nano-USD."""
+
+    per: Per
+    limit: int
+    period: Period
+    text: str
+    alert_at: tuple[float, ...] = ()
+    is_shadow: bool = False
+
+
+class TenantRules(Struct, frozen=True, kw_only=True):
+    """A tenant's limits and budgets, in the order of the configuration."""
+
+    limits: Sequence[LimitRule] = ()
+    budgets: Sequence[BudgetRule] = ()
+
+
+class Rulebook:
+    """Every tenant's rules."""
+
+    def __init__(self, tenants: Mapping[str, TenantRules]) -> None:
+        """A tenant that is not here has no limits."""
+        self._tenants = tenants
+        self._without_limits = TenantRules()
+
+    def of(self, tenant: str) -> TenantRules:
+        """The rules of `tenant`."""
+        return self._tenants.get(tenant, self._without_limits)
+
+    def admission(self, caller: Caller, *, lease_ttl: float) -> list[Demand]:
+        """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
+        demands: list[Demand] = []
+        for rule in self.of(caller.principal.tenant).limits:
+            subject = caller.subject(rule.per)
+            if rule.requests is not None:
+                demands.append(_rate(rule, rule.requests, subject, "requests", 1))
+            if rule.concurrency is not None:
+                demands.append(
+                    LeaseDemand(
+                        key=f"lease:{rule.concurrency}:{subject}",
+                        subject=subject,
+                        rule=f"{rule.concurrency} concurrent requests",
+                        limit=rule.concurrency,
+                        ttl=lease_ttl,
+                        is_shadow=rule.is_shadow,
+                    )
+                )
+        return demands
+
+    def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
+        """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
+        rules = self.of(caller.principal.tenant)
+        demands: list[Demand] = [
+            _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", tokens)
+            for rule in rules.limits
+            if rule.tokens is not None
+        ]
+        demands += [budget_demand(rule, caller.subject(rule.per), cost_nanousd, now) for rule in rules.budgets]
+        return demands
+
+
+def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> BudgetDemand:
+    """What `rule` asks of `amount` nano-USD for `subject` in the period that holds `now`, unix seconds."""
+    return BudgetDemand(
+        key=f"budget:{rule.limit}:{rule.period.value}:{rule.period.start(now):.0f}:{subject}",
+        subject=subject,
+        rule=rule.text,
+        amount=amount,
+        limit=rule.limit,
+        resets_at=rule.period.end(now),
+        alert_at=rule.alert_at,
+        is_shadow=rule.is_shadow,
+    )
+
+
+def _rate(rule: LimitRule, rate: Rate, subject: str, unit: str, amount: float) -> RateDemand:
+    return RateDemand(
+        key=f"{unit}:{rate.text}:{rate.burst:g}:{subject}",
+        subject=subject,
+        rule=f"{rate.text} {unit}",
+        amount=amount,
+        rate=rate.per_second,
+        burst=rate.burst,
+        is_shadow=rule.is_shadow,
+    )

@@ -1,0 +1,39 @@
+"""An upstream, and providers that ask it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import pytest
+
+from fakes.providers import KINDS, Kind, Provide
+from fakes.upstream import Upstream
+from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.wire import Target
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each kind of provider in turn."""
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """An upstream to script."""
+    async with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def provide(upstream: Upstream) -> AsyncIterator[Provide]:
+    """A function that makes providers, closed when the test ends; they ask `upstream` unless told otherwise."""
+    async with AsyncExitStack() as stack:
+
+        def provide(kind: Kind, **target: str | float | Mapping[str, str]) -> Chat:
+            settings = {"base_url": upstream.url, "api_key": "key", **target}
+            provider = kind.provider(Target(**settings))  # type: ignore[arg-type]  # what a test passes, Target takes
+            stack.push_async_callback(provider.close)
+            return provider
+
+        yield provide

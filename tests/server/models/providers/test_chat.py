@@ -1,0 +1,345 @@
+"""Both providers answer whole and streamed, say what they used, and never take a broken answer for a whole one."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from fakes.prompts import Heard, ask
+from fakes.providers import Kind, Provide
+from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, Wait, chunk, head, response, stream
+from penstockd.models.providers.chat import Chat
+from penstockd.outcome import FinishReason
+from penstockd.upstream import Broken, Filtered, UpstreamFailure
+from penstockd.usage import Usage
+
+PIECES = ("Grüße ", "an 😀", " alle\r\n\u2028\x00")
+TEXT = "".join(PIECES)
+
+
+async def failed(provider: Chat, heard: Heard | None = None, *, streams: bool = True) -> UpstreamFailure:
+    """Ask, and return the failure that must come of it."""
+    with pytest.raises(UpstreamFailure) as failure:
+        await ask(provider, streams=streams, heard=heard)
+    return failure.value
+
+
+async def test_a_whole_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A unary answer is one Delta and Completed, with usage in disjoint buckets."""
+    upstream.answer(response(kind.answer(TEXT, kind.usage)))
+
+    heard = await ask(provide(kind))
+
+    assert heard.deltas == [TEXT]
+    assert heard.completed is not None
+    assert heard.completed.finish_reason is FinishReason.STOP
+    assert heard.completed.usage == heard.attempt.usage == kind.usage
+
+
+async def test_a_streamed_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A streamed answer is the same text, reason and usage."""
+    upstream.answer(*stream(*kind.events(PIECES, kind.usage)))
+
+    heard = await ask(provide(kind), streams=True)
+
+    assert heard.text == TEXT
+    assert heard.completed is not None
+    assert heard.completed.finish_reason is FinishReason.STOP
+    assert heard.completed.usage == heard.attempt.usage == kind.usage
+
+
+async def test_what_arrives_together_travels_together(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """One read of the upstream becomes one Delta."""
+    upstream.answer(STREAM_HEAD + chunk(b"".join(kind.events(PIECES))) + LAST_CHUNK)
+
+    heard = await ask(provide(kind), streams=True)
+
+    assert heard.deltas == [TEXT]
+
+
+async def test_what_arrives_apart_travels_at_once(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A token is handed on before the next one is there."""
+    *first, second, third = [*kind.events(("a",))[:-2], *kind.events(("b",))[-2:]]
+    gate = asyncio.Event()
+    upstream.answer(STREAM_HEAD, chunk(b"".join(first)), gate, chunk(second), chunk(third), LAST_CHUNK)
+
+    heard = Heard()
+    asking = asyncio.ensure_future(ask(provide(kind), streams=True, heard=heard))
+    await heard.started.wait()
+    assert heard.deltas == ["a"]
+    gate.set()
+    await asking
+
+    assert heard.completed is not None
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_empty_answer_is_only_completed(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """Empty and role-only deltas are no content."""
+    upstream.answer(*(stream(*kind.events(("", ""))) if streams else [response(kind.answer(""))]))
+
+    heard = await ask(provide(kind), streams=streams)
+
+    assert heard.deltas == []
+    assert heard.completed is not None
+
+
+async def test_a_server_that_does_not_stream_still_answers(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """JSON in answer to a request for a stream is read as the whole answer that it is."""
+    upstream.answer(response(kind.answer(TEXT)))
+
+    assert (await ask(provide(kind), streams=True)).deltas == [TEXT]
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        ("stop", FinishReason.STOP),
+        ("stop_sequence", FinishReason.STOP),
+        ("end_turn", FinishReason.STOP),
+        ("length", FinishReason.LENGTH),
+        ("max_tokens", FinishReason.LENGTH),
+        ("content_filter", Filtered),
+        ("refusal", Filtered),
+        ("tool_calls", Broken),
+        ("tool_use", Broken),
+    ],
+)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_why_an_answer_ended(
+    kind: Kind,
+    upstream: Upstream,
+    provide: Provide,
+    *,
+    streams: bool,
+    ending: str,
+    outcome: FinishReason | type[UpstreamFailure],
+) -> None:
+    """Ends we asked for are a finish reason, a filter is a failure, and what we never ask for is no answer."""
+    events = kind.events(("a",), kind.usage, ending)
+    upstream.answer(*(stream(*events) if streams else [response(kind.answer("a", kind.usage, ending))]))
+    heard = Heard()
+
+    if isinstance(outcome, FinishReason):
+        await ask(provide(kind), streams=streams, heard=heard)
+        assert heard.completed is not None
+        assert heard.completed.finish_reason is outcome
+    else:
+        assert type(await failed(provide(kind), heard, streams=streams)) is outcome
+    assert heard.attempt.usage == kind.usage
+
+
+@pytest.mark.parametrize("usage", [Usage(), None])
+async def test_usage_may_be_zero_or_missing(
+    kind: Kind, upstream: Upstream, provide: Provide, usage: Usage | None
+) -> None:
+    """A provider that counts nothing is not broken for it."""
+    upstream.answer(*stream(*kind.events(PIECES, usage)))
+    upstream.answer(response(kind.answer(TEXT, usage)))
+
+    for streams in (True, False):
+        heard = await ask(provide(kind), streams=streams)
+        assert heard.text == TEXT
+        assert heard.attempt.usage == Usage()
+
+
+async def test_a_stream_cut_at_any_byte_is_never_a_short_success(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """At each offset of a recorded stream that ends there, the text is whole or a failure says that it is not."""
+    recorded = b"".join(kind.events(PIECES, kind.usage))
+    provider = provide(kind)
+    for offset in range(len(recorded)):
+        upstream.answer(STREAM_HEAD + chunk(recorded[:offset]) * bool(offset) + LAST_CHUNK)
+        heard = Heard()
+
+        failure = await failed(provider, heard)
+
+        assert failure.reason == "truncated"
+        assert TEXT.startswith(heard.text)
+        assert heard.completed is None
+
+    assert upstream.calls == len(recorded)
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+async def test_a_connection_cut_at_any_byte_is_never_a_short_success(
+    kind: Kind, upstream: Upstream, provide: Provide, end: Step
+) -> None:
+    """At each offset of a whole HTTP response, head and chunks included, the same."""
+    recorded = b"".join(stream(*kind.events(("a", "b"), kind.usage)))
+    provider = provide(kind)
+    for offset in range(len(recorded) - len(LAST_CHUNK)):
+        upstream.answer(recorded[:offset], end)
+        heard = Heard()
+
+        if kind.last.rstrip() not in recorded[:offset]:
+            failure = await failed(provider, heard)
+            assert failure.reason in ("truncated", "connection_reset", "malformed")
+        else:
+            with suppress(Broken):
+                await ask(provider, streams=True, heard=heard)
+
+        assert "ab".startswith(heard.text)
+        assert heard.completed is None or heard.text == "ab"
+
+
+async def test_single_bytes_are_the_same_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A stream that arrives byte by byte, characters cut in two, is the same text."""
+    recorded = b"".join(kind.events(PIECES, kind.usage))
+    upstream.answer(*stream(*(bytes([byte]) for byte in recorded)))
+
+    heard = await ask(provide(kind), streams=True)
+
+    assert heard.text == TEXT
+    assert heard.attempt.usage == kind.usage
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
+async def test_line_ends_and_comments_do_not_matter(
+    kind: Kind, upstream: Upstream, provide: Provide, line_end: bytes
+) -> None:
+    """Other line ends, comments and 10^5 empty events between the others change nothing."""
+    events = [event.replace(b"\n", line_end) for event in kind.events(PIECES)]
+    noise = (b": keep-alive" + line_end * 2) + line_end * 100_000 + (b"data:" + line_end * 2) * 100_000
+    upstream.answer(*stream(*(noise + event for event in events[:2]), *events[2:]))
+
+    assert (await ask(provide(kind), streams=True)).text == TEXT
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_error_with_a_200_is_an_error(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """An error where the answer should be is classified by its type, and what was used until then is known."""
+    start = kind.events(("a",), kind.usage)[:-2]
+    error = kind.error.split(b"data: ")[-1].strip()
+    upstream.answer(*(stream(*start, kind.error) if streams else [response(error)]))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=streams)
+
+    assert failure.reason == "stream_error"
+    assert heard.completed is None
+    assert heard.text == ("a" if streams else "")
+
+
+async def test_text_that_arrives_with_an_error_is_not_handed_on(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """While nothing was handed on, another model may still answer."""
+    upstream.answer(STREAM_HEAD + chunk(b"".join(kind.events(("a",))[:-2]) + kind.error) + LAST_CHUNK)
+    heard = Heard()
+
+    await failed(provide(kind), heard)
+
+    assert heard.deltas == []
+
+
+MALFORMED = {
+    "bad JSON": b"{",
+    "no object": b"[]",
+    "wrong types": b'{"choices": 1, "content": 1, "type": 1}',
+    "nothing in it": b"{}",
+    "not UTF-8": b'{"choices": [{"message": {"content": "\xff"}}], "content": [{"type": "text", "text": "\xff"}]}',
+    "NUL in a string": b'{"choices": [{"message": {"content": "\x00"}}], "content": [{"type": "te\x00xt"}]}',
+    "lone surrogate": b'{"choices": [{"message": {"content": "\\ud800"}}], "content": [{"text": "\\ud800"}]}',
+    "too deep": b'{"x": ' + b"[" * 100_000,
+    "HTML": b"<html>Welcome to the hotel's Wi-Fi</html>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_what_is_no_answer_is_malformed(kind: Kind, upstream: Upstream, provide: Provide, body: bytes) -> None:
+    """A 200 with something else in it is a broken upstream."""
+    upstream.answer(response(body))
+
+    assert (await failed(provide(kind), streams=False)).reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: {\n\n",
+        b'data: {"choices": 1, "type": 1}\n\n',
+        b'data: {"type": "content_block_delta", "delta": {"text": "\xff"},'
+        b' "choices": [{"delta": {"content": "\xff"}}]}\n\n',
+        b"<html>\n\n",
+        b"\x00\n\n",
+        b"data: " + b"x" * 10_000_000,
+    ],
+    ids=["bad JSON", "wrong types", "not UTF-8", "HTML", "NUL", "10 MB line"],
+)
+async def test_an_event_that_is_none_is_malformed(
+    kind: Kind, upstream: Upstream, provide: Provide, event: bytes
+) -> None:
+    """A stream with something else in it is broken, at once and in bounded memory."""
+    upstream.answer(*stream(*kind.events(("a",))[:-2], event, *kind.events(())[-2:]))
+
+    assert (await failed(provide(kind))).reason == "malformed"
+
+
+async def test_html_with_a_200_is_malformed_when_a_stream_was_asked_for(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """A page that somebody put in between is no stream."""
+    upstream.answer(response(b"<html></html>", content_type="text/html; charset=utf-8"))
+
+    assert (await failed(provide(kind))).reason == "malformed"
+
+
+async def test_a_stream_without_a_reason_to_end_is_broken(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A last event alone does not make an answer."""
+    upstream.answer(*stream(kind.last))
+
+    assert (await failed(provide(kind))).reason == "truncated"
+
+
+async def test_unknown_events_and_fields_are_ignored(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """What a provider adds one day does not break us."""
+    first, *rest = kind.events(PIECES)
+    news = b'event: news\ndata: {"type": "news", "delta": {"type": "news_delta"}, "x": {"y": [1]}}\n\n'
+    upstream.answer(*stream(first, news, *rest))
+
+    assert (await ask(provide(kind), streams=True)).text == TEXT
+
+
+async def test_a_slow_drip_is_still_an_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """Pauses between bytes are the clock's business, not the reader's."""
+    answer = response(kind.answer("a"))
+    upstream.answer(answer[:20], Wait(0.01), answer[20:90], Wait(0.01), answer[90:])
+
+    assert (await ask(provide(kind))).text == "a"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_what_the_reader_raises_passes_and_closes_the_connection(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """An exception out of `send` is the reader's own: it is neither caught nor translated."""
+
+    class GoneAwayError(Exception):
+        """The reader is gone."""
+
+    class Deaf(Heard):
+        async def take(self, reply: object) -> None:
+            raise GoneAwayError
+
+    answer = stream(*kind.events(PIECES)[:-1]) if streams else [response(kind.answer(TEXT))]
+    upstream.answer(*answer[:-1], answer[-1][:-5] if streams else answer[-1])
+
+    with pytest.raises(GoneAwayError):
+        await ask(provide(kind), streams=streams, heard=Deaf())
+
+    if streams:
+        await upstream.abandoned()
+
+
+async def test_the_headers_alone_are_no_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A stream that ends before its first event is truncated."""
+    upstream.answer(head(content_type="text/event-stream", content_length="0"))
+
+    assert (await failed(provide(kind))).reason == "truncated"

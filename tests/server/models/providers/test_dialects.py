@@ -1,0 +1,181 @@
+"""What each provider is sent, and what is peculiar to how each counts."""
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from fakes.answers import (
+    anthropic_answer,
+    anthropic_event,
+    anthropic_events,
+    openai_answer,
+    openai_chunk,
+    openai_events,
+)
+from fakes.prompts import ask, prompt
+from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
+from fakes.upstream import Upstream, response, stream
+from penstockd.models.providers.dialect import MAX_TOKENS
+from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
+from penstockd.request import Parameters, Role, Turn
+from penstockd.usage import Usage
+
+TURNS = (Turn(Role.USER, "hi"), Turn(Role.ASSISTANT, "yes?"), Turn(Role.USER, "why"))
+ALL = Parameters(temperature=0.0, top_p=0.5, max_output_tokens=50, stop=("END",), seed=0)
+SPOKEN = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "yes?"},
+    {"role": "user", "content": "why"},
+]
+
+
+async def test_openai_is_asked_in_its_words(upstream: Upstream, provide: Provide) -> None:
+    """Everything that is set is sent, under OpenAI's names."""
+    upstream.answer(*stream(*openai_events(())))
+
+    await ask(provide(OPENAI), *TURNS, streams=True, instructions="Be brief.", parameters=ALL)
+
+    (request,) = upstream.requests
+    assert (request.method, request.path) == ("POST", "/chat/completions")
+    assert request.headers["authorization"] == "Bearer key"
+    assert request.json == {
+        "model": "gpt",
+        "messages": [{"role": "system", "content": "Be brief."}, *SPOKEN],
+        "max_tokens": 50,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "stop": ["END"],
+        "seed": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def test_anthropic_is_asked_in_its_words(upstream: Upstream, provide: Provide) -> None:
+    """Everything that is set and that Anthropic knows is sent, under its names."""
+    upstream.answer(*stream(*anthropic_events(())))
+
+    await ask(provide(ANTHROPIC), *TURNS, streams=True, instructions="Be brief.", parameters=ALL)
+
+    (request,) = upstream.requests
+    assert (request.method, request.path) == ("POST", "/v1/messages")
+    assert request.headers["x-api-key"] == "key"
+    assert request.headers["anthropic-version"] == "2023-06-01"
+    assert request.json == {
+        "model": "claude",
+        "system": "Be brief.",
+        "messages": SPOKEN,
+        "max_tokens": 50,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "stop_sequences": ["END"],
+        "stream": True,
+    }
+
+
+async def test_what_is_not_set_is_not_sent(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """Silence leaves the choice to the provider; without a key there is no header for one."""
+    upstream.answer(response(kind.answer("a")))
+
+    await ask(provide(kind, api_key=""))
+
+    (request,) = upstream.requests
+    assert isinstance(request.json, dict)
+    assert request.json.keys() == {"model", "messages", "max_tokens"}
+    assert not request.headers.keys() & {"authorization", "x-api-key"}
+
+
+async def test_a_base_url_may_have_a_path(upstream: Upstream, provide: Provide) -> None:
+    """/v1 is where OpenAI's servers expect it, and is not said twice to Anthropic's."""
+    upstream.answer(response(openai_answer("a")))
+    upstream.answer(response(anthropic_answer("a")))
+
+    await ask(provide(OPENAI, base_url=f"{upstream.url}/v1/"))
+    await ask(provide(ANTHROPIC, base_url=f"{upstream.url}/v1/"))
+
+    assert [request.path for request in upstream.requests] == ["/v1/chat/completions", "/v1/messages"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "field", "sent"),
+    [
+        ("https://api.openai.com/v1", None, "max_completion_tokens"),
+        ("https://llm.internal/v1", None, "max_tokens"),
+        ("https://api.openai.com/v1", "max_tokens", "max_tokens"),
+        ("https://llm.internal/v1", "max_completion_tokens", "max_completion_tokens"),
+    ],
+)
+def test_the_name_of_the_most_tokens_fits_the_server(base_url: str, field: str | None, sent: str) -> None:
+    """OpenAI's own models take the new name, every other server the old one, and the config has the last word."""
+    dialect = OpenAI(model="gpt", max_tokens_field=field or max_tokens_field_of(base_url))
+
+    assert sent in msgspec.json.decode(dialect.request(prompt()))
+
+
+@pytest.mark.parametrize(
+    ("said", "usage"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 2}, Usage(uncached_input=10, output=2)),
+        ({"prompt_tokens": -10, "completion_tokens": -2}, Usage()),
+        ({"prompt_tokens": None, "completion_tokens": 2.0, "prompt_tokens_details": None}, Usage(output=2)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 20}}, Usage(cached_input=10)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": -20}}, Usage(uncached_input=10)),
+        (
+            {"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 20}},
+            Usage(output=10, reasoning=10),
+        ),
+        ({"completion_tokens": 10**19}, Usage(output=MAX_TOKENS)),
+    ],
+)
+async def test_openai_usage_is_made_sense_of(
+    upstream: Upstream, provide: Provide, said: Mapping[str, object], usage: Usage
+) -> None:
+    """Whatever is counted, buckets are disjoint, none is negative and none is absurd."""
+    *chunks, done = openai_events(("a",))
+    upstream.answer(*stream(*chunks, b"data: " + openai_chunk([], usage=said) + b"\n\n", done))
+
+    assert (await ask(provide(OPENAI), streams=True)).attempt.usage == usage
+
+
+async def test_openai_usage_that_comes_twice_counts_once(upstream: Upstream, provide: Provide) -> None:
+    """Servers that send a running count with every chunk are believed in the last."""
+    running = [
+        b"data: "
+        + openai_chunk([{"delta": {"content": "a"}}], usage={"prompt_tokens": 5, "completion_tokens": n})
+        + b"\n\n"
+        for n in (1, 2, 3)
+    ]
+    upstream.answer(*stream(*running, *openai_events((), OPENAI.usage)))
+
+    assert (await ask(provide(OPENAI), streams=True)).attempt.usage == OPENAI.usage
+
+
+async def test_anthropic_usage_is_cumulative(upstream: Upstream, provide: Provide) -> None:
+    """A later count replaces an earlier one; what it is silent about stays; negative counts are none."""
+    first, *rest = anthropic_events(("a",), ANTHROPIC.usage)
+    deltas = [
+        anthropic_event("message_delta", delta={}, usage={"output_tokens": 5, "input_tokens": None}),
+        anthropic_event("message_delta", delta={}, usage={"output_tokens": 11, "cache_read_input_tokens": -1}),
+    ]
+    upstream.answer(*stream(first, *deltas, *rest))
+
+    usage = (await ask(provide(ANTHROPIC), streams=True)).attempt.usage
+
+    assert usage == msgspec.structs.replace(ANTHROPIC.usage, cached_input=0)
+
+
+async def test_anthropic_thinking_is_no_text(upstream: Upstream, provide: Provide) -> None:
+    """Only text blocks are the answer."""
+    first, *rest = anthropic_events(("a",))
+    thinking = [
+        anthropic_event(
+            "content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "text": "no"}
+        ),
+        anthropic_event(
+            "content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm", "text": "no"}
+        ),
+    ]
+    upstream.answer(*stream(first, *thinking, *rest))
+
+    assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
