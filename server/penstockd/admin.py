@@ -13,9 +13,7 @@ from penstockd.health import Health
 class Admin:
     """Serves /metrics, /livez and /readyz; with a token, to those who send it as a Bearer credential."""
 
-    def __init__(
-        self, *, host: str, port: int, token: str | None, registry: CollectorRegistry, health: Health
-    ) -> None:
+    def __init__(self, *, host: str, port: int, token: str | None, registry: CollectorRegistry, health: Health) -> None:
         """Listen nowhere yet; port 0 lets the system choose."""
         self._host = host
         self._port = port

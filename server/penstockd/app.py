@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,9 @@ NEEDS_RESTART = (
 )
 """The settings that a reload leaves as they are: listeners and stores."""
 
+LAST_CHANCE = 1.0
+"""Seconds that the pool waits, at the daemon's end, for calls that were cut and have not ended yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
@@ -85,20 +88,16 @@ class App:
             settings=settings,
             pool=pool,
             agents=agents,
-            endpoints=endpoints(
-                agents=agents, pool=pool, changed=self._changed, chains=chains, clock=self._clock
-            ),
+            endpoints=endpoints(agents=agents, pool=pool, changed=self._changed, chains=chains, clock=self._clock),
         )
 
     def use(self, runtime: Runtime) -> None:
         """Serve by `runtime` from now on; calls in flight end by the one they came by."""
         before, self._runtime = self._runtime, runtime
-        self.health.set_models(runtime.pool.models)
+        self.health.set_models({name: _is_serving(model) for name, model in runtime.pool.models.items()})
         self.adapter.serve(runtime.endpoints)
         if before is not None:
-            task = asyncio.create_task(before.pool.close(but=runtime.pool))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._leave(before.pool.close(but=runtime.pool))
 
     def reload(self, load: Callable[[], Settings]) -> None:
         """Load and use new settings, or keep those in use and say what is wrong with the new ones."""
@@ -119,9 +118,19 @@ class App:
         self._log.info("the configuration was reloaded", models=len(runtime.pool.models))
 
     async def close(self) -> None:
-        """Close every connection to the models."""
+        """Close every connection to the models, at the latest when calls that do not end had their last chance."""
         if self._runtime is not None:
-            await self._runtime.pool.close()
+            self._leave(self._runtime.pool.close())
+        if self._leaving:
+            _, stuck = await asyncio.wait(self._leaving, timeout=LAST_CHANCE)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+
+    def _leave(self, closing: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(closing)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     def _chains(self, settings: Settings) -> Chains:
         """The interceptors around a call, outermost first."""
@@ -163,7 +172,8 @@ class App:
         """Show a change of a model's circuit to whoever watches."""
         if transition is None:
             return
-        self.health.set_model(model.name, is_serving=transition.new is State.CLOSED and model.breaker.is_enabled)
+        if self._runtime is not None and self._runtime.pool.models.get(model.name) is model:
+            self.health.set_model(model.name, is_serving=_is_serving(model))
         tell = self._log.error if transition.cause == Misconfigured.reason else self._log.warning
         tell("circuit changed", model=model.name, state=transition.new.value, cause=transition.cause)
 
@@ -171,6 +181,10 @@ class App:
 def check(settings: Settings) -> None:
     """Build what `settings` describe and throw it away; raises ConfigErrors for what cannot be made."""
     App(clock=SystemClock(), log=Log("penstockd"), exporters=exporters({}, version="")).build(settings)
+
+
+def _is_serving(model: Model) -> bool:
+    return model.breaker.state is State.CLOSED and model.breaker.is_enabled
 
 
 async def _answer(call: Call[Prompt]) -> None:

@@ -83,5 +83,3 @@ def chain(interceptors: Sequence[Interceptor[Q]], handler: Handler[Q]) -> Handle
     for interceptor in reversed(interceptors):
         handler = partial(interceptor, proceed=handler)
     return handler
-
-

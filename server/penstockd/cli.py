@@ -83,9 +83,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _loader(path: Path | None, flags: dict[str, object]) -> "Callable[[], Settings]":
     """What loads the settings, now and at every SIGHUP; Python agents are looked for beside the file."""
-    from penstockd.config import load  # noqa: PLC0415
+    from penstockd.config import config_file, load  # noqa: PLC0415
 
-    sys.path.insert(0, str(path.parent.absolute() if path else Path.cwd()))
+    file = config_file(path, os.environ)
+    sys.path.insert(0, str(file.parent.absolute() if file else Path.cwd()))
     return lambda: load(path=path, environ=os.environ, flags=flags)
 
 

@@ -47,7 +47,9 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
     """Read the OTEL_* variables that say where telemetry goes; the SDK itself reads the rest of them."""
     registry = CollectorRegistry()
     is_disabled = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version})
+    resource = Resource.create(
+        {"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version}
+    )
     readers: list[MetricReader] = [PrometheusMetricReader(registry=registry, scope_info_enabled=False)]
     if not is_disabled and "otlp" in _names(environ, "METRICS"):
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))

@@ -16,7 +16,7 @@ from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken
 from penstockd.log import Log
 from penstockd.outcome import Outcome
-from penstockd.status import trailers
+from penstockd.status import message, trailers
 
 # gRPC's classes are generic in their stubs only.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -84,8 +84,8 @@ class Adapter(grpc.aio.ServerInterceptor):
             for running in self._running:
                 if self._clock.monotonic() - running.writing_since > LONGEST_STALL:
                     running.writing_since = inf
-                    message = f"the reader took nothing for {LONGEST_STALL:.0f} s"
-                    running.cut(StreamBroken(message, metadata={"partial": "true"}))
+                    stalled = f"the reader took nothing for {LONGEST_STALL:.0f} s"
+                    running.cut(StreamBroken(stalled, metadata={"partial": "true"}))
 
     async def intercept_service(
         self,
@@ -103,8 +103,8 @@ class Adapter(grpc.aio.ServerInterceptor):
     async def _unary(self, endpoint: Endpoint[Any], data: bytes, context: Context) -> bytes:
         messages: list[bytes] = []
 
-        async def write(message: bytes) -> None:
-            messages.append(message)
+        async def write(written: bytes) -> None:
+            messages.append(written)
 
         await self._run(endpoint, data, context, write)
         return messages[-1]
@@ -114,8 +114,7 @@ class Adapter(grpc.aio.ServerInterceptor):
 
     async def _run(self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write) -> None:
         """Run one RPC through its chain; whatever it raises ends as a status."""
-        task = asyncio.current_task()
-        assert task is not None, "gRPC runs every handler in a task"
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         outcome = Outcome()
         running = _Running(task, outcome)
         self._running.add(running)
@@ -133,7 +132,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             if task.cancelling():
                 raise
             await _abort(context, Internal("the call was cancelled inside the server"), outcome)
-        except Exception as error:
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the one error boundary
             self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id)
             await _abort(context, Internal("an internal error; its details are in the server's log"), outcome)
         finally:
@@ -150,12 +149,12 @@ class Adapter(grpc.aio.ServerInterceptor):
 
         async def send(reply: Reply) -> None:
             nonlocal is_first
-            for message in edge(reply, call):
+            for written in edge(reply, call):
                 if is_first:
                     is_first = False
                     await context.send_initial_metadata((("x-request-id", outcome.request_id),))
                 running.writing_since = self._clock.monotonic()
-                await write(message)
+                await write(written)
                 running.writing_since = inf
 
         now = self._clock.monotonic()
@@ -182,7 +181,7 @@ class Adapter(grpc.aio.ServerInterceptor):
 
 async def _abort(context: Context, error: PenstockError, outcome: Outcome) -> None:
     code = _STATUS_CODES[error.code]
-    await context.abort(code, error.message, trailers(error, outcome.request_id))
+    await context.abort(code, message(error), trailers(error, outcome.request_id))
 
 
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}

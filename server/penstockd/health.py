@@ -1,7 +1,7 @@
 """What orchestrators and load balancers are told: grpc.health.v1, answered from state, never by asking a provider."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -19,8 +19,12 @@ class HealthServicer(health.aio.HealthServicer):  # type: ignore[name-defined,mi
         request: health_pb2.HealthListRequest,  # noqa: ARG002 - it says nothing
         context: "grpc.aio.ServicerContext[health_pb2.HealthListRequest, health_pb2.HealthListResponse]",  # noqa: ARG002
     ) -> health_pb2.HealthListResponse:
-        """Return every name's status."""
-        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
+        """Return every name's status, but for those of models that are gone."""
+        statuses = {
+            name: health_pb2.HealthCheckResponse(status=status)
+            for name, status in self._server_status.items()
+            if status != health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        }
         return health_pb2.HealthListResponse(statuses=statuses)
 
 
@@ -58,12 +62,11 @@ class Health:
         self._reasons.discard(reason)
         self._show_ready()
 
-    def set_models(self, models: Iterable[str]) -> None:
-        """Know exactly these models from now on; new ones serve until they are said not to."""
-        known = dict.fromkeys(models, True)
-        for name in self._models.keys() - known.keys():
+    def set_models(self, models: Mapping[str, bool]) -> None:
+        """Know exactly these models from now on, and whether their circuits let calls through."""
+        for name in self._models.keys() - models.keys():
             self._set(f"model/{name}", health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
-        self._models = known | {name: state for name, state in self._models.items() if name in known}
+        self._models = dict(models)
         self._show_models()
 
     def set_model(self, name: str, *, is_serving: bool) -> None:

@@ -41,10 +41,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the daemon listens in the end."""
+    """Where the daemon listens in the end; `health` is the port for health alone, if there is one."""
 
     grpc: int
     admin: int
+    health: int | None = None
 
 
 class Daemon:
@@ -86,7 +87,7 @@ class Daemon:
         for listener in self._listeners:
             await listener.server.start()
         self._health.remove_reason("starting")
-        return Ports(grpc=ports[0], admin=admin_port)
+        return Ports(grpc=ports[0], admin=admin_port, health=next(iter(ports[1:]), None))
 
     def stop(self) -> None:
         """Ask for a drain; asked again, skip to cutting what still runs."""

@@ -66,7 +66,7 @@ class PrettyFormatter(logging.Formatter):
 
 
 def write_logs_to(stream: TextIO, *, level: str, style: str) -> None:
-    """Send every log line of the process to `stream`; `style` is auto, json or pretty, auto being pretty on a terminal."""
+    """Send every log line of the process to `stream`; `style` is json, pretty, or auto: pretty on a terminal."""
     pretty = style == "pretty" or (style == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())

@@ -89,7 +89,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """One model call that an agent makes, and, once the retry loop has chosen, which model it is for.
 
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
-    usage to `attempt` as it learns it. Content must begin by `first_content_by` (monotonic seconds).
+    usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. Content must begin by `first_content_by` (monotonic seconds).
     """
 
     instructions: str
@@ -97,16 +97,25 @@ class Prompt(Struct, frozen=True, kw_only=True):
     parameters: Parameters
     route: Route
     streams: bool
+    user_id: str = ""
+    labels: Mapping[str, str] = {}
     model: Model | None = None
     attempt: Attempt | None = None
     first_content_by: float = float("inf")
 
 
-def estimated_tokens(prompt: Prompt) -> int:
-    """The most tokens that `prompt` should take: its input, at four bytes a token, and all the output it allows."""
+def estimate(prompt: Prompt) -> Usage:
+    """The most that `prompt` should use: its input, at four bytes a token, and all the output that it allows."""
     texts = [prompt.instructions, *(turn.content for turn in prompt.turns)]
-    estimated_input = sum(-(-len(text.encode()) // 4) + 4 for text in texts if text) + 3
-    return estimated_input + (prompt.parameters.max_output_tokens or 0)
+    return Usage(
+        uncached_input=sum(text_tokens(text) + 4 for text in texts if text) + 3,
+        output=prompt.parameters.max_output_tokens or 0,
+    )
+
+
+def text_tokens(text: str) -> int:
+    """What `text` should take, at four bytes a token."""
+    return -(-len(text.encode()) // 4)
 
 
 def chosen(prompt: Prompt) -> Model:

@@ -1,7 +1,10 @@
 """What a call turned out to be: written by inner layers, read by outer ones."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
+from secrets import token_hex
 
 from penstockd.errors import PenstockError
 from penstockd.principal import Principal
@@ -28,12 +31,14 @@ class CacheStatus(Enum):
 class Attempt:
     """One model call: filled in while it runs, so that whatever ends it finds what is known so far.
 
+    `ordinal` tells it from the other attempts of its call.
     Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
     reported; `cost_nanousd` None means no known price.
     """
 
     model: str
     started_at: float
+    ordinal: int = 1
     ended_at: float | None = None
     reason: str = ""
     is_complete: bool = False
@@ -47,9 +52,12 @@ class Attempt:
 class Outcome:
     """The one mutable thing a call carries, by reference, through every layer.
 
-    `cut` is set before the daemon itself cancels the call: it is what the caller is told.
+    `call_id` is unique, unlike `request_id`, which callers choose. `cut` is set before the daemon itself cancels the
+    call: it is what the caller is told.
     """
 
+    call_id: str = field(default_factory=lambda: token_hex(16))
+    ordinals: Iterator[int] = field(default_factory=lambda: count(1))
     request_id: str = ""
     agent: str = ""
     principal: Principal | None = None

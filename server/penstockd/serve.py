@@ -86,11 +86,16 @@ def _listeners(settings: Settings, app: App, log: Log) -> list[Listener]:
 def _say_ready(settings: Settings, ports: Ports, log: Log, *, version: str, startup: float) -> None:
     for warning in settings.warnings:
         log.warning(warning)
+    listens = {
+        "listen": str(settings.server.listen.with_port(ports.grpc)),
+        "admin": str(settings.admin.listen.with_port(ports.admin)),
+    }
+    if settings.server.health_listen is not None and ports.health is not None:
+        listens["health"] = str(settings.server.health_listen.with_port(ports.health))
     log.info(
         "serving",
         version=version,
-        listen=str(settings.server.listen.with_port(ports.grpc)),
-        admin=str(settings.admin.listen.with_port(ports.admin)),
+        **listens,
         environment=settings.environment,
         models=list(settings.models),
         agents=list(settings.agents),

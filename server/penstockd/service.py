@@ -38,9 +38,7 @@ class Chains:
     refuse: Compose
 
 
-def endpoints(
-    *, agents: Directory, pool: Pool, changed: Changed, chains: Chains, clock: Clock
-) -> list[Endpoint[Any]]:
+def endpoints(*, agents: Directory, pool: Pool, changed: Changed, chains: Chains, clock: Clock) -> list[Endpoint[Any]]:
     """Every method of the contract, composed; `changed` is told what an operator does to a model."""
     generate = chains.generate(partial(_process, agents))
     refuse = chains.refuse(_refuse)

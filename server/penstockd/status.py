@@ -12,6 +12,12 @@ DOMAIN = "penstock.dev"
 LARGEST_DETAILS = 4096
 """Bytes of status details; gRPC drops trailers at random between 8 and 16 KB."""
 LONGEST_MESSAGE = 1024
+"""Bytes of a status message, which travels twice: in the details, and percent-encoded beside them."""
+
+
+def message(error: PenstockError) -> str:
+    """The message as it travels: cut where it is too long, the same in both of its places, as clients compare them."""
+    return error.message.encode(errors="replace")[:LONGEST_MESSAGE].decode(errors="ignore")
 
 
 def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
@@ -28,7 +34,7 @@ def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | by
 
 def _status(error: PenstockError, request_id: str) -> Status:
     """The status with its details, the least important left out where they would grow too large."""
-    status = Status(code=error.code.value, message=error.message[:LONGEST_MESSAGE])
+    status = Status(code=error.code.value, message=message(error))
     for detail in _details(error, request_id):
         packed = Any()
         packed.Pack(detail)

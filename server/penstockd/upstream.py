@@ -13,6 +13,24 @@ class Blame(Enum):
     MISCONFIGURED = "misconfigured"
 
 
+UNBILLED = frozenset(
+    {
+        "connect_failed",
+        "connect_timeout",
+        "tls_failed",
+        "redirect",
+        "server_error",
+        "rate_limited",
+        "insufficient_quota",
+        "context_too_long",
+        "misconfigured",
+        "rejected",
+        "passed_over",
+    }
+)
+"""Reasons that tell that nothing was answered, so that no provider bills it."""
+
+
 class UpstreamFailure(Exception):
     """One attempt at one model failed.
 

@@ -5,10 +5,10 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, cast
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Upstream:
         self.connections: list[Connection] = []
         self._tls = tls
         self._scripts: deque[Script] = deque()
-        self._standing: tuple[Step, ...] = (HANG,)
+        self._standing: Callable[[], Script] = lambda: (HANG,)
         self._greetings: deque[Script] = deque()
         self._server: asyncio.Server | None = None
         self._news = asyncio.Event()
@@ -105,7 +105,11 @@ class Upstream:
 
     def answer_always(self, *steps: Step) -> None:
         """Play `steps` for every request that has no script of its own."""
-        self._standing = steps
+        self._standing = lambda: steps
+
+    def play_always(self, script: Callable[[], Script]) -> None:
+        """As `answer_always`, with a script that is made anew for each request."""
+        self._standing = script
 
     def greet(self, *steps: Step) -> None:
         """Play `steps` on the next new connection, before a request is read."""
@@ -145,7 +149,7 @@ class Upstream:
 
     def script(self) -> Script:
         """Take what the next request is answered with."""
-        return self._scripts.popleft() if self._scripts else self._standing
+        return self._scripts.popleft() if self._scripts else self._standing()
 
 
 @dataclass(eq=False)
@@ -164,8 +168,7 @@ class Connection(asyncio.Protocol):
         self._is_writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._task = asyncio.get_running_loop().create_task(self._serve())
         self.upstream.note(self)
 

@@ -97,7 +97,7 @@ def plant(folder: Path, file: str, source: str) -> Path:
         "models/pool.py": "from penstockd.resilience import breaker",
         "resilience/breaker.py": "from penstockd.clock import Clock",
         "clock.py": "import time",
-        "app.py": "import grpc",
+        "serve.py": "import grpc",
         "config/load.py": "import os\nos.environ",
         file: source,
     }

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -48,7 +48,12 @@ class Models:
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def ask(
-        self, question: Question, *, instructions: str = "", route: str | None = None, **parameters: Any
+        self,
+        question: Question,
+        *,
+        instructions: str = "",
+        route: str | None = None,
+        **parameters: Any,  # noqa: ANN401
     ) -> Answer:
         """Return a model's whole answer; `parameters` are those of GenerationParameters."""
         texts: list[str] = []
@@ -62,7 +67,12 @@ class Models:
         return Answer(output="".join(texts), usage=outcome.usage, cost_nanousd=outcome.cost_nanousd)
 
     async def stream(
-        self, question: Question, *, instructions: str = "", route: str | None = None, **parameters: Any
+        self,
+        question: Question,
+        *,
+        instructions: str = "",
+        route: str | None = None,
+        **parameters: Any,  # noqa: ANN401
     ) -> AsyncIterator[str]:
         """Yield a model's answer as it comes; a reader that stops early ends the model call."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
@@ -98,12 +108,20 @@ class Models:
             parameters=Parameters(**parameters).over(self._parameters).over(DEFAULTS),
             route=self._route if route is None else self._routes[route],
             streams=streams,
+            user_id=self._call.request.user_id,
+            labels=self._call.request.labels,
         )
 
     async def _run(self, prompt: Prompt, send: Send) -> Outcome:
         """Make one model call, with an outcome of its own that the caller's then takes in."""
         whole = self._call.outcome
-        outcome = Outcome(request_id=whole.request_id, agent=whole.agent, principal=whole.principal)
+        outcome = Outcome(
+            call_id=whole.call_id,
+            ordinals=whole.ordinals,
+            request_id=whole.request_id,
+            agent=whole.agent,
+            principal=whole.principal,
+        )
         try:
             await self._ask(replace(self._call.asking(prompt), send=send, outcome=outcome))
         finally:
@@ -114,10 +132,10 @@ class Models:
     async def _produce(self, prompt: Prompt, send: Send, pieces: asyncio.Queue[str | None]) -> None:
         try:
             await self._run(prompt, send)
-        except Exception:
-            await pieces.put(None)
-            raise
-        await pieces.put(None)
+        finally:
+            # Who cancels this task reads no more, and a full queue would wait for ever.
+            if not cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+                await pieces.put(None)
 
     async def _end(self, task: asyncio.Task[None]) -> None:
         self._streaming.discard(task)

@@ -37,5 +37,7 @@ class PromptAgent:
             parameters=request.parameters.over(self.parameters).over(DEFAULTS),
             route=self.route,
             streams=call.method.streams,
+            user_id=request.user_id,
+            labels=request.labels,
         )
         await self.ask(call.asking(prompt))

@@ -44,9 +44,7 @@ class PythonAgent:
 
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
-        models = Models(
-            call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask
-        )
+        models = Models(call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask)
         principal = call.outcome.principal
         context = AgentContext(
             request_id=call.outcome.request_id,
@@ -58,7 +56,12 @@ class PythonAgent:
         try:
             await self._reply(call, AgentRequest.of(call.request), context)
         except BaseExceptionGroup as group:
-            raise _first_of_ours(group) or group from group
+            ours = _first_of_ours(group)
+            if ours is None:
+                raise
+            raise ours from group
+        except SystemExit as error:
+            raise RuntimeError("the agent asked the whole process to exit") from error
         finally:
             await models.close()
         await call.send(Completed(finish_reason=FinishReason.STOP, model=call.outcome.model))
@@ -78,8 +81,8 @@ def load_function(path: str) -> Function:
     module_name, _, name = path.partition(":")
     try:
         function: Function = getattr(import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"cannot import {path!r}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
     if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
         raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")
     return function

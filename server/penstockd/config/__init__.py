@@ -5,7 +5,7 @@ from penstockd.config.agent_settings import AgentCacheSettings, AgentSettings, P
 from penstockd.config.describe import describe
 from penstockd.config.errors import ConfigError, ConfigErrors
 from penstockd.config.grammar import Rate
-from penstockd.config.load import load
+from penstockd.config.load import config_file, load
 from penstockd.config.model_settings import ModelLimitSettings, ModelSettings, PriceSettings, TimeoutSettings
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
@@ -57,6 +57,7 @@ __all__ = [
     "TimeoutSettings",
     "TlsSettings",
     "UnixAddress",
+    "config_file",
     "describe",
     "load",
 ]

@@ -25,8 +25,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     such as `server.listen`; None counts as not given.
     """
     environment = Environment(environ)
-    named = environment.get("PENSTOCK_CONFIG")
-    file = path or (Path(named) if named else None)
+    file = path or _named_by(environment)
     substitution = Substitution(environ)
     tree = substitution.fill(read_document(file)) if file else {}
     assignments = [*environment.assignments(tree), *_assignments(flags)]
@@ -45,6 +44,16 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     if errors:
         raise ConfigErrors(errors)
     return settings
+
+
+def config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration file that `load` reads: `path`, else the one that PENSTOCK_CONFIG names, if any."""
+    return path or _named_by(Environment(environ))
+
+
+def _named_by(environment: Environment) -> Path | None:
+    named = environment.get("PENSTOCK_CONFIG")
+    return Path(named) if named else None
 
 
 def _assignments(flags: Mapping[str, object]) -> list[Assignment]:

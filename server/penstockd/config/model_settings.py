@@ -75,7 +75,7 @@ class ModelSettings(Section):
     headers: dict[Annotated[str, AfterValidator(_header)], SecretText] = Field(default_factory=dict)
     ca: ReadableFile | None = None
     proxy: ProxyUrl | None = None
-    max_tokens_field: Annotated[str, AfterValidator(_field)] = "max_tokens"
+    max_tokens_field: Annotated[str, AfterValidator(_field)] | None = None
 
     @field_validator("api_key")
     @classmethod

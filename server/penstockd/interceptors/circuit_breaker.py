@@ -15,7 +15,7 @@ MISCONFIGURED_FOR = 300.0
 
 
 class CircuitBreaker:
-    """Admits an attempt by its model's breaker; the first content is the verdict, a later break a failure of its own."""
+    """Admits an attempt by its model's breaker; first content is the verdict, a later break a failure of its own."""
 
     def __init__(self, *, clock: Clock, changed: Callable[[Model, Transition], None]) -> None:
         """Tell `changed` of every change of a circuit's state."""

@@ -43,24 +43,29 @@ def of_a_failure(failure: UpstreamFailure, *, is_committed: bool) -> PenstockErr
             return None
 
 
-def of_all(failures: Sequence[UpstreamFailure], *, causes: Sequence[str], retry_after: float | None) -> PenstockError:
+def of_all(failures: Sequence[UpstreamFailure], *, unasked: Sequence[str], retry_after: float | None) -> PenstockError:
     """The error for a call that no model answered.
 
-    `failures` are its attempts', oldest first; `causes` are why the circuits of its models are open, where they are;
-    `retry_after` is when the soonest of them may be back, in seconds.
+    `failures` are its attempts', oldest first; `unasked` are the causes for which the circuits of the models that it
+    never asked are open, empty where they are not; `retry_after` is when the soonest model may be back, in seconds.
     """
-    if not failures:
-        if causes and all(cause == Misconfigured.reason for cause in causes):
-            return UpstreamMisconfigured("every model of the route rejects our key or its own name")
-        return ModelsUnavailable("no model of the route takes calls just now", retry_after=retry_after)
-    if all(isinstance(failure, TooLong) for failure in failures):
+    if not unasked and all(isinstance(failure, TooLong) for failure in failures):
         return ContextTooLong("the input is too long for every model of the route")
-    if all(isinstance(failure, Misconfigured | QuotaSpent) for failure in failures):
+    ours = all(isinstance(failure, Misconfigured | QuotaSpent) for failure in failures)
+    if ours and all(cause == Misconfigured.reason for cause in unasked):
         return UpstreamMisconfigured("every model of the route rejects our key or its own name")
-    match failures[-1]:
+    if not failures:
+        return ModelsUnavailable("no model of the route takes calls just now", retry_after=retry_after)
+    return _of_the_last(failures[-1], retry_after)
+
+
+def _of_the_last(failure: UpstreamFailure, retry_after: float | None) -> PenstockError:
+    match failure:
         case OutOfTime():
             return DeadlineExceeded("the deadline left the models no more time")
         case TimedOut():
             return UpstreamTimeout("the last model asked did not answer in its time", retry_after=retry_after)
-        case last:
-            return ModelsUnavailable(f"every model asked failed; the last one: {last.reason}", retry_after=retry_after)
+        case _:
+            return ModelsUnavailable(
+                f"every model asked failed; the last one: {failure.reason}", retry_after=retry_after
+            )

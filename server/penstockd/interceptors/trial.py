@@ -4,15 +4,13 @@ from asyncio import CancelledError
 from functools import cached_property
 from math import isinf
 
-from msgspec.structs import replace
-
-from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.call import Call
 from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, PenstockError
 from penstockd.interceptors import conclusion
+from penstockd.interceptors.choice import Choice
 from penstockd.interceptors.room import first_room
-from penstockd.model import Model, Prompt, estimated_tokens
-from penstockd.outcome import Attempt
+from penstockd.model import Model, Prompt, estimate
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State
 from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin
@@ -20,46 +18,6 @@ from penstockd.upstream import UpstreamFailure
 
 LONGEST_WAIT_FOR_ROOM = 2.0
 """Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
-
-
-class Choice:
-    """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
-
-    def __init__(
-        self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, is_repeat: bool
-    ) -> None:
-        """Note the attempt in the caller's outcome."""
-        self.model = model
-        self.is_repeat = is_repeat
-        self.is_committed = False
-        self.attempt = Attempt(model=model.name, started_at=clock.monotonic(), held_tokens=held_tokens)
-        self._caller = caller
-        self._clock = clock
-        caller.outcome.attempts.append(self.attempt)
-
-    async def send(self, reply: Reply) -> None:
-        """Hand a reply to the caller: from its first content on, there is no other attempt."""
-        if not self.is_committed:
-            self.is_committed = True
-            self._caller.outcome.model = self.model.name
-            if isinstance(reply, Delta) and self._caller.outcome.first_content_at is None:
-                self._caller.outcome.first_content_at = self._clock.monotonic()
-        if isinstance(reply, Completed):
-            self.attempt.ended_at = self._clock.monotonic()
-        await self._caller.send(reply)
-
-    def call(self, *, first_content_by: float, ends_by: float) -> Call[Prompt]:
-        """The call to make of this model, its times in monotonic seconds."""
-        prompt = replace(
-            self._caller.request, model=self.model, attempt=self.attempt, first_content_by=first_content_by
-        )
-        return replace(self._caller, request=prompt, send=self.send, expires_at=ends_by)
-
-    def end(self) -> None:
-        """Give the permit back, however the attempt ended."""
-        self.model.permits.release()
-        if self.attempt.ended_at is None:
-            self.attempt.ended_at = self._clock.monotonic()
 
 
 class Trial:
@@ -74,6 +32,7 @@ class Trial:
         self._untried = list(call.request.route.order())
         self._repeatable: list[tuple[Model, float]] = []
         self._failures: list[UpstreamFailure] = []
+        self._asked: set[str] = set()
         self._repeats = 0
         self._has_waited_for_room = False
 
@@ -92,19 +51,20 @@ class Trial:
         now = self._clock.monotonic()
         heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
         by = first_content_by(now, self._call.expires_at, heir.latency.p95 if heir else NO_NEXT)
+        if by - now < MINIMUM:
+            by = first_content_by(now, self._call.expires_at, NO_NEXT)
         return choice.call(first_content_by=by, ends_by=self._call.expires_at - margin(self._remaining()))
 
     def answered(self, choice: Choice) -> None:
         """Note that an attempt answered."""
-        if not choice.is_repeat:
-            choice.model.retries.deposit()
+        choice.deposit()
 
     def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
         """Note that an attempt failed; raise if that ends the call."""
         choice.attempt.reason = failure.reason
-        if not choice.is_repeat:
-            choice.model.retries.deposit()
+        choice.deposit()
         self._failures.append(failure)
+        self._asked.add(choice.model.name)
         error = conclusion.of_a_failure(failure, is_committed=choice.is_committed)
         if error is not None:
             raise error from failure
@@ -113,21 +73,19 @@ class Trial:
             self._repeatable.append((choice.model, not_before))
 
     def passed_over(self, choice: Choice) -> None:
-        """Take back an attempt that its circuit did not admit: nothing was sent."""
+        """Take back an attempt that its circuit, a limit or a budget did not admit: nothing was sent."""
         self._call.outcome.attempts.remove(choice.attempt)
         self._attempts_left += 1
-        if choice.is_repeat:
-            choice.model.retries.refund()
+        choice.refund()
 
     def abandoned(self, choice: Choice) -> None:
-        """Note that the caller gave an attempt up: it says nothing of the model, and the retry budget stays as it was."""
+        """Note that an attempt ended by no fault of its model's; the retry budget stays as it was."""
         choice.attempt.reason = "cancelled"
-        if choice.is_repeat:
-            choice.model.retries.refund()
+        choice.refund()
 
     @cached_property
     def _tokens(self) -> int:
-        return estimated_tokens(self._call.request)
+        return estimate(self._call.request).total
 
     def _fresh(self) -> Choice | None:
         """Choose the next untried model that can be asked at once."""
@@ -169,17 +127,17 @@ class Trial:
         if delay >= self._remaining() - margin(self._remaining()) or not model.retries.withdraw():
             raise self._conclusion()
         self._repeats += 1
-        started = self._clock.monotonic()
+        withdrawn_at = self._clock.monotonic()
         try:
             await self._clock.sleep(delay)
         except CancelledError:
-            model.retries.refund(self._clock.monotonic() - started)
+            model.retries.refund(self._clock.monotonic() - withdrawn_at)
             raise
         if not self._take(model):
-            model.retries.refund(self._clock.monotonic() - started)
+            model.retries.refund(self._clock.monotonic() - withdrawn_at)
             raise self._conclusion()
         self._repeatable.remove(repeatable)
-        return Choice(model, self._call, self._clock, held_tokens=self._held(model), is_repeat=True)
+        return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=withdrawn_at)
 
     def _is_granted(self, model: Model) -> bool:
         return model.allowance.wait(self._held(model)) == 0
@@ -189,16 +147,17 @@ class Trial:
 
     def _take(self, model: Model) -> bool:
         """Take the model's permit, and of its provider's grant what the call may use; both or neither."""
+        held = self._held(model)
         if not model.permits.take():
             return False
-        if model.allowance.take(self._held(model)):
+        if model.allowance.take(held):
             return True
         model.permits.release()
         return False
 
     def _first_try(self, model: Model) -> Choice:
         self._untried.remove(model)
-        return Choice(model, self._call, self._clock, held_tokens=self._held(model), is_repeat=False)
+        return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=None)
 
     def _soonest_repeatable(self) -> tuple[tuple[Model, float], float] | None:
         """The model to repeat first, and for how many seconds it asks to be left alone."""
@@ -220,5 +179,5 @@ class Trial:
         models = self._call.request.route.models
         soonest = min(max(model.breaker.wait(), model.allowance.wait(self._held(model))) for model in models)
         retry_after = None if isinf(soonest) else max(soonest, self._backoff.delay(1))
-        causes = [model.breaker.cause for model in models]
-        return conclusion.of_all(self._failures, causes=causes, retry_after=retry_after)
+        unasked = [model.breaker.cause for model in models if model.name not in self._asked]
+        return conclusion.of_all(self._failures, unasked=unasked, retry_after=retry_after)

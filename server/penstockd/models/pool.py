@@ -29,7 +29,7 @@ class Pool:
         self._clock = clock
 
     async def close(self, *, but: "Pool | None" = None) -> None:
-        """Close every provider that `but` does not use on, each once its last call has ended."""
+        """Close every provider that `but` does not use on, each once its last call has ended; cancelled, at once."""
         kept = set() if but is None else {id(provider) for provider in but.providers.values()}
         closing = [
             self._close(self.models[name], provider)
@@ -39,6 +39,8 @@ class Pool:
         await asyncio.gather(*closing)
 
     async def _close(self, model: Model, provider: Closeable) -> None:
-        while model.permits.in_flight > 0:
-            await self._clock.sleep(DRAINED_EVERY)
-        await provider.close()
+        try:
+            while model.permits.in_flight > 0:
+                await self._clock.sleep(DRAINED_EVERY)
+        finally:
+            await provider.close()

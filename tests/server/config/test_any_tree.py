@@ -43,7 +43,7 @@ TREES = st.recursive(
 SECTIONS = st.dictionaries(st.sampled_from([*Settings.model_fields]), TREES, max_size=6)
 
 
-@settings(max_examples=20000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(SECTIONS)
 def test_any_tree_gives_settings_or_mistakes(tree: dict[str, object]) -> None:
     """And settings can be shown."""

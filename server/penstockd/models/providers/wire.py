@@ -4,8 +4,10 @@ import asyncio
 import io
 import ssl
 from collections.abc import Mapping
+from functools import partial
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 from yarl import URL
 
@@ -59,8 +61,10 @@ class Wire:
 
     def _new_session(self) -> aiohttp.ClientSession:
         trust = ssl.create_default_context(cafile=self._target.ca) if self._target.ca else True
+        connector = aiohttp.TCPConnector(limit=0, ssl=trust)
+        connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # noqa: SLF001 — see _Connection
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=trust),
+            connector=connector,
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=None, connect=self._target.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -81,6 +85,20 @@ class Wire:
         except aiohttp.ClientError as error:
             raise _translated(error) from error
         return Exchange(response)
+
+
+class _Connection(ResponseHandler):
+    """A connection of aiohttp 3, but for one thing: whoever waits for its body learns that it is lost.
+
+    After bytes that are no HTTP, aiohttp closes the connection and lets the reader of the body wait for ever.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the body with the connection."""
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the response ended in its middle"))
 
 
 class Exchange:

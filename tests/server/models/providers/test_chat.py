@@ -265,8 +265,10 @@ async def test_what_is_no_answer_is_malformed(kind: Kind, upstream: Upstream, pr
     [
         b"data: {\n\n",
         b'data: {"choices": 1, "type": 1}\n\n',
-        b'data: {"type": "content_block_delta", "delta": {"text": "\xff"},'
-        b' "choices": [{"delta": {"content": "\xff"}}]}\n\n',
+        (
+            b'data: {"type": "content_block_delta", "delta": {"text": "\xff"},'
+            b' "choices": [{"delta": {"content": "\xff"}}]}\n\n'
+        ),
         b"<html>\n\n",
         b"\x00\n\n",
         b"data: " + b"x" * 10_000_000,

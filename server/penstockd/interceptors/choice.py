@@ -1,0 +1,63 @@
+"""One attempt that the retry loop has decided on."""
+
+from msgspec.structs import replace
+
+from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.clock import Clock
+from penstockd.model import Model, Prompt
+from penstockd.outcome import Attempt
+
+
+class Choice:
+    """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
+
+    def __init__(
+        self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, withdrawn_at: float | None
+    ) -> None:
+        """Note the attempt in the caller's outcome; a repeat says when it was withdrawn from the retry budget."""
+        self.model = model
+        self.is_committed = False
+        self.attempt = Attempt(
+            model=model.name,
+            ordinal=next(caller.outcome.ordinals),
+            started_at=clock.monotonic(),
+            held_tokens=held_tokens,
+        )
+        self._withdrawn_at = withdrawn_at
+        self._caller = caller
+        self._clock = clock
+        caller.outcome.attempts.append(self.attempt)
+
+    async def send(self, reply: Reply) -> None:
+        """Hand a reply to the caller: from its first content on, there is no other attempt."""
+        if not self.is_committed:
+            self.is_committed = True
+            self._caller.outcome.model = self.model.name
+            if isinstance(reply, Delta) and self._caller.outcome.first_content_at is None:
+                self._caller.outcome.first_content_at = self._clock.monotonic()
+        if isinstance(reply, Completed):
+            self.attempt.ended_at = self._clock.monotonic()
+        await self._caller.send(reply)
+
+    def call(self, *, first_content_by: float, ends_by: float) -> Call[Prompt]:
+        """The call to make of this model, its times in monotonic seconds."""
+        prompt = replace(
+            self._caller.request, model=self.model, attempt=self.attempt, first_content_by=first_content_by
+        )
+        return replace(self._caller, request=prompt, send=self.send, expires_at=ends_by)
+
+    def end(self) -> None:
+        """Give the permit back, however the attempt ended."""
+        self.model.permits.release()
+        if self.attempt.ended_at is None:
+            self.attempt.ended_at = self._clock.monotonic()
+
+    def deposit(self) -> None:
+        """Count a first try that ended by itself, for the retry budget."""
+        if self._withdrawn_at is None:
+            self.model.retries.deposit()
+
+    def refund(self) -> None:
+        """Leave the retry budget as it was before a repeat that came to nothing."""
+        if self._withdrawn_at is not None:
+            self.model.retries.refund(self._clock.monotonic() - self._withdrawn_at)
