@@ -16,7 +16,7 @@ GRPCURL := v1.9.4
 AIMOCK := 1.43.0
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run test cover check contract lint format style type proto release-contract tools bench lock clean
+.PHONY: help setup run test cover check contract lint format style type proto release-contract tools postgresql bench soak mutants lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,7 +75,7 @@ proto: ## Regenerate the stubs and the descriptor set from protos/
 release-contract: proto ## Declare the contract released: from now on, changing it is breaking it
 	cp client/penstock/v1/penstock.binpb protos/released.binpb
 
-tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock ## Install the real peers of tests/e2e; needs Go and npm
+tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock postgresql ## Install the real peers of tests/; needs Go and npm
 
 # The pins stand in this file, so a change to it installs again.
 $(TOOLS)/grpc-health-probe: Makefile
@@ -92,13 +92,24 @@ $(TOOLS)/aimock: Makefile
 	@ln -sf ../aimock/node_modules/.bin/aimock $@
 	@touch $@
 
+# From Debian's packages, which only root installs; elsewhere its tests are skipped.
+postgresql:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || test "$$(id -u)" != 0 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; }
+
 bench: setup ## Measure the daemon beside a bare relay
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## Run the tests that take minutes: long runs and 10^5 steps of the state machines
+	PENSTOCK_SOAK=1 $(BIN)/python -m pytest -m "soak or long" $(ARGS)
+
+mutants: setup ## Show that tests fail when what they guard is taken away
+	$(BIN)/python tests/mutations/run.py
 
 lock: ## Pin what pyproject.toml and protos/ ask for; ARGS=--upgrade takes newer versions
 	$(PYTHON) -m venv --clear .cache/uv
 	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	.cache/uv/bin/uv pip compile pyproject.toml --extra server --group dev -o requirements.lock $(LOCK) $(ARGS)
+	.cache/uv/bin/uv pip compile pyproject.toml --extra server --extra postgres --extra redis --group dev -o requirements.lock $(LOCK) $(ARGS)
 	.cache/uv/bin/uv pip compile protos/requirements.in -o protos/requirements.lock $(LOCK) $(ARGS)
 
 clean: ## Remove everything made here, .venv and .cache included
