@@ -11,7 +11,8 @@ CACHE = Path(__file__).parents[1] / ".cache" / "bin"
 
 def peer(name: str) -> Path:
     """Return the program `name`; where it is not installed, skip the test on a laptop and fail it in CI."""
-    path = os.pathsep.join([str(CACHE), os.environ.get("PATH", ""), str(Path.home() / "go" / "bin")])
+    debian = [str(place) for place in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    path = os.pathsep.join([str(CACHE), os.environ.get("PATH", ""), str(Path.home() / "go" / "bin"), *debian])
     found = shutil.which(name, path=path)
     if found:
         return Path(found)

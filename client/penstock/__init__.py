@@ -31,8 +31,10 @@ from penstock.errors import (
 )
 from penstock.request import Options, Turn
 from penstock.sync_client import SyncAgentClient, SyncStream
+from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import Agent, Message, ProcessResponse
 from penstock.v1.pool_service_pb2 import Model
+from penstock.v1.usage_service_pb2 import GetUsageResponse
 
 __version__ = "0.1.0"
 
@@ -47,6 +49,7 @@ __all__ = [
     "ContextTooLong",
     "DeadlineExceeded",
     "Draining",
+    "GetUsageResponse",
     "Internal",
     "InvalidRequest",
     "Message",
@@ -72,5 +75,6 @@ __all__ = [
     "UpstreamMisconfigured",
     "UpstreamRejected",
     "UpstreamTimeout",
+    "UsageOptions",
     "Violation",
 ]

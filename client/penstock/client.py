@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import grpc.aio
 
+from penstock import usage
 from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
 from penstock.request import Options
+from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
     Agent,
     ListAgentsRequest,
@@ -21,10 +23,13 @@ from penstock.v1.agent_service_pb2 import (
 from penstock.v1.agent_service_pb2_grpc import AgentServiceStub
 from penstock.v1.pool_service_pb2 import ListModelsRequest, Model
 from penstock.v1.pool_service_pb2_grpc import PoolServiceStub
+from penstock.v1.usage_service_pb2 import GetUsageResponse
+from penstock.v1.usage_service_pb2_grpc import UsageServiceStub
 
 if TYPE_CHECKING:  # only the stubs' type files know the asynchronous ones
     from penstock.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
     from penstock.v1.pool_service_pb2_grpc import PoolServiceAsyncStub
+    from penstock.v1.usage_service_pb2_grpc import UsageServiceAsyncStub
 
 
 class AgentClient:
@@ -70,6 +75,12 @@ class AgentClient:
             response = await self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
         return list(response.models)
 
+    async def get_usage(self, *, timeout: float | None = None, **options: Unpack[UsageOptions]) -> GetUsageResponse:
+        """Return what was used and what it cost; an empty question is the caller's tenant, this month (UTC)."""
+        call = self._connection.call(usage.build(**options), timeout)
+        with call.errors():
+            return await self._usage.GetUsage(call.request, timeout=call.timeout, metadata=call.metadata)
+
     async def close(self) -> None:
         """Close the connection; calls that still run are cancelled."""
         await self._channel.close()
@@ -94,6 +105,10 @@ class AgentClient:
     @cached_property
     def _pool(self) -> "PoolServiceAsyncStub":
         return cast("PoolServiceAsyncStub", PoolServiceStub(self._channel))
+
+    @cached_property
+    def _usage(self) -> "UsageServiceAsyncStub":
+        return cast("UsageServiceAsyncStub", UsageServiceStub(self._channel))
 
 
 class Stream:

@@ -3,10 +3,12 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
+from penstock import usage
 from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
 from penstock.request import Options
+from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
     Agent,
     ListAgentsRequest,
@@ -18,6 +20,8 @@ from penstock.v1.agent_service_pb2 import (
 from penstock.v1.agent_service_pb2_grpc import AgentServiceStub
 from penstock.v1.pool_service_pb2 import ListModelsRequest, Model
 from penstock.v1.pool_service_pb2_grpc import PoolServiceStub
+from penstock.v1.usage_service_pb2 import GetUsageResponse
+from penstock.v1.usage_service_pb2_grpc import UsageServiceStub
 
 if TYPE_CHECKING:
     from grpc import _CallIterator
@@ -41,6 +45,7 @@ class SyncAgentClient:
         self._channel = self._connection.open_sync()
         self._agents = AgentServiceStub(self._channel)
         self._pool = PoolServiceStub(self._channel)
+        self._usage = UsageServiceStub(self._channel)
 
     def process(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> ProcessResponse:
         """Return the answer to `text`, whole."""
@@ -66,6 +71,12 @@ class SyncAgentClient:
         with call.errors():
             response = self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
         return list(response.models)
+
+    def get_usage(self, *, timeout: float | None = None, **options: Unpack[UsageOptions]) -> GetUsageResponse:
+        """Return what was used and what it cost; an empty question is the caller's tenant, this month (UTC)."""
+        call = self._connection.call(usage.build(**options), timeout)
+        with call.errors():
+            return self._usage.GetUsage(call.request, timeout=call.timeout, metadata=call.metadata)
 
     def close(self) -> None:
         """Close the connection; calls that still run are cancelled."""

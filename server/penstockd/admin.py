@@ -9,6 +9,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from penstockd.health import Health
 
+LAST_ANSWERS = 1.0
+"""Seconds for which the end of the daemon waits for requests that are being answered."""
+
 
 class Admin:
     """Serves /metrics, /livez and /readyz; with a token, to those who send it as a Bearer credential."""
@@ -22,13 +25,18 @@ class Admin:
         self._health = health
         self._runner: web.AppRunner | None = None
 
+    @property
+    def address(self) -> str:
+        """Where it was told to listen, as `HOST:PORT`."""
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
     async def start(self) -> int:
         """Listen, and return the port; raises OSError where that cannot be."""
         app = web.Application(middlewares=[self._authenticate])
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=LAST_ANSWERS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, reuse_port=False)
         await site.start()

@@ -3,8 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from penstockd.call import Call
-from penstockd.request import Request
+from penstockd.request import Parameters, Request
+
+
+class Caching(Struct, frozen=True, kw_only=True):
+    """How an agent's answers may be kept, for `ttl` seconds, and shared; `per_user`: never between end users."""
+
+    ttl: float
+    per_user: bool = False
 
 
 class Agent(Protocol):
@@ -25,6 +34,18 @@ class Agent(Protocol):
     @property
     def streams(self) -> bool:
         """Whether its text comes piece by piece."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """How answers are generated where the caller does not say."""
+
+    @property
+    def caching(self) -> Caching | None:
+        """How answers may be kept and shared; None = not at all."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs from that of any other definition of an agent and its models."""
 
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call`."""

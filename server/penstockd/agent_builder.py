@@ -1,8 +1,10 @@
 """Builds the agents that the settings describe."""
 
 import random
+from collections.abc import Sequence
+from hashlib import blake2b
 
-from penstockd.agent import Agent, Directory
+from penstockd.agent import Agent, Caching, Directory
 from penstockd.agents.prompt_agent import PromptAgent
 from penstockd.agents.python_agent import PythonAgent, load_function
 from penstockd.call import Handler
@@ -47,6 +49,8 @@ class AgentBuilder:
                 route=self._route(settings.route),
                 parameters=_parameters(settings.parameters),
                 ask=self._ask,
+                caching=self._caching(settings),
+                fingerprint=self._fingerprint(settings),
             )
         return PythonAgent(
             name=name,
@@ -56,6 +60,8 @@ class AgentBuilder:
             routes=self._routes,
             parameters=_parameters(settings.parameters),
             ask=self._ask,
+            caching=self._caching(settings),
+            fingerprint=self._fingerprint(settings),
             log=self._log,
         )
 
@@ -68,7 +74,32 @@ class AgentBuilder:
             route=Route([model], priority),
             parameters=Parameters(),
             ask=self._ask,
+            caching=self._default_caching(),
+            fingerprint=_digest(self._models_of([model.name])),
         )
+
+    def _caching(self, settings: AgentSettings) -> Caching | None:
+        """As the agent's settings say; without a word of theirs answers of prompts are kept, and of Python not."""
+        match settings.cache:
+            case None if settings.python is None:
+                return self._default_caching()
+            case None | "off":
+                return None
+            case own:
+                ttl = self._settings.cache.ttl if own.ttl is None else own.ttl
+                return Caching(ttl=ttl, per_user=settings.python is not None) if self._settings.cache.enabled else None
+
+    def _default_caching(self) -> Caching | None:
+        return Caching(ttl=self._settings.cache.ttl) if self._settings.cache.enabled else None
+
+    def _fingerprint(self, settings: AgentSettings) -> str:
+        definition = settings.model_dump_json(exclude={"description", "cache"})
+        return _digest(definition + self._models_of(settings.route.names))
+
+    def _models_of(self, names: Sequence[str]) -> str:
+        """What the models of these names are, as far as it shapes their answers."""
+        models = [self._settings.models[name] for name in names]
+        return "".join(model.model_dump_json(include={"provider", "base_url", "model"}) for model in models)
 
     def _route(self, settings: RouteSettings) -> Route:
         return Route([self._pool.models[name] for name in settings.names], _strategy(settings))
@@ -82,6 +113,10 @@ def _strategy(settings: RouteSettings) -> Strategy:
             return Weighted(settings.weights, random.random)
         case "least_latency":
             return LeastLatency(random.random)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _parameters(settings: ParameterSettings) -> Parameters:

@@ -1,7 +1,9 @@
 """The one shape every call has on its way through, and the one way policies wrap it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -44,9 +46,35 @@ class Method(Struct, frozen=True):
     streams: bool = False
 
 
+class Overtime:
+    """Lets work that several callers wait for go on past the first one's limit, to that of a later one."""
+
+    def __init__(self) -> None:
+        """Grant none yet."""
+        self.until = -inf
+        self._watchers: set[Callable[[], None]] = set()
+
+    def grant(self, until: float) -> None:
+        """Go on until `until`, monotonic seconds, if that is later than was granted before."""
+        if until > self.until:
+            self.until = until
+            for granted in tuple(self._watchers):
+                granted()
+
+    @contextmanager
+    def watched(self, granted: Callable[[], None]) -> Iterator[None]:
+        """Have `granted` called at every grant meanwhile."""
+        self._watchers.add(granted)
+        try:
+            yield
+        finally:
+            self._watchers.discard(granted)
+
+
 class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
     """One call: what is asked, by when (monotonic seconds, inf = no limit), and where replies go.
 
+    `sans` are the names in the caller's verified certificate; None where its port asks for none.
     An agent's model calls are calls too: the same value with a prompt as its request.
     """
 
@@ -58,6 +86,18 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
     expires_at: float
     metadata: Metadata = ()
     peer: str = ""
+    overtime: Overtime | None = None
+    sans: tuple[str, ...] | None = None
+
+    @property
+    def ends_at(self) -> float:
+        """The call's limit, overtime included, in monotonic seconds."""
+        return self.expires_at if self.overtime is None else max(self.expires_at, self.overtime.until)
+
+    @property
+    def tenant(self) -> str:
+        """The caller's tenant; empty before the caller is known."""
+        return self.outcome.principal.tenant if self.outcome.principal else ""
 
     def values(self, key: str) -> list[str]:
         """Every value of the metadata entry `key`, in the order sent."""

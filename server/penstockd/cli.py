@@ -1,4 +1,4 @@
-"""The `penstockd` command: serve, check the configuration, say the version."""
+"""The `penstockd` command: serve, check the configuration, make keys, say the version."""
 
 import argparse
 import os
@@ -8,21 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock import __version__
-
 if TYPE_CHECKING:
     from penstockd.config import Settings
 
 CONFIGURATION_WRONG = 2
-CANNOT_LISTEN = 1
+CANNOT_START = 1
 STARTED_AT = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 clean, 1 cannot listen, 2 the configuration or the usage is wrong."""
-    arguments = _parser().parse_args(argv)
-    # gRPC's own log would say in four lines what we say in one.
+    """Run the command and return its exit code: 0 clean, 1 cannot start, 2 the configuration or the usage is wrong."""
+    # gRPC's own log would say in four lines what we say in one; it reads this as it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    arguments = _parser().parse_args(argv)
     try:
         from penstockd import config  # noqa: PLC0415 - a plain install lacks what the daemon needs
     except ModuleNotFoundError as error:
@@ -36,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penstockd", description="A gRPC daemon that puts AI agents into production.")
-    parser.add_argument("--version", action="version", version=f"penstockd {__version__}")
+    parser.add_argument("--version", action="version", version=f"penstockd {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve until SIGTERM; SIGHUP reloads the configuration")
     serve.add_argument("--listen", metavar="HOST:PORT", help="where calls are taken (127.0.0.1:50051; unix:PATH too)")
@@ -45,9 +43,21 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="say every mistake of the configuration, exit 0 or 2")
     check.add_argument("--print", action="store_true", help="show the effective configuration, secrets masked")
     check.set_defaults(run=_check)
+    keys = commands.add_parser("keys", help="make keys for callers")
+    new = keys.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser(
+        "new", help="print a new key, this once, and the line of the configuration that lets it in"
+    )
+    new.add_argument("--name", default="key", help="what the key is called in the configuration (key)")
+    new.set_defaults(run=_new_key)
     for command in (serve, check):
         command.add_argument("--config", type=Path, metavar="FILE", help="the YAML file ($PENSTOCK_CONFIG)")
     return parser
+
+
+def _version() -> str:
+    from penstock import __version__  # noqa: PLC0415 - imports gRPC
+
+    return __version__
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -55,6 +65,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     import uvloop  # noqa: PLC0415
 
+    from penstockd.ledger import CannotOpenLedger  # noqa: PLC0415
     from penstockd.lifecycle import CannotListen  # noqa: PLC0415
     from penstockd.serve import serve  # noqa: PLC0415
 
@@ -62,10 +73,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     load = _loader(arguments.config, flags)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(load, environ=os.environ, version=__version__, started_at=STARTED_AT))
-    except CannotListen as error:
+            runner.run(serve(load, environ=os.environ, version=_version(), started_at=STARTED_AT))
+    except (CannotListen, CannotOpenLedger) as error:
         _complain(str(error))
-        return CANNOT_LISTEN
+        return CANNOT_START
     return 0
 
 
@@ -78,6 +89,17 @@ def _check(arguments: argparse.Namespace) -> int:
     for warning in settings.warnings:
         _say(f"warning: {warning}")
     print(describe(settings) if arguments.print else "the configuration is valid")
+    return 0
+
+
+def _new_key(arguments: argparse.Namespace) -> int:
+    from penstockd.config import new_key  # noqa: PLC0415
+
+    key, line = new_key(arguments.name, os.environ)
+    _say("The key, shown this once, for its caller:")
+    print(key, flush=True)
+    _say("For the configuration, in the keys of its tenant:")
+    print(line)
     return 0
 
 

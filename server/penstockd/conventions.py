@@ -21,5 +21,14 @@ PENSTOCK_REQUEST_ID = "penstock.request_id"
 PENSTOCK_TENANT = "penstock.tenant"
 PENSTOCK_REASON = "penstock.reason"
 
+PENSTOCK_AUTH_REFUSALS = "penstock.auth.refusals"
+
+PENSTOCK_RULE = "penstock.rule"
+PENSTOCK_RULE_PER = "penstock.rule.per"
+PENSTOCK_RULE_SHADOW = "penstock.rule.shadow"
+PENSTOCK_LIMIT_DENIALS = "penstock.limit.denials"
+PENSTOCK_BUDGET_ALERTS = "penstock.budget.alerts"
+PENSTOCK_BUDGET_FRACTION = "penstock.budget.fraction"
+
 CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 600)
 """Histogram bounds for calls that wait for models, in seconds."""

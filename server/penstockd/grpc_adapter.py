@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 import grpc
 from msgspec.structs import replace
 
-from penstockd.call import Call, Metadata, Reply
+from penstockd.call import Call, Delta, Metadata, Method, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken
@@ -33,10 +33,14 @@ LAST_WORD = 2.0
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """One call in flight, the task that can be cancelled to cut it, and since when it waits for its reader."""
+    """One call in flight, the task that can be cancelled to cut it, and since when it waits for its reader.
+
+    `generation` counts which endpoints it came by, of all that were ever served.
+    """
 
     task: asyncio.Task[None]
     outcome: Outcome
+    generation: int
     writing_since: float = inf
 
     def cut(self, error: PenstockError) -> None:
@@ -50,18 +54,29 @@ class Adapter(grpc.aio.ServerInterceptor):
     Everything else, health and reflection and methods nobody knows, passes untouched.
     """
 
-    def __init__(self, *, clock: Clock, log: Log) -> None:
-        """Serve nothing yet."""
+    def __init__(self, *, clock: Clock, log: Log, reads_certificates: bool = False) -> None:
+        """Serve nothing yet; `reads_certificates` where callers must have one. `started` counts all calls ever."""
         self._clock = clock
         self._log = log
+        self._reads_certificates = reads_certificates
+        self._endpoints: dict[str, Endpoint[Any]] = {}
         self._handlers: dict[str, MethodHandler] = {}
+        self._generation = 0
         self._running: set[_Running] = set()
+        self.started = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def serve(self, endpoints: Iterable[Endpoint[Any]]) -> None:
-        """Serve these endpoints from now on; calls in flight keep the ones they came by."""
-        self._handlers = {endpoint.method.path: self._handler(endpoint) for endpoint in endpoints}
+    def serve(self, endpoints: Iterable[Endpoint[Any]]) -> Callable[[], bool]:
+        """Serve these endpoints from now on; calls in flight keep the ones they came by.
+
+        Returns what says whether any such older call is still in flight.
+        """
+        self._endpoints = {endpoint.method.path: endpoint for endpoint in endpoints}
+        self._handlers = {path: self._handler(endpoint.method) for path, endpoint in self._endpoints.items()}
+        self._generation += 1
+        generation = self._generation
+        return lambda: any(running.generation < generation for running in self._running)
 
     @property
     def in_flight(self) -> int:
@@ -95,29 +110,32 @@ class Adapter(grpc.aio.ServerInterceptor):
         """Return our handler for a method of ours, else what gRPC would use."""
         return self._handlers.get(handler_call_details.method) or await continuation(handler_call_details)
 
-    def _handler(self, endpoint: Endpoint[Any]) -> MethodHandler:
-        if endpoint.method.streams:
-            return grpc.unary_stream_rpc_method_handler(partial(self._stream, endpoint))
-        return grpc.unary_unary_rpc_method_handler(partial(self._unary, endpoint))
+    def _handler(self, method: Method) -> MethodHandler:
+        if method.streams:
+            return grpc.unary_stream_rpc_method_handler(partial(self._stream, method.path))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, method.path))
 
-    async def _unary(self, endpoint: Endpoint[Any], data: bytes, context: Context) -> bytes:
+    async def _unary(self, path: str, data: bytes, context: Context) -> bytes:
         messages: list[bytes] = []
 
         async def write(written: bytes) -> None:
             messages.append(written)
 
-        await self._run(endpoint, data, context, write)
+        await self._run(path, data, context, write)
         return messages[-1]
 
-    async def _stream(self, endpoint: Endpoint[Any], data: bytes, context: Context) -> None:
-        await self._run(endpoint, data, context, context.write)
+    async def _stream(self, path: str, data: bytes, context: Context) -> None:
+        await self._run(path, data, context, context.write)
 
-    async def _run(self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write) -> None:
+    async def _run(self, path: str, data: bytes, context: Context, write: Write) -> None:
         """Run one RPC through its chain; whatever it raises ends as a status."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         outcome = Outcome()
-        running = _Running(task, outcome)
+        # Only now, with its message there, is the call tied to one configuration: none is left while it still arrives.
+        endpoint = self._endpoints[path]
+        running = _Running(task, outcome, self._generation)
         self._running.add(running)
+        self.started += 1
         self._idle.clear()
         try:
             await self._through_the_chain(endpoint, data, context, write, running)
@@ -127,8 +145,11 @@ class Adapter(grpc.aio.ServerInterceptor):
             if outcome.cut is not None:
                 task.uncancel()
                 # A reader that takes nothing does not take the status either.
-                async with asyncio.timeout(LAST_WORD):
-                    await _abort(context, outcome.cut, outcome)
+                try:
+                    async with asyncio.timeout(LAST_WORD):
+                        await _abort(context, outcome.cut, outcome)
+                except TimeoutError:
+                    raise asyncio.CancelledError from None
             if task.cancelling():
                 raise
             await _abort(context, Internal("the call was cancelled inside the server"), outcome)
@@ -146,13 +167,15 @@ class Adapter(grpc.aio.ServerInterceptor):
         outcome = running.outcome
         edge = endpoint.edge()
         is_first = True
+        is_whole = False
 
         async def send(reply: Reply) -> None:
-            nonlocal is_first
+            nonlocal is_first, is_whole
+            is_whole = not isinstance(reply, Delta)
             for written in edge(reply, call):
                 if is_first:
                     is_first = False
-                    await context.send_initial_metadata((("x-request-id", outcome.request_id),))
+                    await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
                 running.writing_since = self._clock.monotonic()
                 await write(written)
                 running.writing_since = inf
@@ -169,6 +192,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             expires_at=inf if remaining is None else now + remaining,
             metadata=metadata,
             peer=context.peer(),
+            sans=_sans(context) if self._reads_certificates else None,
         )
         try:
             request = endpoint.read(data)
@@ -177,11 +201,20 @@ class Adapter(grpc.aio.ServerInterceptor):
             return
         call = replace(call, request=request)
         await endpoint.handle(call)
+        if not is_whole:
+            raise RuntimeError("the handler ended before its answer did")
+
+
+def _sans(context: Context) -> tuple[str, ...]:
+    """The names in the certificate that gRPC has verified."""
+    properties = context.auth_context()
+    return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
 async def _abort(context: Context, error: PenstockError, outcome: Outcome) -> None:
     code = _STATUS_CODES[error.code]
-    await context.abort(code, message(error), trailers(error, outcome.request_id))
+    await context.abort(code, message(error), (*trailers(error, outcome.request_id), *outcome.headers))
 
 
+_SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}

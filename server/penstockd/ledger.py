@@ -46,6 +46,10 @@ class LedgerUnavailable(Exception):
     """The ledger cannot be written or read just now; the message is for the operator's log."""
 
 
+class CannotOpenLedger(Exception):
+    """The daemon cannot start on its ledger; the message is one line for the operator, and holds no secret."""
+
+
 class Ledger(Protocol):
     """Accounts for every attempt."""
 
@@ -68,6 +72,26 @@ class Ledger(Protocol):
 
     async def spent(self, since: float) -> Sequence["Spending"]:
         """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
+
+
+class NoLedger:
+    """Keeps nothing: for a daemon that is built and thrown away."""
+
+    fault = ""
+
+    async def open(self, entry: Entry) -> None:
+        """Forget it."""
+
+    async def close(self, entry: Entry) -> None:
+        """Forget it."""
+
+    async def usage(self, query: "UsageQuery") -> "UsageReport":  # noqa: ARG002 - it would find nothing
+        """Nothing was used."""
+        return UsageReport(total=Totals(), by_agent=(), by_model=(), by_user=())
+
+    async def spent(self, since: float) -> Sequence["Spending"]:  # noqa: ARG002 - as above
+        """Nothing was spent."""
+        return ()
 
 
 class UsageQuery(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,10 @@ from penstockd.grpc_adapter import Adapter
 from penstockd.health import Health
 from penstockd.log import Log
 
+QUIET = 0.1
+"""Seconds without a call after which a server that takes no new ones has none left."""
+LONGEST_CLOSE = 15.0
+"""Seconds that closing one part may take, so that the daemon always ends."""
 LAST_WORDS = 5.0
 """Seconds that calls have to settle and end once they were cut."""
 
@@ -35,8 +39,7 @@ class Listener:
                 return self.server.add_insecure_port(self.address)
             return self.server.add_secure_port(self.address, self.credentials)
         except RuntimeError as error:
-            message = f"cannot listen on {self.address}: it is taken, or not an address of this machine"
-            raise CannotListen(message) from error
+            raise _cannot_listen(self.address) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,7 @@ class Daemon:
         try:
             admin_port = await self._admin.start()
         except OSError as error:
-            message = f"cannot listen on the admin address: {error.strerror or error}"
-            raise CannotListen(message) from error
+            raise _cannot_listen(self._admin.address) from error
         self._health.start()
         for listener in self._listeners:
             await listener.server.start()
@@ -102,25 +104,42 @@ class Daemon:
         self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
         await _any_of(self._hurrying.wait(), seconds=self._drain_delay)
-        # Our clients are told to go elsewhere at once, by GOAWAY; the grace is ours to shorten below.
-        going = [asyncio.ensure_future(listener.server.stop(self._drain_timeout)) for listener in self._listeners]
-        await _any_of(self._adapter.idle(), self._hurrying.wait(), seconds=self._drain_timeout)
+        # Our clients are told to go elsewhere at once, by GOAWAY. The grace is longer than what calls get of us, who cut
+        # them with a status where gRPC would only reset them, and it is ours to shorten below.
+        grace = self._drain_timeout + 2 * LAST_WORDS
+        going = [asyncio.ensure_future(listener.server.stop(grace)) for listener in self._listeners]
+        await _any_of(self._quiet(), self._hurrying.wait(), seconds=self._drain_timeout)
         if self._adapter.in_flight:
             self._log.warning("cutting calls that did not end in time", calls=self._adapter.in_flight)
             self._adapter.cut(Draining("the server is going away", retry_after=0.1))
             await _any_of(self._adapter.idle(), seconds=LAST_WORDS)
-        for listener in self._listeners:
-            await listener.server.stop(None)
-        await asyncio.gather(*going)
+        # Health watchers are all that is left to end.
+        ending = [listener.server.stop(None) for listener in self._listeners]
+        await _any_of(asyncio.gather(*ending, *going), seconds=LAST_WORDS)
         sweeping.cancel()
         await self.close()
         self._log.info("stopped", calls=self._adapter.in_flight)
 
+    async def _quiet(self) -> None:
+        """Return when no call is in flight and none came for a moment: gRPC takes calls before we see them."""
+        seen = -1
+        while seen != self._adapter.started or self._adapter.in_flight:
+            await self._adapter.idle()
+            seen = self._adapter.started
+            await asyncio.sleep(QUIET)
+
     async def close(self) -> None:
-        """Close what calls no longer need."""
-        await self._admin.stop()
-        for close in self._closers:
-            await close()
+        """Close what calls no longer need; what cannot be closed keeps nothing else open."""
+        for close in (self._admin.stop, *self._closers):
+            try:
+                async with asyncio.timeout(LONGEST_CLOSE):
+                    await close()
+            except Exception as error:  # noqa: BLE001 - the ledger behind it must be closed all the same
+                self._log.exception("closing failed", error)
+
+
+def _cannot_listen(address: str) -> CannotListen:
+    return CannotListen(f"cannot listen on {address}: it is taken, or not an address of this machine")
 
 
 async def _any_of(*waits: Awaitable[object], seconds: float) -> None:

@@ -19,7 +19,10 @@ class RateDemand(Struct, frozen=True, kw_only=True):
 
 
 class LeaseDemand(Struct, frozen=True, kw_only=True):
-    """One of `limit` places, held until the hold is settled, or for `ttl` seconds if nobody does."""
+    """One of `limit` places, held until the hold is settled, or for `ttl` seconds if nobody does.
+
+    A place is taken under a shadow as well, over the limit or not: it is in use.
+    """
 
     key: str
     subject: str
@@ -32,7 +35,8 @@ class LeaseDemand(Struct, frozen=True, kw_only=True):
 class BudgetDemand(Struct, frozen=True, kw_only=True):
     """`amount` nano-USD of `limit` in the period that ends at `resets_at` (unix seconds, None = never).
 
-    `key` names the budget and its period, so that a new period starts at nothing.
+    `key` names the account and its period, so that a new period starts at nothing; budgets that count the same money
+    under different limits share it. What is spent under a shadow is counted as well, over the limit or not.
     """
 
     key: str
@@ -49,7 +53,10 @@ Demand = RateDemand | LeaseDemand | BudgetDemand
 
 
 class Denial(Struct, frozen=True, kw_only=True):
-    """The demand that could not be met, and in how many seconds it could be (inf = never as it stands)."""
+    """The demand that could not be met, and in how many seconds it could be (inf = never as it stands).
+
+    Exact for a rate, jittered for a lease; for a budget it is the time until the next period.
+    """
 
     demand: Demand
     retry_after: float
@@ -71,9 +78,9 @@ class BudgetState(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What the store decided on a hold: granted unless there is a denial. `shadows` would have been denied.
+    """What the store decided on a hold: granted unless there is a denial, which is the longest of them all.
 
-    `rates` are the states of the hold's rate demands by key.
+    `shadows` are the denials of shadows in a granted hold, `rates` the states of the hold's rate demands by key.
     """
 
     denial: Denial | None = None
@@ -87,21 +94,23 @@ class LimitStore(Protocol):
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.
 
-        Idempotent by `hold_id`. Raises StoreUnavailable where the state cannot be reached.
+        Demands with one key take once. Idempotent by `hold_id`, and without effect once that is settled. Raises
+        StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds nothing.
         """
 
     async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence["Crossing"]:
         """End a hold: what it took by key is replaced by what was `used` (a key left out: nothing), leases end.
 
-        Rates get back what was not used; budgets move it from held to spent. Idempotent by `hold_id`. Returns the
-        budget fractions that this crossed, each once per period.
+        Rates get back what was not used, or are debited what was used beyond; budgets move it from held to spent.
+        Idempotent by `hold_id`. What cannot be settled now is settled later, and is no error. Returns the budget
+        fractions that this crossed, each once per period.
         """
 
     async def budget(self, key: str) -> BudgetState:
         """Return a budget as it stands."""
 
     async def set_spent(self, key: str, spent: int, resets_at: float | None) -> None:
-        """Start a budget at what the ledger says was spent in its period."""
+        """Start a budget at what the ledger says was spent in its period, which ends at `resets_at`."""
 
 
 class Crossing(Struct, frozen=True, kw_only=True):

@@ -89,7 +89,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """One model call that an agent makes, and, once the retry loop has chosen, which model it is for.
 
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
-    usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. Content must begin by `first_content_by` (monotonic seconds).
+    usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. Content must begin by
+    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends.
     """
 
     instructions: str
@@ -102,6 +103,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     model: Model | None = None
     attempt: Attempt | None = None
     first_content_by: float = float("inf")
+    margin: float = 0.0
 
 
 def estimate(prompt: Prompt) -> Usage:

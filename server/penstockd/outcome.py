@@ -53,7 +53,7 @@ class Outcome:
     """The one mutable thing a call carries, by reference, through every layer.
 
     `call_id` is unique, unlike `request_id`, which callers choose. `cut` is set before the daemon itself cancels the
-    call: it is what the caller is told.
+    call: it is what the caller is told. `headers` go out with the first message, or with the refusal.
     """
 
     call_id: str = field(default_factory=lambda: token_hex(16))
@@ -67,6 +67,7 @@ class Outcome:
     first_content_at: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
     cut: PenstockError | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def usage(self) -> Usage:

@@ -28,6 +28,21 @@ class CachePolicy(Enum):
     REFRESH = "refresh"
     OFF = "off"
 
+    @property
+    def reads(self) -> bool:
+        """Whether a kept answer may serve the request."""
+        return self is CachePolicy.DEFAULT
+
+    @property
+    def writes(self) -> bool:
+        """Whether the answer may be kept."""
+        return self in (CachePolicy.DEFAULT, CachePolicy.REFRESH)
+
+    @property
+    def joins(self) -> bool:
+        """Whether the answer being made for an identical request may serve this one too."""
+        return self in (CachePolicy.DEFAULT, CachePolicy.BYPASS)
+
 
 class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an answer is generated; None and the empty `stop` leave the choice to the next in line."""

@@ -9,6 +9,9 @@ from penstockd.limits import BudgetDemand, Demand, LeaseDemand, RateDemand
 from penstockd.period import Period
 from penstockd.principal import Principal
 
+LONGEST_AGENT = 69
+"""Characters of the longest name an agent can have, "model/" and a model's; what is longer names none."""
+
 
 class Per(Enum):
     """Whom a rule counts, each on its own, always inside one tenant."""
@@ -35,9 +38,15 @@ class Caller(Struct, frozen=True, kw_only=True):
             case Per.USER:
                 return f"user:{tenant}/{self.user_id}"
             case Per.AGENT:
-                return f"agent:{tenant}/{self.agent}"
+                return f"agent:{tenant}/{self.agent[:LONGEST_AGENT]}"
             case Per.KEY:
                 return f"key:{tenant}/{self.principal.key}"
+
+
+def kind_and_tenant(subject: str) -> tuple[str, str]:
+    """The bounded part of a subject, such as ("user", "acme") of "user:acme/u1": what may label a metric."""
+    kind, _, rest = subject.partition(":")
+    return kind, rest.partition("/")[0]
 
 
 class Rate(Struct, frozen=True, kw_only=True):
@@ -84,6 +93,11 @@ class Rulebook:
         self._tenants = tenants
         self._without_limits = TenantRules()
 
+    @property
+    def tenants(self) -> Mapping[str, TenantRules]:
+        """Every tenant that has rules, or might."""
+        return self._tenants
+
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
         return self._tenants.get(tenant, self._without_limits)
@@ -98,7 +112,7 @@ class Rulebook:
             if rule.concurrency is not None:
                 demands.append(
                     LeaseDemand(
-                        key=f"lease:{rule.concurrency}:{subject}",
+                        key=f"lease:{subject}",
                         subject=subject,
                         rule=f"{rule.concurrency} concurrent requests",
                         limit=rule.concurrency,
@@ -121,9 +135,12 @@ class Rulebook:
 
 
 def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> BudgetDemand:
-    """What `rule` asks of `amount` nano-USD for `subject` in the period that holds `now`, unix seconds."""
+    """What `rule` asks of `amount` nano-USD for `subject` in the period that holds `now`, unix seconds.
+
+    The key leaves the limit out: a changed limit finds what was already spent.
+    """
     return BudgetDemand(
-        key=f"budget:{rule.limit}:{rule.period.value}:{rule.period.start(now):.0f}:{subject}",
+        key=f"budget:{rule.period.value}:{rule.period.start(now):.0f}:{subject}",
         subject=subject,
         rule=rule.text,
         amount=amount,

@@ -15,23 +15,35 @@ from penstockd.clock import SystemClock
 from penstockd.config import Settings
 from penstockd.exporters import exporters
 from penstockd.grpc_server import grpc_server
+from penstockd.ledger_builder import open_ledger
 from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.log import Log, write_logs_to
 from penstockd.service import SERVICES
-from penstockd.tls import CertificateFiles
+from penstockd.tls_builder import certificate
 
 
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:
     """Serve until a signal ends it; `started_at` is when the process began, in monotonic seconds.
 
-    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads. Raises ConfigErrors, and CannotListen.
+    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads. Raises ConfigErrors, CannotListen and
+    CannotOpenLedger.
     """
     settings = load()
     write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
     log = Log("penstockd")
     telemetry = exporters(environ, version=version)
-    app = App(clock=SystemClock(), log=log, exporters=telemetry)
+    clock = SystemClock()
+    ledger = open_ledger(settings, clock=clock, log=log)
+    app = App(
+        ledger=ledger,
+        clock=clock,
+        log=log,
+        exporters=telemetry,
+        reads_certificates=settings.server.requires_certificates,
+    )
     app.use(app.build(settings))
+    await ledger.start(app.show_ledger)
+    await app.remember_spending()
 
     async def flush() -> None:
         await asyncio.to_thread(telemetry.stop)
@@ -49,7 +61,7 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         health=app.health,
         drain_delay=settings.server.drain_delay,
         drain_timeout=settings.server.drain_timeout,
-        closers=[flush, app.close],
+        closers=[flush, app.close, ledger.stop],
         log=log,
     )
     loop = asyncio.get_running_loop()
@@ -58,7 +70,9 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     loop.add_signal_handler(signal.SIGHUP, lambda: app.reload(load))
     ports = await daemon.start()
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
+    upkeep = asyncio.create_task(app.keep_up())
     await daemon.run()
+    upkeep.cancel()
 
 
 def _listeners(settings: Settings, app: App, log: Log) -> list[Listener]:
@@ -73,8 +87,8 @@ def _listeners(settings: Settings, app: App, log: Log) -> list[Listener]:
     if settings.server.reflection:
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-    tls = settings.server.tls
-    credentials = CertificateFiles(cert=tls.cert, key=tls.key, log=log).credentials() if tls else None
+    certificates = certificate(settings, log)
+    credentials = certificates.credentials() if certificates else None
     listeners = [Listener(server=server, address=str(settings.server.listen), credentials=credentials)]
     if settings.server.health_listen is not None:
         probed = grpc_server(interceptors=(), max_message=4096, max_streams=100, longest_call=60.0)

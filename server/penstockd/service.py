@@ -11,10 +11,20 @@ from penstockd.agent import Agent, Directory
 from penstockd.call import Call, Handler, Method, Q
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint, StreamEdge, WholeEdge
-from penstockd.errors import AgentNotFound, InvalidRequest, ModelNotFound, PenstockError, Unimplemented, Violation
+from penstockd.errors import (
+    AgentNotFound,
+    InvalidRequest,
+    ModelNotFound,
+    PenstockError,
+    PermissionDenied,
+    Unauthenticated,
+    Violation,
+)
 from penstockd.model import Model, Pool
+from penstockd.principal import KeyRole, Principal
 from penstockd.request import Request
 from penstockd.resilience.circuit import State, Transition
+from penstockd.usage_service import UsageService
 
 SERVICES = ("penstock.v1.AgentService", "penstock.v1.UsageService", "penstock.v1.PoolService")
 
@@ -38,7 +48,9 @@ class Chains:
     refuse: Compose
 
 
-def endpoints(*, agents: Directory, pool: Pool, changed: Changed, chains: Chains, clock: Clock) -> list[Endpoint[Any]]:
+def endpoints(
+    *, agents: Directory, pool: Pool, usage: UsageService, changed: Changed, chains: Chains, clock: Clock
+) -> list[Endpoint[Any]]:
     """Every method of the contract, composed; `changed` is told what an operator does to a model."""
     generate = chains.generate(partial(_process, agents))
     refuse = chains.refuse(_refuse)
@@ -72,7 +84,7 @@ def endpoints(*, agents: Directory, pool: Pool, changed: Changed, chains: Chains
         query(
             "/penstock.v1.AgentService/ListAgents", agent_service_pb2.ListAgentsRequest, partial(_list_agents, agents)
         ),
-        query("/penstock.v1.UsageService/GetUsage", usage_service_pb2.GetUsageRequest, _not_yet),
+        query("/penstock.v1.UsageService/GetUsage", usage_service_pb2.GetUsageRequest, usage.get_usage),
         query("/penstock.v1.PoolService/ListModels", pool_service_pb2.ListModelsRequest, partial(_list_models, pool)),
         query(
             "/penstock.v1.PoolService/SetModel", pool_service_pb2.SetModelRequest, partial(_set_model, pool, changed)
@@ -89,7 +101,8 @@ async def _process(agents: Directory, call: Call[Request]) -> None:
 
 
 async def _list_agents(agents: Directory, call: Call[agent_service_pb2.ListAgentsRequest]) -> None:
-    listed = [_agent(agent, is_default=agent.name == agents.default) for agent in agents.listed]
+    usable = [agent for agent in agents.listed if _caller(call).may_use(agent.name)]
+    listed = [_agent(agent, is_default=agent.name == agents.default) for agent in usable]
     await call.send(agent_service_pb2.ListAgentsResponse(agents=listed))
 
 
@@ -99,6 +112,8 @@ async def _list_models(pool: Pool, call: Call[pool_service_pb2.ListModelsRequest
 
 
 async def _set_model(pool: Pool, changed: Changed, call: Call[pool_service_pb2.SetModelRequest]) -> None:
+    if _caller(call).role is not KeyRole.OPERATOR:
+        raise PermissionDenied("only a key whose role is operator may change the pool")
     model = pool.models.get(call.request.name)
     if model is None:
         raise ModelNotFound(f"there is no model called {call.request.name[:63]!r}; ListModels names those there are")
@@ -116,8 +131,11 @@ async def _set_model(pool: Pool, changed: Changed, call: Call[pool_service_pb2.S
     await call.send(pool_service_pb2.SetModelResponse(model=_model(model)))
 
 
-async def _not_yet(call: Call[object]) -> None:
-    raise Unimplemented(f"{call.method.path} is not part of this version yet")
+def _caller(call: Call[Q]) -> Principal:
+    """Who is calling; nobody where no auth came before, which no chain forgets."""
+    if call.outcome.principal is None:
+        raise Unauthenticated("the call carries no valid credentials")
+    return call.outcome.principal
 
 
 async def _refuse(call: Call[PenstockError]) -> None:

@@ -1,5 +1,7 @@
 """Renders an error as google.rpc.Status, the way every client of Penstock reads it."""
 
+from math import ceil
+
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RequestInfo, RetryInfo
@@ -27,7 +29,7 @@ def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | by
         ("grpc-status-details-bin", _status(error, request_id).SerializeToString()),
     ]
     if error.retry_after is not None:
-        pushback = -1 if error.retry_after < 0 else round(error.retry_after * 1000)
+        pushback = -1 if error.retry_after < 0 else ceil(round(error.retry_after * 1000, 3))
         entries.append(("grpc-retry-pushback-ms", str(pushback)))
     return tuple(entries)
 

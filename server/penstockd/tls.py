@@ -1,5 +1,6 @@
 """Server credentials that follow their files, so that a certificate is renewed without a restart."""
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -12,23 +13,33 @@ Stamp = tuple[tuple[int, int], ...]
 
 
 class CertificateFiles:
-    """A certificate chain and its key in PEM files, read again whenever one of them has changed."""
+    """A certificate chain, its key and who may vouch for callers, in PEM files, read again whenever one has changed."""
 
-    def __init__(self, *, cert: Path, key: Path, log: Log) -> None:
-        """Read nothing yet."""
+    def __init__(self, *, cert: Path, key: Path, client_ca: Path | None = None, log: Log) -> None:
+        """Read nothing yet; with `client_ca`, callers need a certificate of one of its authorities."""
         self._cert = cert
         self._key = key
+        self._client_ca = client_ca
         self._log = log
         self._stamp: Stamp = ()
 
+    def check(self) -> None:
+        """Raise OSError unless the files fit together: they do not between the writing of one and of the next."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._cert, self._key, password="")
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+
     def credentials(self) -> grpc.ServerCredentials:
-        """Return credentials that look at the files at every handshake; raises OSError if they cannot be read now."""
+        """Return credentials that look at the files at every handshake; raises OSError if they cannot be used now."""
         self._stamp = self._look()
         # The stubs do not know that None means: keep the one in use.
-        fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._changed)
-        return grpc.dynamic_ssl_server_credentials(self._read(), fetch)
+        fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self.renewed)
+        return grpc.dynamic_ssl_server_credentials(
+            self._read(), fetch, require_client_authentication=self._client_ca is not None
+        )
 
-    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
+    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
         """Return the new certificate, or None to keep the one in use; gRPC calls this from threads of its own."""
         try:
             stamp = self._look()
@@ -36,15 +47,20 @@ class CertificateFiles:
                 return None
             configuration = self._read()
         except OSError as error:
-            self._log.error("the TLS files cannot be read; the certificate in use stays", error=str(error))
+            self._log.error("the TLS files cannot be used; the certificate in use stays", error=str(error))
             return None
         self._stamp = stamp
         self._log.info("the TLS certificate was read anew", cert=str(self._cert))
         return configuration
 
     def _look(self) -> Stamp:
-        stats = [path.stat() for path in (self._cert, self._key)]
+        paths = (self._cert, self._key) if self._client_ca is None else (self._cert, self._key, self._client_ca)
+        stats = [path.stat() for path in paths]
         return tuple((stat.st_mtime_ns, stat.st_ino) for stat in stats)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([(self._key.read_bytes(), self._cert.read_bytes())])
+        self.check()
+        return grpc.ssl_server_certificate_configuration(
+            [(self._key.read_bytes(), self._cert.read_bytes())],
+            None if self._client_ca is None else self._client_ca.read_bytes(),
+        )

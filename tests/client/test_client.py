@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from fakes.twin import Client
 from penstock import AgentClient, DeadlineExceeded, ModelsUnavailable, PenstockError, SyncAgentClient, Unreachable
 from penstock.v1.agent_service_pb2 import Agent
 from penstock.v1.pool_service_pb2 import Model
+from penstock.v1.usage_service_pb2 import GetUsageResponse, UsageTotals
 
 
 async def test_process_returns_the_whole_response(client: Client, daemon: FakeDaemon) -> None:
@@ -61,6 +63,25 @@ async def test_agents_and_models_are_listed(client: Client, daemon: FakeDaemon) 
 
     assert [agent.name for agent in await client.list_agents()] == ["support"]
     assert [model.name for model in await client.list_models()] == ["fast"]
+
+
+async def test_usage_is_asked_for_by_plain_arguments(client: Client, daemon: FakeDaemon) -> None:
+    """Moments become timestamps, and the answer is the contract's own message."""
+    daemon.usage = GetUsageResponse(total=UsageTotals(requests=2))
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+
+    usage = await client.get_usage(tenant="acme", user_id="u", agent="a", model="m", since=since)
+
+    (asked,) = daemon.usage_requests
+    assert usage.total.requests == 2
+    assert (asked.tenant, asked.user_id, asked.agent, asked.model) == ("acme", "u", "a", "m")
+    assert (asked.start_time.ToDatetime(UTC), asked.HasField("end_time")) == (since, False)
+
+
+async def test_a_moment_of_no_time_zone_is_refused(client: Client) -> None:
+    """Nobody knows which moment it is."""
+    with pytest.raises(ValueError, match="time zone"):
+        await client.get_usage(until=datetime(2026, 11, 1))  # noqa: DTZ001
 
 
 async def test_nobody_there_is_unreachable_at_once() -> None:

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from penstock.v1 import agent_service_pb2_grpc, pool_service_pb2_grpc
+from penstock.v1 import agent_service_pb2_grpc, pool_service_pb2_grpc, usage_service_pb2_grpc
 from penstock.v1.agent_service_pb2 import (
     Agent,
     Completed,
@@ -27,6 +27,7 @@ from penstock.v1.agent_service_pb2 import (
     Started,
 )
 from penstock.v1.pool_service_pb2 import ListModelsRequest, ListModelsResponse, Model, SetModelRequest, SetModelResponse
+from penstock.v1.usage_service_pb2 import GetUsageRequest, GetUsageResponse
 
 Ask = ProcessRequest | ProcessStreamRequest
 Behaviour = Callable[[Ask, grpc.ServicerContext], Iterator[str]]
@@ -69,6 +70,8 @@ class FakeDaemon:
         self.forgets_completed = False
         self.agents: list[Agent] = []
         self.models: list[Model] = []
+        self.usage = GetUsageResponse()
+        self.usage_requests: list[GetUsageRequest] = []
         self.requests: list[Ask] = []
         self.metadata: dict[str, str | bytes] = {}
         self.seconds_left = 0.0
@@ -79,6 +82,7 @@ class FakeDaemon:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(_Agents(self), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(_Pool(self), server)
+        usage_service_pb2_grpc.add_UsageServiceServicer_to_server(_Usage(self), server)
         self.port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         self.target = f"localhost:{self.port}" if self.port > 1 else address
 
@@ -139,6 +143,16 @@ class _Pool(pool_service_pb2_grpc.PoolServiceServicer):
 
     def SetModel(self, request: SetModelRequest, context: grpc.ServicerContext) -> SetModelResponse:
         context.abort_with_status(Refusal(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "not yet"))
+
+
+class _Usage(usage_service_pb2_grpc.UsageServiceServicer):
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def GetUsage(self, request: GetUsageRequest, context: grpc.ServicerContext) -> GetUsageResponse:
+        self._daemon.note(context)
+        self._daemon.usage_requests.append(request)
+        return self._daemon.usage
 
 
 @contextmanager

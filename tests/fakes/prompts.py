@@ -9,6 +9,8 @@ from penstockd.model import Model, Prompt
 from penstockd.outcome import Attempt, Outcome
 from penstockd.request import Parameters, Role, Turn
 
+PATIENCE = 10.0
+"""Seconds after which a provider that a test asks is not going to answer."""
 METHOD = Method("/penstock.v1.AgentService/ProcessStream", streams=True)
 
 
@@ -85,5 +87,6 @@ async def ask(
     """Ask `provider` and return what it said; give `heard` to know it even if asking fails."""
     heard = heard or Heard()
     request = prompt(*turns, streams=streams, instructions=instructions, parameters=parameters, attempt=heard.attempt)
-    await provider(model_call(request, heard.take))
+    async with asyncio.timeout(PATIENCE):
+        await provider(model_call(request, heard.take))
     return heard

@@ -3,10 +3,12 @@
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 READ = 64 << 10
+SMOOTH = 0.02
+"""Seconds of its bandwidth that are let through at once."""
 ON_RESET = struct.pack("ii", 1, 0)
 
 
@@ -28,7 +30,10 @@ FAIR = Weather()
 
 
 class TcpProxy:
-    """Stands before a port of this machine within `async with`; counts connections and the faults that fired."""
+    """Stands before a port of this machine within `async with`; `weather` may change at any time.
+
+    It counts connections, and each time that a fault fired.
+    """
 
     def __init__(self, port: int) -> None:
         self._upstream_port = port
@@ -55,14 +60,6 @@ class TcpProxy:
         """Where to ask."""
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    def clear_up(self) -> None:
-        """Let everything through again, on new connections and on those that are open."""
-        self.weather = FAIR
-
-    def turn(self, **weather: float) -> None:
-        """Change the weather, for all connections and from now on."""
-        self.weather = replace(FAIR, **weather)
 
     def reset(self) -> None:
         """Reset every connection that is open."""
@@ -97,7 +94,7 @@ class TcpProxy:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sent = 0
-        while data := await reader.read(READ):
+        while data := await reader.read(self._at_once()):
             await self._swallow()
             await self._delay(len(data))
             allowed = data[: int(min(max(self.weather.limit - sent, 0), len(data)))]
@@ -108,6 +105,9 @@ class TcpProxy:
                 self._cut(writer)
                 return
         raise ConnectionResetError
+
+    def _at_once(self) -> int:
+        return max(1, int(min(READ, self.weather.bandwidth * SMOOTH)))
 
     async def _swallow(self) -> None:
         if self.weather.is_blackhole:
@@ -121,6 +121,8 @@ class TcpProxy:
             await asyncio.sleep(seconds)
 
     def _cut(self, writer: asyncio.StreamWriter) -> None:
+        if writer.transport.is_closing():
+            return
         self.faults += 1
         plain: socket.socket = writer.get_extra_info("socket")
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ON_RESET)

@@ -6,6 +6,7 @@ from typing import Self
 from penstock import AgentClient, ProcessResponse, SyncAgentClient
 from penstock.v1.agent_service_pb2 import Agent
 from penstock.v1.pool_service_pb2 import Model
+from penstock.v1.usage_service_pb2 import GetUsageResponse
 
 
 class Twin:
@@ -25,6 +26,9 @@ class Twin:
 
     async def list_models(self) -> list[Model]:
         return await asyncio.to_thread(self._client.list_models)
+
+    async def get_usage(self, **options: object) -> GetUsageResponse:
+        return await asyncio.to_thread(self._client.get_usage, **options)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         self._client.close()

@@ -35,6 +35,8 @@ Script: TypeAlias = Iterable[Step]
 """What one response does. A generator may go on for ever: it is read as fast as the peer reads."""
 
 HANG, RESET, CLOSE = Fault.HANG, Fault.RESET, Fault.CLOSE
+PATIENCE = 5.0
+"""Seconds after which what a test waits for will not happen."""
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -63,7 +65,7 @@ class Upstream:
         self.connections: list[Connection] = []
         self._tls = tls
         self._scripts: deque[Script] = deque()
-        self._standing: Callable[[], Script] = lambda: (HANG,)
+        self._standing: Callable[[Received], Script] = lambda request: (HANG,)
         self._greetings: deque[Script] = deque()
         self._server: asyncio.Server | None = None
         self._news = asyncio.Event()
@@ -76,7 +78,7 @@ class Upstream:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        await asyncio.gather(*(connection.stop() for connection in self.connections))
+        await self.hang_up()
 
     @property
     def port(self) -> int:
@@ -105,21 +107,26 @@ class Upstream:
 
     def answer_always(self, *steps: Step) -> None:
         """Play `steps` for every request that has no script of its own."""
-        self._standing = lambda: steps
+        self._standing = lambda request: steps
 
-    def play_always(self, script: Callable[[], Script]) -> None:
-        """As `answer_always`, with a script that is made anew for each request."""
+    def respond(self, script: Callable[[Received], Script]) -> None:
+        """As `answer_always`, with a script made for each request."""
         self._standing = script
 
     def greet(self, *steps: Step) -> None:
         """Play `steps` on the next new connection, before a request is read."""
         self._greetings.append(steps)
 
+    async def hang_up(self) -> None:
+        """Close every connection, so that the next request needs a new one."""
+        await asyncio.gather(*(connection.stop() for connection in self.connections))
+
     async def abandoned(self, *, connection: int = -1) -> float:
-        """Return when the peer closed a connection, on the loop's clock, waiting for it."""
-        gone = self.connections[connection]
-        await gone.gone.wait()
-        return gone.gone_at
+        """Wait until the peer closes a connection, and return when it did, on the loop's clock."""
+        left = self.connections[connection]
+        async with asyncio.timeout(PATIENCE):
+            await left.gone.wait()
+        return left.gone_at
 
     async def received(self, calls: int = 1) -> None:
         """Return once that many requests came in."""
@@ -131,6 +138,11 @@ class Upstream:
         while len(self.connections) < connections:
             await self._next_news()
 
+    async def played(self, call: int = -1) -> None:
+        """Return once the script of that request has run to its end."""
+        async with asyncio.timeout(PATIENCE):
+            await self.requests[call].played.wait()
+
     def note(self, seen: "Received | Connection") -> None:
         """Remember a request or a connection."""
         if isinstance(seen, Received):
@@ -141,15 +153,16 @@ class Upstream:
 
     async def _next_news(self) -> None:
         self._news.clear()
-        await self._news.wait()
+        async with asyncio.timeout(PATIENCE):
+            await self._news.wait()
 
     def greeting(self) -> Script:
         """Take what the next connection does before it reads."""
         return self._greetings.popleft() if self._greetings else ()
 
-    def script(self) -> Script:
-        """Take what the next request is answered with."""
-        return self._scripts.popleft() if self._scripts else self._standing()
+    def script(self, request: Received) -> Script:
+        """Take what `request` is answered with."""
+        return self._scripts.popleft() if self._scripts else self._standing(request)
 
 
 @dataclass(eq=False)
@@ -205,7 +218,7 @@ class Connection(asyncio.Protocol):
         await self._play(self.upstream.greeting())
         while request := await self._request():
             self.upstream.note(request)
-            await self._play(self.upstream.script())
+            await self._play(self.upstream.script(request))
             if not self.gone.is_set():
                 request.played.set()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import penstock
 from penstock import durations
-from penstock.cli import agents, call, health, models
+from penstock.cli import agents, call, health, models, moments, usage
 from penstock.connection import DEFAULT_TIMEOUT
 
 _AddParser = Callable[..., argparse.ArgumentParser]
@@ -33,6 +33,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add(commands.add_parser, "agents", agents.run, "list the agents")
     models_parser = _add(commands.add_parser, "models", models.run, "show the pool of models")
     models_parser.add_argument("--watch", action="store_true", help="show it again every second")
+    _add_usage(commands.add_parser)
     health_parser = _add(
         commands.add_parser, "health", health.run, "ask whether the daemon, or one SERVICE of it, is serving"
     )
@@ -53,6 +54,20 @@ def _add_call(add_parser: _AddParser) -> None:
     parser.add_argument(
         "--label", type=_label, action="append", default=[], metavar="K=V", dest="labels", help="for cost attribution"
     )
+
+
+def _add_usage(add_parser: _AddParser) -> None:
+    parser = _add(add_parser, "usage", usage.run, "show what was used, what it cost, and the budgets")
+    parser.add_argument("--by", choices=usage.BY, default=usage.BY[0], help="what to break it down by (agent)")
+    parser.add_argument(
+        "--since", type=moments.parse, metavar="WHEN", help="such as 7d or 2026-11-01, UTC (the start of this month)"
+    )
+    parser.add_argument("--until", type=moments.parse, metavar="WHEN", help="up to and without this moment (now)")
+    parser.add_argument("--tenant", default="", help="for operators; * is all of them (your own)")
+    parser.add_argument("--user", default="", help="only this end user")
+    parser.add_argument("--agent", default="", help="only this agent")
+    parser.add_argument("--model", default="", help="only this model of the pool")
+    parser.add_argument("--csv", action="store_true", help="print CSV, money in billionths of a US dollar")
 
 
 def _add(add_parser: _AddParser, name: str, run: _Run, summary: str) -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penstockd.agent import Caching
 from penstockd.call import Call, Handler
 from penstockd.model import Prompt, Route
 from penstockd.request import Parameters, Request, Role, Turn
@@ -21,6 +22,8 @@ class PromptAgent:
     route: Route
     parameters: Parameters
     ask: Handler[Prompt]
+    caching: Caching | None
+    fingerprint: str
     streams: bool = True
 
     @property

@@ -7,6 +7,7 @@ from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
+from penstockd.agent import Caching
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
 from penstockd.call import Call, Completed, Delta, Handler
@@ -30,6 +31,8 @@ class PythonAgent:
     routes: Mapping[str, Route]
     parameters: Parameters
     ask: Handler[Prompt]
+    caching: Caching | None
+    fingerprint: str
     log: Log
 
     @property

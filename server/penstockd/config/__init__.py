@@ -7,6 +7,7 @@ from penstockd.config.errors import ConfigError, ConfigErrors
 from penstockd.config.grammar import Rate
 from penstockd.config.load import config_file, load
 from penstockd.config.model_settings import ModelLimitSettings, ModelSettings, PriceSettings, TimeoutSettings
+from penstockd.config.new_key import new_key
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
 from penstockd.config.secret import Secret, SecretUrl
@@ -60,4 +61,5 @@ __all__ = [
     "config_file",
     "describe",
     "load",
+    "new_key",
 ]

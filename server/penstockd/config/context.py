@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The names that settings may refer to, where relative paths start, and how strict the environment is."""
+    """The names that settings may refer to, where relative paths start, and how strict the environment is.
+
+    Checks add to `noticed` what is allowed here and worth a word.
+    """
 
     base: Path
     environment: str = "development"
@@ -16,6 +19,7 @@ class Context:
     routes: Mapping[str, object] = field(default_factory=dict)
     agents: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    noticed: list[str] = field(default_factory=list)
 
     @property
     def is_development(self) -> bool:

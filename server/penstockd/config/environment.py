@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from penstockd.config.context import Context
 from penstockd.config.errors import ConfigError, Mistake, nearest
-from penstockd.config.places import read_text
+from penstockd.config.places import keep_private, read_text
 from penstockd.config.spelled_out import SPELLED_OUT, setting_named
 from penstockd.config.tree import Tree, branch
 from penstockd.config.yaml_text import NotYaml, parse_yaml
@@ -27,8 +28,10 @@ SETTINGS: Final = {
     "PENSTOCK_STATE_DIR": ("state_dir",),
     "REDIS_URL": ("redis_url",),
     "DATABASE_URL": ("database_url",),
+    "PENSTOCK_KEY_PEPPER": ("key_pepper",),
 }
-NAMES: Final = (*SETTINGS, "PENSTOCK_CONFIG", "PENSTOCK_KEY_PEPPER")
+NAMES: Final = (*SETTINGS, "PENSTOCK_CONFIG")
+_SECRETS: Final = ("LLM_API_KEY", "REDIS_URL", "DATABASE_URL", "PENSTOCK_KEY_PEPPER")
 _LLM: Final = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "gpt-4"}
 _OF_THE_CLIENT: Final = ("PENSTOCK_TARGET", "PENSTOCK_API_KEY")
 _PREFIX: Final = "PENSTOCK_"
@@ -58,6 +61,7 @@ class Environment:
         self.notes: list[str] = []
         self._environ = {name: value for name, value in environ.items() if value}
         self._fixed: dict[str, str] = {}
+        self._secret_files: dict[str, Path] = {}
         for name in NAMES:
             self._look_up(name)
         for name in self._environ:
@@ -91,6 +95,12 @@ class Environment:
                 found.append(Assignment(setting_named(name, tree), _yaml(self._environ[name]), name))
         return found
 
+    def check_files(self, context: Context) -> None:
+        """Look at who may read the files that secrets came from."""
+        for name, path in self._secret_files.items():
+            with self._noting(name):
+                keep_private(path, context)
+
     def _look_up(self, name: str) -> None:
         value, file = self._environ.get(name), self._environ.get(f"{name}_FILE")
         with self._noting(name):
@@ -98,6 +108,8 @@ class Environment:
                 raise Mistake(f"is set, and {name}_FILE too: set one of them")
             if file:
                 value = read_text(Path(file)).strip()
+                if name in _SECRETS:
+                    self._secret_files[f"{name}_FILE"] = Path(file)
             if value:
                 self._fixed[name] = value
 

@@ -34,6 +34,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     tree = without_nulls(tree)
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
     context = _context(tree, file)
+    environment.check_files(context)
     not_yet = NotYet(tree, context)
     errors = [*environment.errors, *substitution.errors, *not_yet.errors]
     try:

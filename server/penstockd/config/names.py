@@ -10,6 +10,7 @@ from penstockd.config.context import Context
 from penstockd.config.errors import Mistake, nearest
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_BARE: Final = "model/"
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -34,7 +35,8 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """`name`, if it is spelled as one; raises a Mistake."""
     if _NAME.fullmatch(name):
         return name
     meant = name.lower().replace(" ", "-")
@@ -56,17 +58,19 @@ def _existing_model(name: str, info: ValidationInfo[Context]) -> str:
 
 
 def _existing_agent(name: str, info: ValidationInfo[Context]) -> str:
+    if name.startswith(_BARE):
+        return _BARE + existing("model", name.removeprefix(_BARE), info.context.models)
     return existing("agent", name, info.context.agents)
 
 
-Name = Annotated[str, AfterValidator(_spelled)]
-"""The name of a model, route, agent or tenant."""
+Name = Annotated[str, AfterValidator(spelled)]
+"""The name of a model, route, agent, tenant or key."""
 
 ExistingModel = Annotated[str, AfterValidator(_existing_model)]
 """The name of a model of the pool."""
 
 ExistingAgent = Annotated[str, AfterValidator(_existing_agent)]
-"""The name of an agent."""
+"""The name of an agent, or `model/` and that of a model, which callers may ask bare."""
 
 Reference = Annotated[str, AfterValidator(_reference)]
 """A thing in a Python module, `package.module:name`."""

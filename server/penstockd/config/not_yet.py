@@ -13,20 +13,12 @@ from penstockd.config.settings import Settings
 from penstockd.config.tree import Path, Tree, find
 
 NOT_YET: Final = (
-    "tenants.*.keys",
-    "tenants.*.sans",
-    "tenants.*.limits",
-    "tenants.*.budgets",
     "agents.*.cache",
     "cache.enabled",
     "cache.ttl",
     "cache.max_entries",
     "cache.max_bytes",
-    "ledger.durability",
-    "ledger.retention",
-    "server.tls.client_ca",
     "redis_url",
-    "database_url",
 )
 
 

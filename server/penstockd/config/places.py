@@ -1,5 +1,6 @@
 """Settings that are places: files, addresses to listen at, URLs."""
 
+import stat
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -33,6 +34,17 @@ def read_text(path: Path) -> str:
         raise Mistake(f"cannot read {path}: it is not UTF-8") from error
 
 
+def keep_private(path: Path, context: Context) -> None:
+    """Refuse a secret that any user of the machine can read, where strangers may be about; elsewhere notice it."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) or not mode & stat.S_IROTH:
+        return
+    message = f"{path} can be read by every user of this machine; chmod o-r it"
+    if context.is_guarded:
+        raise Mistake(message)
+    context.noticed.append(message)
+
+
 def _base_url(text: str) -> str:
     parts = split_url(text, ("http", "https"))
     if "@" in parts.netloc:
@@ -56,6 +68,11 @@ def _readable(path: Path) -> Path:
         raise Mistake(f"cannot read {path}: {error.strerror}") from error
 
 
+def _private(path: Path, info: ValidationInfo[Context]) -> Path:
+    keep_private(path, info.context)
+    return path
+
+
 def _address(value: object, info: ValidationInfo[Context]) -> Address:
     return parse_address(value, info.context.base)
 
@@ -75,6 +92,9 @@ Directory = Annotated[Path, PlainValidator(_path), PlainSerializer(str)]
 
 ReadableFile = Annotated[Path, PlainValidator(_path), AfterValidator(_readable), PlainSerializer(str)]
 """A file that can be read now; a relative path starts at the configuration file."""
+
+PrivateFile = Annotated[ReadableFile, AfterValidator(_private)]
+"""A file that can be read now, though not by everybody."""
 
 ListenAddress = Annotated[Address, PlainValidator(_address), PlainSerializer(str)]
 """Where to listen: `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`."""

@@ -8,7 +8,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
 from penstockd.config.context import Context
 from penstockd.config.errors import Mistake
-from penstockd.config.places import read_text, split_url
+from penstockd.config.places import keep_private, read_text, split_url
 
 MASK: Final = "***"
 
@@ -46,6 +46,7 @@ def _text(value: object, info: ValidationInfo[Context]) -> str:
             pass
         case {"file": str(path), **rest} if not rest:
             text = read_text(info.context.base / path).strip()
+            keep_private(info.context.base / path, info.context)
         case _:
             raise Mistake("must be text in quotes, or {file: PATH}")
     if not text or not text.isprintable():
@@ -66,6 +67,14 @@ def _secret_url(*schemes: str) -> PlainValidator:
     return PlainValidator(read)
 
 
+def _database_url(value: object, info: ValidationInfo[Context]) -> SecretUrl:
+    text = _text(value, info)
+    parts = split_url(text, ("sqlite", "postgresql"))
+    if parts.scheme == "sqlite" and (parts.netloc or not parts.path.strip("/") or parts.query or parts.fragment):
+        raise Mistake("must be sqlite:/// and the path of a file: one more slash where it starts at the root")
+    return SecretUrl(text)
+
+
 SecretText = Annotated[Secret, PlainValidator(_secret), PlainSerializer(str)]
 """A secret, as text or as `{file: PATH}`."""
 
@@ -75,5 +84,5 @@ ProxyUrl = Annotated[SecretUrl, _secret_url("http", "https"), PlainSerializer(st
 RedisUrl = Annotated[SecretUrl, _secret_url("redis", "rediss", "unix"), PlainSerializer(str)]
 """A Redis server."""
 
-DatabaseUrl = Annotated[SecretUrl, _secret_url("sqlite", "postgresql"), PlainSerializer(str)]
-"""A database."""
+DatabaseUrl = Annotated[SecretUrl, PlainValidator(_database_url), PlainSerializer(str)]
+"""A database: PostgreSQL, or a file of SQLite."""

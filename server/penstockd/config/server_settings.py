@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from penstockd.config.address import Address, TcpAddress
 from penstockd.config.context import Context
 from penstockd.config.errors import Mistake
-from penstockd.config.places import ListenAddress, ReadableFile, TcpListenAddress
+from penstockd.config.places import ListenAddress, PrivateFile, ReadableFile, TcpListenAddress
 from penstockd.config.quantities import Count, Duration, Size, Time
 from penstockd.config.secret import SecretText
 from penstockd.config.section import Section
@@ -38,7 +38,7 @@ class TlsSettings(Section):
     """The server's certificate; with `client_ca`, callers need one too."""
 
     cert: ReadableFile
-    key: ReadableFile
+    key: PrivateFile
     client_ca: ReadableFile | None = None
 
 
@@ -66,6 +66,11 @@ class ServerSettings(Section):
     def is_exposed(self) -> bool:
         """Whether what callers say crosses a network in plaintext."""
         return self.tls is None and not self.listen.is_loopback
+
+    @property
+    def requires_certificates(self) -> bool:
+        """Whether callers must have a certificate of their own."""
+        return self.tls is not None and self.tls.client_ca is not None
 
     @field_validator("listen")
     @classmethod

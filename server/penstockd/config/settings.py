@@ -12,11 +12,11 @@ from penstockd.config.names import Name, existing
 from penstockd.config.places import Directory
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
-from penstockd.config.secret import DatabaseUrl, RedisUrl
+from penstockd.config.secret import DatabaseUrl, RedisUrl, Secret, SecretText
 from penstockd.config.section import Section
 from penstockd.config.server_settings import AdminSettings, LogSettings, ServerSettings, unless_development
 from penstockd.config.state_settings import CacheSettings, LedgerSettings
-from penstockd.config.tenant_settings import TenantSettings
+from penstockd.config.tenant_settings import TenantSettings, refuse_samples, refuse_twins
 
 
 def _default_agent(name: object, info: ValidationInfo[Context]) -> object:
@@ -46,6 +46,7 @@ class Settings(Section):
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     agents: dict[Name, AgentSettings]
     tenants: dict[Name, TenantSettings] = Field(default_factory=dict, validate_default=True)
+    key_pepper: SecretText | None = Field(default=None, validate_default=True)
     retry: RetrySettings = RetrySettings()
     circuit_breaker: BreakerSettings = BreakerSettings()
     cache: CacheSettings = CacheSettings()
@@ -61,14 +62,18 @@ class Settings(Section):
 
     def model_post_init(self, context: Context, /) -> None:
         """Keep what was noted on the way here."""
-        self._noted = context.warnings
+        self._noted = (*context.warnings, *dict.fromkeys(context.noticed))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should be told at start."""
-        if not self.server.is_exposed:
-            return self._noted
-        return (*self._noted, f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
+        found = list(self._noted)
+        if self.server.is_exposed:
+            found.append(f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
+        if not self.server.requires_certificates:
+            named = [f"tenants.{name}.sans" for name, tenant in self.tenants.items() if tenant.sans]
+            found += [f"{path}: has no effect without server.tls.client_ca" for path in named]
+        return tuple(found)
 
     @field_validator("models")
     @classmethod
@@ -84,4 +89,15 @@ class Settings(Section):
     def _are_there(cls, tenants: dict[str, TenantSettings], info: ValidationInfo[Context]) -> dict[str, TenantSettings]:
         if info.context.is_guarded and not tenants:
             raise Mistake(f"required in {info.context.environment}")
+        refuse_twins(tenants)
         return tenants
+
+    @field_validator("key_pepper")
+    @classmethod
+    def _fits_the_keys(cls, pepper: Secret | None, info: ValidationInfo[Context]) -> Secret | None:
+        tenants = info.data.get("tenants", {})
+        if pepper is None and any(tenant.keys for tenant in tenants.values()):
+            raise Mistake("required, because there are keys: set PENSTOCK_KEY_PEPPER")
+        if pepper is not None and info.context.is_guarded:
+            refuse_samples(tenants, pepper.reveal())
+        return pepper

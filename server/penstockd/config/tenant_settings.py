@@ -1,19 +1,21 @@
 """Tenants: who may call, how fast, and for how much money."""
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from penstockd.api_key import SAMPLE_KEY, SAMPLE_PEPPER, digest
 from penstockd.config.errors import Mistake
-from penstockd.config.names import ExistingAgent, Name
+from penstockd.config.names import ExistingAgent, Name, distinct
 from penstockd.config.quantities import Count, NanoUsd, RateText, SomeShare
 from penstockd.config.section import Section
 
 _HASH: Final = re.compile(r"hmac-sha256:[0-9a-f]{64}", re.ASCII)
 
-Subject = Literal["tenant", "user", "agent"]
+Subject = Literal["tenant", "user", "agent", "key"]
 
 
 def _hash(text: str) -> str:
@@ -33,13 +35,14 @@ class KeySettings(Section):
 
 
 class LimitSettings(Section):
-    """One limit, for each subject on its own."""
+    """One limit, for each subject on its own; a shadow counts and denies nothing."""
 
     per: Subject
     requests: RateText | None = None
     burst: Count | None = None
     tokens: RateText | None = None
     concurrency: Count | None = None
+    shadow: bool = False
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -51,12 +54,13 @@ class LimitSettings(Section):
 
 
 class BudgetSettings(Section):
-    """What each subject may spend in a period (UTC), in nano-USD; written in USD."""
+    """What each subject may spend in a period (UTC), in nano-USD; a shadow counts and denies nothing."""
 
     per: Subject
     usd: NanoUsd
-    period: Literal["day", "week", "month"] = "month"
+    period: Literal["hour", "day", "month", "total"] = "month"
     alert_at: tuple[SomeShare, ...] = (0.5, 0.8, 1.0)
+    shadow: bool = False
 
     @field_validator("usd")
     @classmethod
@@ -70,6 +74,42 @@ class TenantSettings(Section):
     """One tenant."""
 
     keys: tuple[KeySettings, ...] = ()
-    sans: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    sans: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(distinct)] = ()
     limits: tuple[LimitSettings, ...] = ()
     budgets: tuple[BudgetSettings, ...] = ()
+
+    @field_validator("keys")
+    @classmethod
+    def _have_names_of_their_own(cls, keys: tuple[KeySettings, ...]) -> tuple[KeySettings, ...]:
+        distinct(tuple(key.name for key in keys))
+        return keys
+
+
+def refuse_twins(tenants: Mapping[str, TenantSettings]) -> None:
+    """Raise a Mistake for a key or a certificate's name that is given twice: it must say who calls."""
+    _distinct((f"tenants.{name}.sans", san) for name, tenant in tenants.items() for san in tenant.sans)
+    _distinct((path, key.hash) for path, key in _keys(tenants))
+
+
+def refuse_samples(tenants: Mapping[str, TenantSettings], pepper: str) -> None:
+    """Raise a Mistake for a key or a pepper that the documentation gives away."""
+    if pepper == SAMPLE_PEPPER:
+        raise Mistake("is the documentation's sample, which everybody knows: make one of your own")
+    samples = (digest(SAMPLE_PEPPER, SAMPLE_KEY), digest(pepper, SAMPLE_KEY))
+    for path, key in _keys(tenants):
+        if key.hash in samples:
+            raise Mistake(f"{path} is the documentation's sample key, which everybody knows: `penstockd keys new`")
+
+
+def _keys(tenants: Mapping[str, TenantSettings]) -> Iterator[tuple[str, KeySettings]]:
+    for name, tenant in tenants.items():
+        for index, key in enumerate(tenant.keys):
+            yield f"tenants.{name}.keys[{index}]", key
+
+
+def _distinct(values: Iterator[tuple[str, str]]) -> None:
+    places: dict[str, str] = {}
+    for path, value in values:
+        if value in places:
+            raise Mistake(f"{path} repeats what {places[value]} has")
+        places[value] = path

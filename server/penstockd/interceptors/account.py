@@ -67,6 +67,14 @@ class Account:
         )
         return self._settled(status, usage, is_estimated=True)
 
+    def unused(self) -> Entry:
+        """The entry of an attempt that was given up before anything was sent."""
+        return self._settled(EntryStatus.CANCELLED, Usage(), is_estimated=False)
+
+    def give_back_grant(self, *, used: int) -> None:
+        """Give back what the attempt took of its provider's grant and did not use, in tokens."""
+        self.model.allowance.settle(held=self.attempt.held_tokens, used=used)
+
     def used(self, entry: Entry) -> dict[str, float]:
         """What `entry` used of each demand, by key."""
         return {

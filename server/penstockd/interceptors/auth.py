@@ -1,37 +1,37 @@
-"""Says who is calling."""
+"""Says who is calling, and keeps each caller to the agents it may use."""
 
-from collections.abc import Callable
+from opentelemetry.metrics import Meter
 
+from penstockd import conventions as names
 from penstockd.call import Call, Handler, Q
-from penstockd.errors import Unauthenticated
-from penstockd.principal import Principal
-
-Authenticate = Callable[[str | None], Principal | None]
-"""From the one authorization value, or None without one, to the caller, or None if it is not believed."""
+from penstockd.clock import Clock
+from penstockd.errors import PermissionDenied, Unauthenticated
+from penstockd.identity import Identify, Refusal
+from penstockd.request import Request
 
 
 class Auth:
-    """Refuses a call whose credentials are not believed, and notes whose it is."""
+    """Refuses a call whose credentials are not believed or do not reach as far as its agent; notes whose it is.
 
-    def __init__(self, authenticate: Authenticate) -> None:
-        """Believe what `authenticate` believes."""
-        self._authenticate = authenticate
+    The agent is checked here and not where it runs: answers from a cache come from in between.
+    """
+
+    def __init__(self, identify: Identify, *, clock: Clock, meter: Meter) -> None:
+        """Believe what `identify` believes."""
+        self._identify = identify
+        self._clock = clock
+        self._refusals = meter.create_counter(
+            names.PENSTOCK_AUTH_REFUSALS, unit="{call}", description="Calls whose credentials were not believed."
+        )
 
     async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
-        """Proceed for a known caller, else raise Unauthenticated."""
-        credentials = call.values("authorization")
-        principal = None if len(credentials) > 1 else self._authenticate(credentials[0] if credentials else None)
-        if principal is None:
+        """Proceed for a known caller, else raise Unauthenticated; raise PermissionDenied for an agent not its own."""
+        caller = self._identify(call.values("authorization"), call.sans, self._clock.wall())
+        if isinstance(caller, Refusal):
+            self._refusals.add(1, {names.PENSTOCK_REASON: caller.value})
+            # One text for every reason: a stranger learns nothing of how near it came.
             raise Unauthenticated("the call carries no valid credentials")
-        call.outcome.principal = principal
+        call.outcome.principal = caller
+        if isinstance(call.request, Request) and not caller.may_use(call.request.agent):
+            raise PermissionDenied(f"this key may not use the agent {call.request.agent[:63]!r}")
         await proceed(call)
-
-
-def everyone_is(tenant: str) -> Authenticate:
-    """Development's way: whoever calls is `tenant`."""
-    principal = Principal(tenant=tenant)
-
-    def authenticate(_credential: str | None) -> Principal:
-        return principal
-
-    return authenticate

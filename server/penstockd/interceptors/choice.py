@@ -39,12 +39,16 @@ class Choice:
             self.attempt.ended_at = self._clock.monotonic()
         await self._caller.send(reply)
 
-    def call(self, *, first_content_by: float, ends_by: float) -> Call[Prompt]:
-        """The call to make of this model, its times in monotonic seconds."""
+    def call(self, *, first_content_by: float, margin: float) -> Call[Prompt]:
+        """The call to make of this model; see Prompt for the times."""
         prompt = replace(
-            self._caller.request, model=self.model, attempt=self.attempt, first_content_by=first_content_by
+            self._caller.request,
+            model=self.model,
+            attempt=self.attempt,
+            first_content_by=first_content_by,
+            margin=margin,
         )
-        return replace(self._caller, request=prompt, send=self.send, expires_at=ends_by)
+        return replace(self._caller, request=prompt, send=self.send)
 
     def end(self) -> None:
         """Give the permit back, however the attempt ended."""

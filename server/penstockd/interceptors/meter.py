@@ -1,32 +1,113 @@
-"""Counts what every attempt used and what it cost."""
+"""Accounts for every attempt: holds its estimate before it is made, settles the truth when it ends."""
 
 from msgspec.structs import replace
 
-from penstockd.call import Call, Completed, Handler, Reply
-from penstockd.model import Prompt, chosen
-from penstockd.outcome import Attempt
+from penstockd.call import Call, Completed, Delta, Handler, Reply
+from penstockd.clock import Clock
+from penstockd.errors import AccountingUnavailable, PriceUnknown
+from penstockd.interceptors.account import Account
+from penstockd.interceptors.budget_alerts import BudgetAlerts
+from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.settlement import Settlements
+from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
+from penstockd.limits import LimitStore, StoreUnavailable
+from penstockd.log import Log
+from penstockd.model import Prompt
+from penstockd.rules import Rulebook
+from penstockd.upstream import UpstreamFailure
 
 
 class Meter:
-    """Prices an attempt: by the provider's count when it is whole, by what was reported until then when it is not."""
+    """Lets no attempt start that limits and budgets do not cover, and none end that the ledger does not know.
+
+    The last reply waits until the ledger has the attempt. However the attempt ends, a cancelled caller included, its
+    settlement runs to its end in a task of the daemon's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        rulebook: Rulebook,
+        store: LimitStore,
+        ledger: Ledger,
+        settlements: Settlements,
+        denials: Denials,
+        alerts: BudgetAlerts,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        """Hold and settle at `store`, account in `ledger`."""
+        self._rulebook = rulebook
+        self._store = store
+        self._ledger = ledger
+        self._settlements = settlements
+        self._denials = denials
+        self._alerts = alerts
+        self._clock = clock
+        self._log = log
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
-        """Proceed, and write usage and cost to the attempt before its last reply goes out."""
-        model = chosen(call.request)
-        price = model.price
-        attempt = call.request.attempt or Attempt(model="", started_at=call.started_at)
+        """Proceed if the attempt is covered, else raise what is in its way."""
+        account = Account(call, self._rulebook, self._clock.wall())
+        try:
+            await self._open(account)
+        except BaseException:
+            account.give_back_grant(used=0)
+            raise
+        is_settled = False
 
         async def send(reply: Reply) -> None:
-            if isinstance(reply, Completed):
-                attempt.usage = reply.usage
-                attempt.is_complete = True
-                attempt.cost_nanousd = price.cost(reply.usage) if price else None
+            nonlocal is_settled
+            match reply:
+                case Delta(text=text):
+                    account.hear(text)
+                case Completed(usage=usage):
+                    entry = account.complete(usage)
+                    is_settled = True
+                    await self._settlements.run(self._settle(account, entry))
             await call.send(reply)
 
+        status, reason = EntryStatus.CANCELLED, ""
         try:
             await proceed(replace(call, send=send))
+        except UpstreamFailure as failure:
+            status, reason = EntryStatus.FAILED, failure.reason
+            raise
         finally:
-            if not attempt.is_complete:
-                attempt.cost_nanousd = price.cost(attempt.usage) if price else None
-                attempt.is_estimated = True
-            model.allowance.settle(held=attempt.held_tokens, used=attempt.usage.total)
+            if not is_settled:
+                await self._settlements.run(self._settle(account, account.broken(status, reason)))
+
+    async def _open(self, account: Account) -> None:
+        """Hold what the attempt may cost, and put it on the ledger; both or neither."""
+        if account.needs_a_price:
+            raise PriceUnknown(f"the price of {account.model.name} is not known, and this call is on a budget")
+        if account.demands:
+            await self._hold(account)
+        try:
+            await self._ledger.open(account.held())
+        except LedgerUnavailable as error:
+            await self._settlements.run(self._store.settle(account.hold_id, {}))
+            raise AccountingUnavailable("the call cannot be accounted for just now", retry_after=1.0) from error
+        except BaseException:
+            await self._settlements.run(self._close(account, account.unused()))
+            raise
+
+    async def _hold(self, account: Account) -> None:
+        try:
+            verdict = await self._store.hold(account.hold_id, account.demands)
+        except StoreUnavailable as error:
+            raise AccountingUnavailable("limits and budgets cannot be checked just now", retry_after=1.0) from error
+        self._denials.judge(verdict)
+
+    async def _settle(self, account: Account, entry: Entry) -> None:
+        account.give_back_grant(used=entry.usage.total)
+        await self._close(account, entry)
+
+    async def _close(self, account: Account, entry: Entry) -> None:
+        if account.demands:
+            self._alerts.tell(await self._store.settle(account.hold_id, account.used(entry)))
+        try:
+            await self._ledger.close(entry)
+        except LedgerUnavailable as error:
+            # The ledger keeps the entry and writes it when it can; the answer was paid for and is delivered.
+            self._log.warning("an attempt waits for the ledger", error=str(error), request_id=entry.request_id)

@@ -118,6 +118,8 @@ def _fields(call: Call[Q], code: str, reason: str, duration: float) -> dict[str,
         fields["reason"] = reason
     if outcome.principal is not None:
         fields["tenant"] = outcome.principal.tenant
+        if outcome.principal.key:
+            fields["key"] = outcome.principal.key
     if outcome.agent:
         fields["agent"] = outcome.agent
         fields["cache"] = outcome.cache.value

@@ -50,10 +50,10 @@ class Trial:
         """The call to make for `choice`, its time split so that the next usable model could still answer."""
         now = self._clock.monotonic()
         heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
-        by = first_content_by(now, self._call.expires_at, heir.latency.p95 if heir else NO_NEXT)
+        by = first_content_by(now, self._call.ends_at, heir.latency.p95 if heir else NO_NEXT)
         if by - now < MINIMUM:
-            by = first_content_by(now, self._call.expires_at, NO_NEXT)
-        return choice.call(first_content_by=by, ends_by=self._call.expires_at - margin(self._remaining()))
+            by = first_content_by(now, self._call.ends_at, NO_NEXT)
+        return choice.call(first_content_by=by, margin=margin(self._remaining()))
 
     def answered(self, choice: Choice) -> None:
         """Note that an attempt answered."""
@@ -170,7 +170,7 @@ class Trial:
         return min(waits, key=lambda item: item[1], default=None)
 
     def _remaining(self) -> float:
-        return self._call.expires_at - self._clock.monotonic()
+        return self._call.ends_at - self._clock.monotonic()
 
     def _out_of_time(self) -> PenstockError:
         return self._conclusion() if self._failures else DeadlineExceeded("too little time is left to ask a model")

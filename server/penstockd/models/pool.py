@@ -1,7 +1,7 @@
 """The models of one configuration, and what becomes of those that a reload leaves behind."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 from penstockd.clock import Clock
@@ -28,19 +28,22 @@ class Pool:
         self.providers = providers
         self._clock = clock
 
-    async def close(self, *, but: "Pool | None" = None) -> None:
-        """Close every provider that `but` does not use on, each once its last call has ended; cancelled, at once."""
+    async def close(self, *, but: "Pool | None" = None, is_used: Callable[[], bool] = lambda: False) -> None:
+        """Close every provider that `but` does not use on, each once its last call has ended; cancelled, at once.
+
+        `is_used` says whether a call may still come to ask a model, though it asks none now: between two attempts, say.
+        """
         kept = set() if but is None else {id(provider) for provider in but.providers.values()}
         closing = [
-            self._close(self.models[name], provider)
+            self._close(self.models[name], provider, is_used)
             for name, provider in self.providers.items()
             if id(provider) not in kept and isinstance(provider, Closeable)
         ]
         await asyncio.gather(*closing)
 
-    async def _close(self, model: Model, provider: Closeable) -> None:
+    async def _close(self, model: Model, provider: Closeable, is_used: Callable[[], bool]) -> None:
         try:
-            while model.permits.in_flight > 0:
+            while is_used() or model.permits.in_flight > 0:
                 await self._clock.sleep(DRAINED_EVERY)
         finally:
             await provider.close()

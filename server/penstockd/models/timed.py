@@ -1,12 +1,13 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
-import asyncio
+from contextlib import nullcontext
 
 from msgspec.structs import replace
 
 from penstockd.call import Call, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.model import Prompt, Timeouts
+from penstockd.models.timer import Timer, TimeUp
 from penstockd.upstream import OutOfTime, TimedOut, UpstreamFailure
 
 
@@ -20,16 +21,15 @@ class Timed:
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Answer `call` in time; whatever else ends it, a cancellation or a TimeoutError of `send` too, passes."""
-        timer = asyncio.timeout(None)
+        timer = Timer(self._clock)
         watch = _Watch(call, self._timeouts, self._clock, timer)
         try:
-            async with timer:
+            with timer:
                 watch.start()
-                await self._answer(replace(call, send=watch.send))
-        except TimeoutError as error:
-            if timer.expired() and isinstance(error.__context__, asyncio.CancelledError):
-                raise watch.verdict() from error
-            raise
+                with call.overtime.watched(watch.granted) if call.overtime else nullcontext():
+                    await self._answer(replace(call, send=watch.send))
+        except TimeUp as error:
+            raise watch.verdict() from error
 
 
 class _Watch:
@@ -38,7 +38,7 @@ class _Watch:
     A limit is when it falls due and the reason it then gives; an empty reason is the caller's own time.
     """
 
-    def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: asyncio.Timeout) -> None:
+    def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
         self._call = call
         self._timeouts = timeouts
         self._clock = clock
@@ -46,8 +46,13 @@ class _Watch:
         self._started_at = clock.monotonic()
         self._has_content = False
         self._is_sending = False
-        self._whole = min((call.expires_at, ""), (self._started_at + timeouts.total, "total_timeout"))
-        self._limit = self._whole
+        self._whole = self._limit = self._until_whole()
+
+    def granted(self) -> None:
+        """Go on past the caller's limit, if that is what comes next."""
+        self._whole = self._until_whole()
+        if self._has_content and not self._limit[1]:
+            self._arm(self._whole)
 
     def start(self) -> None:
         """Wait for the first content."""
@@ -77,6 +82,10 @@ class _Watch:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
 
+    def _until_whole(self) -> tuple[float, str]:
+        ends_at = self._call.ends_at - self._call.request.margin
+        return min((ends_at, ""), (self._started_at + self._timeouts.total, "total_timeout"))
+
     def _until_content(self) -> list[tuple[float, str]]:
         prompt = self._call.request
         limits = [(prompt.first_content_by, "")]
@@ -86,5 +95,4 @@ class _Watch:
 
     def _arm(self, limit: tuple[float, str]) -> None:
         self._limit = limit
-        left = limit[0] - self._clock.monotonic()
-        self._timer.reschedule(asyncio.get_running_loop().time() + left if left < float("inf") else None)
+        self._timer.move(limit[0])

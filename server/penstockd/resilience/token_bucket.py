@@ -30,6 +30,11 @@ def debit(full_at: float, now: float, amount: float, rate: float, burst: float) 
     return Debit(wait, full_at) if wait > TOLERANCE else Debit(0.0, full_after)
 
 
+def credit(full_at: float, now: float, amount: float, rate: float) -> float:
+    """When a bucket is full again once `amount` of a debit is undone; a negative amount is debited, fit or not."""
+    return full_at - amount / rate if amount >= 0 else max(full_at, now) - amount / rate
+
+
 class TokenBucket:
     """Admits `rate` a second on average and `burst` at once."""
 
@@ -58,8 +63,8 @@ class TokenBucket:
         return self._debit(amount).wait
 
     def give_back(self, amount: float) -> None:
-        """Undo a debit, or a part of one."""
-        self._full_at -= amount / self._rate
+        """Undo a debit, or a part of one; a negative amount is debited, fit or not."""
+        self._full_at = credit(self._full_at, self._clock.monotonic(), amount, self._rate)
 
     def _debit(self, amount: float) -> Debit:
         return debit(self._full_at, self._clock.monotonic(), amount, self._rate, self._burst)

@@ -59,7 +59,9 @@ def test_nobody_there_is_3(run: Run) -> None:
         ["call", "hello", "--timeout", "0s"],
         ["call", "hello", "--label", "team"],
         ["call", "hello", "--cache", "never"],
-        ["usage"],
+        ["usages"],
+        ["usage", "--by", "day"],
+        ["usage", "--since", "yesterday"],
     ],
 )
 def test_a_usage_error_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

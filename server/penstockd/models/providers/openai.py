@@ -1,10 +1,10 @@
 """OpenAI's chat completions, and every server that speaks them (platform.openai.com/docs/api-reference/chat)."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
-from yarl import URL
 
 from penstockd.clock import Clock
 from penstockd.model import Prompt
@@ -27,7 +27,7 @@ def openai(target: Target, *, model: str, clock: Clock, max_tokens_field: str | 
 
 def max_tokens_field_of(base_url: str) -> str:
     """Every compatible server takes max_tokens; OpenAI's own newer models refuse it, and all of them take the other."""
-    return "max_completion_tokens" if URL(base_url).host == URL(BASE_URL).host else "max_tokens"
+    return "max_completion_tokens" if urlsplit(base_url).hostname == urlsplit(BASE_URL).hostname else "max_tokens"
 
 
 class OpenAI:

@@ -1,17 +1,18 @@
 """HTTP to one upstream: bounded, impatient about nothing but connecting, and honest about how it ended."""
 
 import asyncio
-import io
+import re
 import ssl
 from collections.abc import Mapping
-from functools import partial
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
-from yarl import URL
 
-from penstockd.upstream import Broken, TimedOut, UpstreamFailure
+from penstockd.models.providers.connections import Connections
+from penstockd.models.providers.dialer import Dialer
+from penstockd.models.providers.origin import Origin, path_of
+from penstockd.models.providers.proxy import Proxy
+from penstockd.models.providers.response import Response
+from penstockd.upstream import Broken, UpstreamFailure
 
 MAX_BODY = 16 << 20
 MAX_EXCERPT = 64 << 10
@@ -19,8 +20,9 @@ EXCERPT_PATIENCE = 1.0
 """Seconds an error's body may take; its status alone says enough."""
 LINGER = 1.0
 """Seconds a response may take to end after its last event, to keep its connection."""
-LARGE_REQUEST = 1 << 20
-"""Bytes from which on aiohttp wants to write a body in pieces."""
+
+_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+: *[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -38,73 +40,72 @@ class Wire:
     """Posts JSON to one URL. It neither follows redirects, decompresses, keeps cookies, nor reads the environment."""
 
     def __init__(self, target: Target, *, path: str, headers: Mapping[str, str]) -> None:
-        """`headers` are the dialect's; the target's own come last and win."""
+        """`headers` are the dialect's; the target's own come last and win.
+
+        Raises ValueError, which quotes no secret, for a URL or a header that cannot be sent.
+        """
         self._target = target
-        self._url = URL(target.base_url.rstrip("/") + path)
-        self._headers = {
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "penstock",
-            **{name.lower(): value for name, value in headers.items()},
-            **{name.lower(): value for name, value in target.headers.items()},
-        }
-        self._session: aiohttp.ClientSession | None = None
+        self._origin = Origin.of(target.base_url)
+        self._proxy = Proxy.of(target.proxy) if target.proxy else None
+        self._head = self._new_head(path_of(target.base_url.rstrip("/") + path), headers)
+        self._connections: Connections | None = None
 
     def open(self) -> None:
-        """Prepare for calls, on the running event loop; raise OSError if the CA file cannot be read."""
+        """Prepare for calls; raise OSError if the CA file cannot be read."""
         self._opened()
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
-
-    def _new_session(self) -> aiohttp.ClientSession:
-        trust = ssl.create_default_context(cafile=self._target.ca) if self._target.ca else True
-        connector = aiohttp.TCPConnector(limit=0, ssl=trust)
-        connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # noqa: SLF001 — see _Connection
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._target.connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        )
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            self._connections.close()
 
     async def post(self, body: bytes) -> "Exchange":
         """Send `body` and return the exchange once its headers are there; the caller closes it."""
-        data = io.BytesIO(body) if len(body) > LARGE_REQUEST else body
-        try:
-            response = await self._opened().post(self._url, data=data, allow_redirects=False, proxy=self._target.proxy)
-        except aiohttp.ClientError as error:
-            raise _translated(error) from error
-        return Exchange(response)
+        # Head and body in one write are one system call, and one packet if they are small.
+        request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        return Exchange(await self._opened().exchange(request))
 
+    def _opened(self) -> Connections:
+        if self._connections is None:
+            dialer = Dialer(self._origin, proxy=self._proxy, trust=self._trust(), timeout=self._target.connect_timeout)
+            self._connections = Connections(dialer)
+        return self._connections
 
-class _Connection(ResponseHandler):
-    """A connection of aiohttp 3, but for one thing: whoever waits for its body learns that it is lost.
+    def _trust(self) -> ssl.SSLContext | None:
+        is_secure = self._origin.is_secure or (self._proxy is not None and self._proxy.origin.is_secure)
+        if not is_secure and self._target.ca is None:
+            return None
+        trust = ssl.create_default_context(cafile=self._target.ca)
+        trust.set_alpn_protocols(["http/1.1"])
+        return trust
 
-    After bytes that are no HTTP, aiohttp closes the connection and lets the reader of the body wait for ever.
-    """
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End the body with the connection."""
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the response ended in its middle"))
+    def _new_head(self, path: str, headers: Mapping[str, str]) -> bytes:
+        """All of a request's head that is the same for every one: it lacks the number of the body's bytes."""
+        fields = {
+            "host": self._origin.name,
+            "content-type": "application/json",
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "user-agent": "penstock",
+        }
+        if self._proxy is not None and not self._origin.is_secure:
+            path = f"http://{self._origin.name}{path}"
+            fields |= self._proxy.fields
+        for name, value in (*headers.items(), *self._target.headers.items()):
+            fields[name.lower()] = value
+        lines = [f"{name}: {value}" for name, value in fields.items()]
+        for name, line in zip(fields, lines, strict=True):
+            if name in _FRAMING or not _FIELD.fullmatch(line):
+                raise ValueError(f"the header {name!r} cannot be sent as it is")
+        return "\r\n".join([f"POST {path} HTTP/1.1", *lines, "content-length: "]).encode()
 
 
 class Exchange:
-    """One response as it arrives. Closing it cuts the connection, unless all of it has been read."""
+    """One response as it arrives. Closing it cuts the connection, unless all of it has been received."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    __slots__ = ("_is_finished", "_response", "headers", "status")
+
+    def __init__(self, response: Response) -> None:
         self._response = response
         self._is_finished = False
         self.status = response.status
@@ -118,14 +119,12 @@ class Exchange:
     @property
     def is_whole(self) -> bool:
         """Whether the body comes in one piece, whatever was asked for: JSON, or a page that somebody put in between."""
-        return self._response.content_type in ("application/json", "text/html")
+        content_type, _, _ = self.headers.get("content-type", "").partition(";")
+        return content_type.strip().lower() in ("application/json", "text/html")
 
     async def read(self) -> bytes:
         """Return what has arrived since the last read, waiting for it; empty at the end."""
-        try:
-            return await self._response.content.readany()
-        except aiohttp.ClientError as error:
-            raise _translated(error) from error
+        return await self._response.read()
 
     async def body(self) -> bytes:
         """Return the whole body; raise Broken if it is cut or too long."""
@@ -150,27 +149,10 @@ class Exchange:
     def finish(self) -> None:
         """Expect nothing more: give the response a moment to end by itself, so that its connection can serve again."""
         self._is_finished = True
-        if self._response.connection is not None:
-            asyncio.get_running_loop().call_later(LINGER, self._response.close)
+        if not self._response.is_ended:
+            asyncio.get_running_loop().call_later(LINGER, self._response.cut)
 
     def close(self) -> None:
         """Cut the connection unless the response has ended or was finished."""
         if not self._is_finished:
-            self._response.close()
-
-
-def _translated(error: aiohttp.ClientError) -> UpstreamFailure:
-    message = f"{type(error).__name__}: {error}"[:200]
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return TimedOut(message, reason="connect_timeout")
-        case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError():
-            return Broken(message, reason="tls_failed")
-        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
-            return Broken(message, reason="connect_failed")
-        case aiohttp.ClientResponseError():
-            return Broken(message, reason="malformed")
-        case aiohttp.ClientPayloadError():
-            return Broken(message, reason="truncated")
-        case _:
-            return Broken(message, reason="connection_reset")
+            self._response.cut()

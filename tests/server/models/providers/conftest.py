@@ -1,14 +1,21 @@
 """An upstream, and providers that ask it."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
+import uvloop
 
 from fakes.providers import KINDS, Kind, Provide
 from fakes.upstream import Upstream
 from penstockd.models.providers.chat import Chat
 from penstockd.models.providers.wire import Target
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Connections are tested on the event loop that the daemon runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)

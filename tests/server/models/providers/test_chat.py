@@ -309,6 +309,14 @@ async def test_unknown_events_and_fields_are_ignored(kind: Kind, upstream: Upstr
     assert (await ask(provide(kind), streams=True)).text == TEXT
 
 
+async def test_nothing_is_text_after_the_last_event(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """What follows in the same read is no part of the answer."""
+    events = [*kind.events(PIECES), *kind.events(("more",))]
+    upstream.answer(STREAM_HEAD + chunk(b"".join(events)) + LAST_CHUNK)
+
+    assert (await ask(provide(kind), streams=True)).text == TEXT
+
+
 async def test_a_slow_drip_is_still_an_answer(kind: Kind, upstream: Upstream, provide: Provide) -> None:
     """Pauses between bytes are the clock's business, not the reader's."""
     answer = response(kind.answer("a"))

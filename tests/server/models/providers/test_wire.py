@@ -131,10 +131,11 @@ async def test_endless_headers_are_malformed(upstream: Upstream, provide: Provid
     assert upstream.connections[0].sent < 10_000_000
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.02])
 @pytest.mark.parametrize("bad", [b"zz\r\n{}\r\n", b"2\r\n{}xx2\r\n"])
-async def test_bad_chunks_are_no_answer(upstream: Upstream, provide: Provide, bad: bytes) -> None:
-    """Chunks that contradict themselves end the answer."""
-    upstream.answer(head(transfer_encoding="chunked"), bad)
+async def test_bad_chunks_are_no_answer(upstream: Upstream, provide: Provide, bad: bytes, pause: float) -> None:
+    """Chunks that contradict themselves end the answer, whether they come with the headers or later."""
+    upstream.answer(head(transfer_encoding="chunked"), Wait(pause), bad)
 
     assert (await failed(provide(OPENAI))).reason in ("truncated", "malformed")
 
@@ -209,7 +210,7 @@ async def test_headers_of_the_config_come_last(kind: Kind, upstream: Upstream, p
 async def test_cookies_are_not_kept(upstream: Upstream, provide: Provide) -> None:
     """One tenant's call leaves nothing for the next."""
     upstream.answer_always(response(OPENAI.answer("a"), set_cookie="who=acme; Path=/"))
-    provider = provide(OPENAI)
+    provider = provide(OPENAI, base_url=upstream.url.replace("127.0.0.1", "localhost"))
 
     await ask(provider)
     await ask(provider)
@@ -289,7 +290,7 @@ async def test_a_connection_is_used_again(kind: Kind, upstream: Upstream, provid
 
     for call in range(3):
         await ask(provider, streams=streams)
-        await upstream.requests[call].played.wait()
+        await upstream.played(call)
         await asyncio.sleep(0.01)
 
     assert upstream.calls == 3
@@ -382,8 +383,7 @@ async def closes_promptly(upstream: Upstream, asking: asyncio.Future[T]) -> None
     """Cancel, and hold the connection's end against the clock."""
     started = asyncio.get_running_loop().time()
     assert await seconds_to_cancel(asking) < PROMPTLY
-    async with asyncio.timeout(5):
-        assert await upstream.abandoned() - started < PROMPTLY
+    assert await upstream.abandoned() - started < PROMPTLY
 
 
 async def seconds_to_cancel(asking: asyncio.Future[T]) -> float:

@@ -1,0 +1,78 @@
+"""`penstock usage`: shows what was used, what it cost, and how the budgets stand."""
+
+import csv
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from penstock.cli import daemon, terminal
+from penstock.cli.account import dollars
+from penstock.v1.usage_service_pb2 import BudgetState, GetUsageResponse, UsageBreakdown, UsageTotals
+
+BY = ("agent", "user", "model")
+_COLUMNS = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cost_nanousd",
+    "cost_estimated_nanousd",
+    "wasted_nanousd",
+)
+_HEADER = ("REQUESTS", "INPUT", "OUTPUT", "COST", "ESTIMATED", "WASTED")
+_NOBODY = "-"
+_BAR = 20
+
+
+def run(chosen: Namespace) -> int:
+    """Print the sums, as tables, CSV or JSON."""
+    with daemon.client(chosen) as client:
+        usage = client.get_usage(
+            tenant=chosen.tenant,
+            user_id=chosen.user,
+            agent=chosen.agent,
+            model=chosen.model,
+            since=chosen.since,
+            until=chosen.until,
+        )
+    breakdowns = {"agent": usage.by_agent, "user": usage.by_user, "model": usage.by_model}
+    if chosen.json:
+        terminal.write_json(usage)
+    elif chosen.csv:
+        _write_csv(chosen.by, breakdowns[chosen.by])
+    else:
+        _show(chosen.by, usage, breakdowns[chosen.by])
+    return 0
+
+
+def _show(by: str, usage: GetUsageResponse, parts: Sequence[UsageBreakdown]) -> None:
+    rows = [[part.name or _NOBODY, *_cells(part.totals)] for part in parts]
+    terminal.write_table((by.upper(), *_HEADER), [*rows, ["total", *_cells(usage.total)]])
+    if usage.budgets:
+        print()
+        terminal.write_table(("BUDGET", "RULE", "SPENT", "", "", "RESETS"), [_budget(state) for state in usage.budgets])
+
+
+def _write_csv(by: str, parts: Sequence[UsageBreakdown]) -> None:
+    """Write what programs read: whole numbers, money in nano-USD; no total, which would be counted twice."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([by, *_COLUMNS])
+    for part in parts:
+        writer.writerow([part.name, *(getattr(part.totals, column) for column in _COLUMNS)])
+
+
+def _cells(totals: UsageTotals) -> list[str]:
+    tokens = (totals.requests, totals.input_tokens, totals.output_tokens)
+    money = (totals.cost_nanousd, totals.cost_estimated_nanousd, totals.wasted_nanousd)
+    return [*(f"{count:,}" for count in tokens), *(dollars(amount) for amount in money)]
+
+
+def _budget(state: BudgetState) -> list[str]:
+    used = state.spent_nanousd / max(state.limit_nanousd, 1)
+    resets = f"{state.reset_time.ToDatetime():%Y-%m-%d %H:%M} UTC" if state.HasField("reset_time") else "never"
+    amounts = f"{dollars(state.spent_nanousd)} of {dollars(state.limit_nanousd)}"
+    return [state.subject, state.rule, _bar(used), f"{used:.0%}", amounts, resets]
+
+
+def _bar(share: float) -> str:
+    full = round(min(share, 1) * _BAR)
+    return "█" * full + "░" * (_BAR - full)

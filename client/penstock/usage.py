@@ -1,0 +1,54 @@
+"""Which part of the ledger to sum: plain arguments made into the contract's request."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from penstock.v1.usage_service_pb2 import GetUsageRequest
+
+
+class UsageOptions(TypedDict, total=False):
+    """What usage to ask for; whatever is left out is not narrowed down.
+
+    tenant: the caller's own unless named, "*" for all; others than its own only for operators. user_id, agent, model:
+    only theirs. since: from this moment on, else from the start of this month (UTC). until: up to this moment, which
+    is not included. Both need a time zone.
+    """
+
+    tenant: str
+    user_id: str
+    agent: str
+    model: str
+    since: datetime | None
+    until: datetime | None
+
+
+def build(
+    *,
+    tenant: str = "",
+    user_id: str = "",
+    agent: str = "",
+    model: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> GetUsageRequest:
+    """Make the request; UsageOptions says what each argument means. A moment without a time zone is a ValueError."""
+    return GetUsageRequest(
+        tenant=tenant,
+        user_id=user_id,
+        agent=agent,
+        model=model,
+        start_time=_timestamp(since),
+        end_time=_timestamp(until),
+    )
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} needs a time zone, such as datetime.UTC")
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp

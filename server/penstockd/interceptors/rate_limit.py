@@ -1,0 +1,78 @@
+"""Bounds how often and how many at once a tenant, a user, an agent or a key may call."""
+
+from math import ceil
+
+from penstockd.call import Call, Handler
+from penstockd.errors import AccountingUnavailable, Overloaded
+from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.settlement import Settlements
+from penstockd.limits import Demand, LimitStore, RateDemand, StoreUnavailable, Verdict
+from penstockd.principal import Principal
+from penstockd.request import Request
+from penstockd.rules import Caller, Rulebook
+
+GRACE = 60.0
+"""Seconds in which the longest call settles."""
+
+
+class RateLimit:
+    """Refuses a call whose caller is over one of its limits; an admitted one holds its places until it ends."""
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        store: LimitStore,
+        *,
+        settlements: Settlements,
+        denials: Denials,
+        longest_call: float,
+    ) -> None:
+        """A place that nobody gives back is free again some time after `longest_call` seconds."""
+        self._rulebook = rulebook
+        self._store = store
+        self._settlements = settlements
+        self._denials = denials
+        self._lease_ttl = longest_call + GRACE
+
+    async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
+        """Proceed under one admission, else raise what denies it; a call that is shed gets its admission back."""
+        demands = self._rulebook.admission(_caller(call), lease_ttl=self._lease_ttl)
+        if not demands:
+            await proceed(call)
+            return
+        await self._admit(call, demands)
+        used = {demand.key: demand.amount for demand in demands if isinstance(demand, RateDemand)}
+        try:
+            await proceed(call)
+        except Overloaded:
+            used.clear()
+            call.outcome.headers.clear()
+            raise
+        finally:
+            await self._settlements.run(self._store.settle(call.outcome.call_id, used))
+
+    async def _admit(self, call: Call[Request], demands: list[Demand]) -> None:
+        try:
+            verdict = await self._store.hold(call.outcome.call_id, demands)
+        except StoreUnavailable as error:
+            raise AccountingUnavailable("the limits cannot be checked just now", retry_after=1.0) from error
+        call.outcome.headers += _headers(verdict, demands)
+        self._denials.judge(verdict)
+
+
+def _caller(call: Call[Request]) -> Caller:
+    principal = call.outcome.principal or Principal(tenant="")
+    return Caller(principal=principal, user_id=call.request.user_id, agent=call.request.agent)
+
+
+def _headers(verdict: Verdict, demands: list[Demand]) -> list[tuple[str, str]]:
+    """How the tightest rate stands; shadows are not told of."""
+    told = [verdict.rates[demand.key] for demand in demands if demand.key in verdict.rates and not demand.is_shadow]
+    if not told:
+        return []
+    tightest = min(told, key=lambda state: state.remaining)
+    return [
+        ("x-ratelimit-limit", f"{tightest.limit:.0f}"),
+        ("x-ratelimit-remaining", f"{int(tightest.remaining)}"),
+        ("x-ratelimit-reset", f"{ceil(tightest.reset_after)}"),
+    ]

@@ -1,0 +1,28 @@
+"""Gives a kept answer again, in natural pieces at full speed."""
+
+from collections.abc import Iterator
+
+from penstockd.answers import Answer
+from penstockd.call import Call, Completed, Delta
+from penstockd.request import Request
+
+PIECE = 256
+"""Characters of a piece, which then goes on to the end of its last word."""
+
+
+async def replay(answer: Answer, call: Call[Request]) -> None:
+    """Reply with `answer`, which used nothing."""
+    call.outcome.model = answer.model
+    for piece in pieces(answer.text):
+        await call.send(Delta(piece))
+    await call.send(Completed(finish_reason=answer.finish_reason, model=answer.model))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut `text` at spaces into pieces of about PIECE characters; joined they are `text`."""
+    start = 0
+    while start < len(text):
+        space = text.find(" ", start + PIECE)
+        end = len(text) if space == -1 else space
+        yield text[start:end]
+        start = end

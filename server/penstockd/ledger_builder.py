@@ -1,0 +1,30 @@
+"""Opens the ledger that the settings name."""
+
+from pathlib import Path
+from random import random
+from urllib.parse import unquote, urlsplit
+
+from penstockd.clock import Clock
+from penstockd.config import Settings
+from penstockd.log import Log
+from penstockd.stores.ledger.database import Database
+from penstockd.stores.ledger.postgres import PostgresDatabase
+from penstockd.stores.ledger.sqlite import SqliteDatabase
+from penstockd.stores.ledger.stored_ledger import StoredLedger
+
+
+def open_ledger(settings: Settings, *, clock: Clock, log: Log) -> StoredLedger:
+    """Return the ledger, to be started; raises CannotOpenLedger."""
+    return StoredLedger(_database(settings), retention=settings.ledger.retention, clock=clock, random=random, log=log)
+
+
+def _database(settings: Settings) -> Database:
+    url = settings.database_url.reveal() if settings.database_url else ""
+    if url.startswith("postgresql:"):
+        return PostgresDatabase(url)
+    return SqliteDatabase(_file(settings.state_dir, url), is_durable=settings.ledger.durability == "power")
+
+
+def _file(state_dir: Path, url: str) -> Path:
+    """The file of a SQLite URL, whose relative paths start in the state directory; there, too, without a URL."""
+    return state_dir / (unquote(urlsplit(url).path[1:]) or "ledger.db")

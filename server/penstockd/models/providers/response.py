@@ -1,0 +1,84 @@
+"""One response as it arrives."""
+
+import asyncio
+from typing import Protocol
+
+from penstockd.upstream import UpstreamFailure
+
+
+class Source(Protocol):
+    """Where a response comes from."""
+
+    def resume(self) -> None:
+        """Receive again, after as much as may wait unread has been read."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Response:
+    """What has arrived of one response and was not read yet: its connection writes it, one reader reads it.
+
+    `status` is 0 until the head is whole; `is_ended` says that all has arrived. Header names are in lower case, and
+    values of one name are joined by commas.
+    """
+
+    __slots__ = ("_failure", "_pieces", "_source", "_waiter", "headers", "is_ended", "status", "unread")
+
+    def __init__(self, source: Source) -> None:
+        """Expect a response from `source`."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.is_ended = False
+        self.unread = 0
+        self._pieces: list[bytes] = []
+        self._source = source
+        self._failure: UpstreamFailure | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def started(self) -> None:
+        """Return once the head is whole; raise what kept it from that."""
+        while not self.status:
+            await self._news()
+
+    async def read(self) -> bytes:
+        """Return all that has arrived since the last read, waiting for it; empty at the end.
+
+        A failure is raised as soon as it is known, before what arrived with it: until then another model may answer.
+        """
+        while self._failure or not (self._pieces or self.is_ended):
+            await self._news()
+        pieces = self._pieces
+        self._pieces = []
+        self.unread = 0
+        if not self.is_ended:
+            self._source.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def cut(self) -> None:
+        """Close the connection, unless the response has ended."""
+        if not self.is_ended:
+            self._source.abort()
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body; the reader is not woken by it."""
+        self._pieces.append(piece)
+        self.unread += len(piece)
+
+    def fail(self, failure: UpstreamFailure) -> None:
+        """Have the reader raise `failure`, unless the response is whole."""
+        if not self.is_ended:
+            self._failure = failure
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the reader look for news."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _news(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter

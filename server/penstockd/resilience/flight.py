@@ -1,0 +1,78 @@
+"""One piece of work that several callers wait for: one text, and each caller's place in it."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+E = TypeVar("E")
+
+
+class Seat(Generic[E]):
+    """One caller's place in a flight's text; `wake` is called whenever there is news for it."""
+
+    __slots__ = ("_flight", "_position", "wake")
+
+    def __init__(self, flight: "Flight[E]", wake: Callable[[], None]) -> None:
+        """Begin at the beginning of the text."""
+        self._flight = flight
+        self._position = 0
+        self.wake = wake
+
+    def read(self) -> str:
+        """Return all that was said since the last read, in one piece; empty when there is nothing new."""
+        pieces = self._flight.pieces
+        news = pieces[self._position :]
+        self._position = len(pieces)
+        return news[0] if len(news) == 1 else "".join(news)
+
+    @property
+    def ending(self) -> E | None:
+        """How the flight ended, once everything that was said has been read."""
+        return self._flight.ending if self._position == len(self._flight.pieces) else None
+
+
+class Flight(Generic[E]):
+    """Keeps what was said so far and who listens. Nobody's slowness or leaving is felt by anybody else.
+
+    Readers share the one text and hold but a position in it, so that a slow reader costs nothing.
+    """
+
+    def __init__(self, expires_at: float) -> None:
+        """The first caller's limit, in monotonic seconds."""
+        self.pieces: list[str] = []
+        self.ending: E | None = None
+        self.expires_at = expires_at
+        self._seats: set[Seat[E]] = set()
+
+    def __repr__(self) -> str:
+        state = "landed" if self.ending is not None else "flying"
+        return f"<Flight {state}, {len(self._seats)} aboard, {len(self.pieces)} pieces>"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody listens any more."""
+        return not self._seats
+
+    def board(self, expires_at: float, wake: Callable[[], None]) -> Seat[E]:
+        """Listen from the beginning; the flight's limit is that of whoever can wait longest."""
+        self.expires_at = max(self.expires_at, expires_at)
+        seat = Seat(self, wake)
+        self._seats.add(seat)
+        return seat
+
+    def leave(self, seat: Seat[E]) -> None:
+        """Listen no more."""
+        self._seats.discard(seat)
+
+    def say(self, text: str) -> None:
+        """Add to the text."""
+        self.pieces.append(text)
+        self._wake()
+
+    def end(self, ending: E) -> None:
+        """Land, with whatever the ending is."""
+        self.ending = ending
+        self._wake()
+
+    def _wake(self) -> None:
+        for seat in self._seats:
+            seat.wake()

@@ -1,0 +1,45 @@
+"""State by key that forgets what has gone idle."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+SMALL = 1024
+"""Entries that may stay in a table made for many more without its room being given back."""
+
+
+class IdleTable(Generic[V]):
+    """Values by key; a sweep looks at a few of them in turn, so that no moment pays for all."""
+
+    def __init__(self, is_idle: Callable[[V], bool]) -> None:
+        """Forget a value once it `is_idle`: as good as none."""
+        self._is_idle = is_idle
+        self._values: OrderedDict[str, V] = OrderedDict()
+        self._most = 0
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: str) -> V | None:
+        """The value at `key`, or None."""
+        return self._values.get(key)
+
+    def put(self, key: str, value: V) -> None:
+        """Keep `value` at `key` until it is idle."""
+        self._values[key] = value
+
+    def sweep(self, count: int) -> None:
+        """Look at the next `count` values and forget those that are idle."""
+        values = self._values
+        self._most = max(self._most, len(values))
+        for _ in range(min(count, len(values))):
+            key = next(iter(values))
+            if self._is_idle(values[key]):
+                del values[key]
+            else:
+                values.move_to_end(key)
+        if len(values) <= SMALL and self._most > 8 * SMALL:
+            self._values = OrderedDict(values)  # a dict never shrinks by itself
+            self._most = len(values)

@@ -1,0 +1,1 @@
+"""The ledger on a database: SQLite in one file, or PostgreSQL shared by several daemons."""

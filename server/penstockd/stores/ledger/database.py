@@ -1,0 +1,43 @@
+"""What the ledger needs of a database."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from penstockd.stores.ledger.operations import Operation
+
+
+class DatabaseFault(Exception):
+    """The database cannot be used just now; the message says why, for an operator."""
+
+
+class Database(Protocol):
+    """Tables of the current schema. Its methods block, and `write` is never called twice at once."""
+
+    instance: int
+    """This daemon's number among those that share the ledger, new with each start."""
+    commits_fast: bool
+    """Whether a commit is cheaper than a hop to a thread."""
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+
+    def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
+        """Which of these daemons no longer run; none of them can come back before the transaction ends."""
+
+    def lock(self, connection: Connection) -> None:
+        """Keep others that share the ledger from tending it until the transaction ends."""
+
+    def tidy(self, *, alone: bool = False) -> bool:
+        """Do beside the writing what the database wants done now and then; return whether it is to be done alone.
+
+        Raises DatabaseFault.
+        """
+
+    def close(self) -> None:
+        """Let go of everything."""

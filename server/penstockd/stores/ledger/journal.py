@@ -1,0 +1,212 @@
+"""The order in which the ledger is written: what arrives together is committed together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Protocol, TypeAlias, TypeVar
+
+from penstockd.clock import Clock
+from penstockd.ledger import LedgerUnavailable
+from penstockd.resilience.backoff import Backoff
+from penstockd.stores.ledger.operations import PROBE, Operation
+from penstockd.stores.ledger.worker import Worker
+
+T = TypeVar("T")
+
+LONGEST_GAP = 0.005
+"""Seconds between two commits in a thread at most: as long as the first took, if more than one caller waited for it."""
+PATIENCE = 5.0
+"""Seconds that a commit in a thread may take before callers are told that it failed."""
+LARGEST_BATCH = 1000
+
+Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
+
+
+class Writer(Protocol):
+    """What the journal needs of a Database."""
+
+    @property
+    def commits_fast(self) -> bool:
+        """Whether a commit is cheaper than a hop to a thread."""
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        """Write all of them in one commit; may raise."""
+
+
+class Journal:
+    """Commits operations in their order: on the event loop where that is cheap, else in a thread.
+
+    An idle journal commits at once. After a fault nothing is taken, but what was owed is kept, in order, and written
+    when the database is back, which is tried with backoff.
+    """
+
+    def __init__(
+        self, database: Writer, worker: Worker, *, clock: Clock, backoff: Backoff, changed: Callable[[str], None]
+    ) -> None:
+        """Have nothing to write; `changed` is told each new fault, and an empty text when it is over."""
+        self.written = 0
+        self.fault = ""
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+        self._backoff = backoff
+        self._changed = changed
+        self._arrived: list[tuple[Operation, asyncio.Future[None]]] = []
+        self._kept: deque[Operation] = deque()
+        self._pauses = 0
+        self._task: asyncio.Task[None] | None = None
+        self._is_due = False
+
+    def __repr__(self) -> str:
+        state = self.fault or "well"
+        return f"<Journal: {state}, {self.written} written, {len(self._arrived)} arrived, {len(self._kept)} kept>"
+
+    @property
+    def kept(self) -> int:
+        """How many operations wait for the database to be back."""
+        return len(self._kept)
+
+    async def write(self, operation: Operation) -> None:
+        """Return when the operation is durable. Raises LedgerUnavailable; what remains to be done is done later."""
+        if self.fault:
+            if not operation.can_be_refused:
+                self._kept.append(operation)
+            raise LedgerUnavailable(self.fault)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._arrived.append((operation, waiter))
+        self._wake()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if operation.can_be_refused:
+                self._take_back(operation.remains)
+            raise
+
+    async def alone(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, run in the thread while nothing is written."""
+        self._pauses += 1
+        future = self._worker.run(work)
+        future.add_done_callback(self._resume)
+        return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Write what has arrived and, if that can be done at once, what was kept."""
+        await asyncio.gather(*(waiter for _, waiter in self._arrived), return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._kept:
+            await self._write_kept()
+
+    def _take_back(self, operation: Operation) -> None:
+        if self.fault:
+            self._kept.append(operation)
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._arrived.append((operation, waiter))
+        self._wake()
+
+    def _resume(self, _: "asyncio.Future[T]") -> None:
+        self._pauses -= 1
+        if self._arrived:
+            self._wake()
+
+    def _wake(self) -> None:
+        """See to it that what has arrived is written, once whoever else is ready now has had a turn."""
+        if self._is_due or self._task is not None or self._pauses:
+            return
+        if self._database.commits_fast:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._write_now)
+        else:
+            self._task = asyncio.create_task(self._write_in_thread())
+
+    def _write_now(self) -> None:
+        self._is_due = False
+        if self._pauses or self.fault:
+            return
+        batch = self._next_batch()
+        try:
+            self._database.write([operation for operation, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            self._fail(batch, error)
+        else:
+            self._succeed(batch)
+        if self._arrived:
+            self._wake()
+
+    async def _write_in_thread(self) -> None:
+        while self._arrived and not self.fault:
+            started_at = self._clock.monotonic()
+            batch = self._next_batch()
+            try:
+                await self._commit([operation for operation, _ in batch])
+            except Exception as error:  # noqa: BLE001 - as above
+                self._task = None
+                self._fail(batch, error)
+                return
+            self._succeed(batch)
+            if len(batch) > 1:
+                await self._clock.sleep(min(LONGEST_GAP, self._clock.monotonic() - started_at))
+        self._task = None
+
+    async def _commit(self, operations: Sequence[Operation]) -> None:
+        future = self._worker.run(lambda: self._database.write(operations))
+        done, _ = await asyncio.wait([future], timeout=PATIENCE)
+        if not done:
+            future.cancel()  # what has begun goes on, and is done once more later: that changes nothing
+            raise LedgerUnavailable("the database does not answer")
+        future.result()
+
+    def _next_batch(self) -> Batch:
+        batch, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
+        return batch
+
+    def _succeed(self, batch: Batch) -> None:
+        self.written += len(batch)
+        for _, waiter in batch:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
+        self.fault = str(error) or type(error).__name__
+        refused, self._arrived = [*batch, *self._arrived], []
+        for operation, waiter in refused:
+            self._kept.append(operation.remains)
+            if not waiter.done():
+                waiter.set_exception(LedgerUnavailable(self.fault))
+        self._changed(self.fault)
+        self._task = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        attempt = 0
+        while self.fault:
+            attempt += 1
+            await self._clock.sleep(self._backoff.delay(attempt))
+            await self._write_kept()
+        self._task = None
+
+    async def _write_kept(self) -> None:
+        """Write all that was kept, in order, and a probe; then the fault is over."""
+        while True:
+            batch = list(islice(self._kept, LARGEST_BATCH))
+            try:
+                await self._commit([*batch, PROBE])
+            except Exception as error:  # noqa: BLE001 - as above
+                self._note(str(error) or type(error).__name__)
+                return
+            for _ in batch:
+                self._kept.popleft()
+            self.written += len(batch)
+            if not self._kept:
+                break
+        self.fault = ""
+        self._changed("")
+
+    def _note(self, fault: str) -> None:
+        if fault != self.fault:
+            self.fault = fault
+            self._changed(fault)

@@ -1,0 +1,79 @@
+"""What is written to the ledger, as rows; the same row written twice is there once."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from penstockd.ledger import Entry
+
+Value: TypeAlias = str | int | bool | None
+
+LARGEST = 10**15
+"""The most tokens or nano-USD (a million dollars) that one attempt is believed, so that sums of them fit 64 bits."""
+
+
+class Kind(Enum):
+    """OPEN adds a row, CLOSE adds or settles it, FORGET takes back an OPEN, PROBE changes nothing."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    FORGET = "forget"
+    PROBE = "probe"
+
+
+class Operation(Struct, frozen=True):
+    """One change, with the row's values by column."""
+
+    kind: Kind
+    row: Mapping[str, Value]
+
+    @property
+    def can_be_refused(self) -> bool:
+        """Whether nothing is lost if this is not written."""
+        return self.kind is Kind.OPEN
+
+    @property
+    def remains(self) -> "Operation":
+        """What is left to do when this could not be written: a settled row is written later, an opened one taken back.
+
+        Whether a commit that failed has failed is not always known.
+        """
+        return Operation(Kind.FORGET, self.row) if self.can_be_refused else self
+
+
+PROBE = Operation(Kind.PROBE, {})
+"""Finds out whether anything can be written."""
+
+
+def row_of(entry: Entry, instance: int) -> dict[str, Value]:
+    """The row of `entry`, which the daemon `instance` makes."""
+    usage = entry.usage
+    return {
+        "call_id": entry.call_id,
+        "attempt": entry.attempt,
+        "at_us": round(entry.at * 1e6),
+        "instance": instance,
+        "request_id": _text(entry.request_id),
+        "tenant": _text(entry.tenant),
+        "key": _text(entry.key),
+        "user_id": _text(entry.user_id),
+        "agent": _text(entry.agent),
+        "model": _text(entry.model),
+        "status": entry.status.value,
+        "uncached_input": min(usage.uncached_input, LARGEST),
+        "cached_input": min(usage.cached_input, LARGEST),
+        "cache_write_input": min(usage.cache_write_input, LARGEST),
+        "output": min(usage.output, LARGEST),
+        "reasoning": min(usage.reasoning, LARGEST),
+        "cost_nanousd": None if entry.cost_nanousd is None else min(entry.cost_nanousd, LARGEST),
+        "is_estimated": entry.is_estimated,
+        "labels": msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
+    }
+
+
+def _text(text: str) -> str:
+    """The text as PostgreSQL takes it, too: one bad row would hold up all that come after."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

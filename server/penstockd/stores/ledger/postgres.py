@@ -1,0 +1,123 @@
+"""The ledger in PostgreSQL, which several daemons may share."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import Connection, create_engine, func, make_url, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from penstockd.ledger import CannotOpenLedger
+from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger.migrations import migrate
+from penstockd.stores.ledger.operations import Operation
+from penstockd.stores.ledger.statements import POSTGRESQL
+
+NAMESPACE: Final = 0x70656E73
+"""Sets our advisory locks apart from those of other programs: number 0 is the ledger's, the others are daemons'."""
+CONNECTION: Final = {
+    "application_name": "penstockd",
+    "connect_timeout": "3",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+}
+"""How soon a server that has vanished is noticed; see libpq's connection parameters. The URL's own win."""
+
+
+class PostgresDatabase:
+    """Writes through one connection, whose session holds an advisory lock as the sign that this daemon runs."""
+
+    commits_fast = False
+
+    def __init__(self, url: str) -> None:
+        """Connect, and make or migrate the tables; raises CannotOpenLedger."""
+        self.instance = 1 + secrets.randbelow(2**31 - 1)
+        self._writer: Connection | None = None
+        self._has_sign = False
+        parts = make_url(url).set(drivername="postgresql+psycopg")
+        try:
+            self._engine = create_engine(parts.update_query_dict({**CONNECTION, **parts.query}), pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise CannotOpenLedger(
+                f"a ledger in PostgreSQL needs {error.name}: pip install 'penstock[postgres]'"
+            ) from error
+        try:
+            with self.transaction() as connection:
+                self.lock(connection)
+                migrate(connection)
+        except DatabaseFault as fault:
+            raise CannotOpenLedger(f"cannot open the ledger: {fault}") from fault
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        was_connected = self._writer is not None
+        try:
+            self._commit(operations)
+        except DBAPIError as error:
+            self._let_go()
+            if not (was_connected and error.connection_invalidated):
+                raise _fault(error) from error
+        else:
+            return
+        try:
+            self._commit(operations)  # an idle connection may be lost without a fault of the server's
+        except DBAPIError as error:
+            self._let_go()
+            raise _fault(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _fault(error) from error
+
+    def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
+        """Which of these daemons no longer run; none of them can come back before the transaction ends."""
+        others = [instance for instance in instances if instance != self.instance]
+        return [
+            instance
+            for instance in others
+            if connection.execute(select(func.pg_try_advisory_xact_lock(NAMESPACE, instance))).scalar_one()
+        ]
+
+    def lock(self, connection: Connection) -> None:
+        """Keep others that share the ledger from tending it until the transaction ends."""
+        connection.execute(select(func.pg_advisory_xact_lock(NAMESPACE, 0)))
+
+    def tidy(self, *, alone: bool = False) -> bool:  # noqa: ARG002 - it is never asked for
+        """Leave that to autovacuum."""
+        return False
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._let_go()
+        self._engine.dispose()
+
+    def _commit(self, operations: Sequence[Operation]) -> None:
+        if self._writer is None:
+            self._writer = self._engine.connect()
+        with self._writer.begin():
+            if not self._has_sign:
+                sign = func.pg_try_advisory_lock(NAMESPACE, self.instance)
+                self._has_sign = self._writer.execute(select(sign)).scalar_one()
+            for kind, group in groupby(operations, key=lambda operation: operation.kind):
+                self._writer.execute(POSTGRESQL[kind], [dict(operation.row) for operation in group])
+
+    def _let_go(self) -> None:
+        writer, self._writer, self._has_sign = self._writer, None, False
+        if writer is not None:
+            writer.invalidate()
+            writer.close()
+
+
+def _fault(error: SQLAlchemyError) -> DatabaseFault:
+    """What went wrong, in PostgreSQL's own first line: no statement, no parameters, no password."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return DatabaseFault(f"PostgreSQL says: {str(cause).partition(chr(10))[0]}")

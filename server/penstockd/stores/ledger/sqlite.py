@@ -1,0 +1,170 @@
+"""The ledger in one SQLite file, which belongs to one daemon."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.exc import DBAPIError
+
+from penstockd.ledger import CannotOpenLedger
+from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger.migrations import migrate
+from penstockd.stores.ledger.operations import Kind, Operation
+from penstockd.stores.ledger.statements import SQLITE
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that a thread waits for another program's lock; the event loop waits for none."""
+LONGEST_LOG = 4 * 1024
+"""Pages that may wait in the write-ahead log (16 MiB) before writing pauses until they are in the file."""
+
+CORRUPT = (
+    "it is corrupt: stop the daemon, keep a copy, and restore a backup, or what `sqlite3 FILE .recover` can still read"
+)
+_FAULTS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_BUSY: "another program has it locked",
+    sqlite3.SQLITE_LOCKED: "another program has it locked",
+    sqlite3.SQLITE_CORRUPT: CORRUPT,
+    sqlite3.SQLITE_NOTADB: CORRUPT,
+}
+
+
+class SqliteDatabase:
+    """Writes through the driver itself, as a row must be cheap; reads and tends through SQLAlchemy.
+
+    A commit writes to the log, whose pages `tidy` puts into the file beside the writing. With `is_durable` every commit
+    is on the disk and survives the machine; without, it survives the process.
+    """
+
+    def __init__(self, path: Path, *, is_durable: bool) -> None:
+        """Take the file, and make or migrate its tables; raises CannotOpenLedger."""
+        self.instance = secrets.randbits(62)
+        self.commits_fast = not is_durable
+        self._path = path
+        self._synchronous = "FULL" if is_durable else "NORMAL"
+        self._writer: sqlite3.Connection | None = None
+        self._engine = create_engine("sqlite://", creator=self._connect_patiently)
+        event.listen(self._engine, "begin", _begin)
+        self._taken = _take(path)
+        try:
+            with self.transaction() as connection:
+                migrate(connection)
+        except DatabaseFault as fault:
+            self.close()
+            raise CannotOpenLedger(f"cannot open the ledger {path}: {fault}") from fault
+        except CannotOpenLedger:
+            self.close()
+            raise
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        try:
+            if self._writer is None:
+                self._writer = self._connect(timeout=0.0 if self.commits_fast else BUSY_TIMEOUT)
+            execute = self._writer.execute
+            execute("BEGIN IMMEDIATE")
+            for operation in operations:
+                text, names = _TEXTS[operation.kind]
+                row = operation.row
+                execute(text, [row[name] for name in names])
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            self._let_go()
+            raise DatabaseFault(_explain(error)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise DatabaseFault(_explain(error.orig)) from error
+        except sqlite3.Error as error:
+            raise DatabaseFault(_explain(error)) from error
+
+    def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:  # noqa: ARG002 - the file is ours
+        """Which of these daemons no longer run: all, as the file is ours alone."""
+        return list(instances)
+
+    def lock(self, connection: Connection) -> None:
+        """Nobody else tends it."""
+
+    def tidy(self, *, alone: bool = False) -> bool:
+        """Put what the log has into the file; true if so much is left that it is to be done alone."""
+        try:
+            with closing(self._engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if alone else 'PASSIVE'})")
+                [(_, in_log, in_file)] = cursor.fetchall()
+        except sqlite3.Error as error:
+            raise DatabaseFault(_explain(error)) from error
+        return bool(in_log > LONGEST_LOG and in_file < in_log)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._let_go()
+        self._engine.dispose()
+        os.close(self._taken)
+
+    def _connect_patiently(self) -> sqlite3.Connection:
+        return self._connect(timeout=BUSY_TIMEOUT)
+
+    def _connect(self, *, timeout: float) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute("PRAGMA wal_autocheckpoint=0")  # it would flush the disk on the event loop
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _let_go(self) -> None:
+        """A connection that failed is not used again: the next one sees the file as it is then."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+
+def _take(path: Path) -> int:
+    """Make the file's directory and lock it for this process; files and directory are its user's alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CannotOpenLedger(f"cannot open the ledger {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise CannotOpenLedger(f"the ledger {path} belongs to another daemon that runs") from error
+    return lock
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")  # the driver itself would not begin before it changes tables
+
+
+def _explain(error: BaseException | None) -> str:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return _FAULTS.get(code & 0xFF, f"SQLite says: {error}")
+
+
+def _text(kind: Kind) -> tuple[str, Sequence[str]]:
+    """The statement as the driver takes it, and the columns of its question marks."""
+    compiled = SQLITE[kind].compile(dialect=sqlite_dialect(paramstyle="qmark"))
+    return compiled.string, compiled.positiontup or ()
+
+
+_TEXTS: Final = {kind: _text(kind) for kind in Kind}

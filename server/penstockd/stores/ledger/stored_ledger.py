@@ -1,0 +1,163 @@
+"""The ledger that the meter writes and the services read, kept in a database."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from penstockd.clock import Clock
+from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spending, UsageQuery, UsageReport
+from penstockd.log import Log
+from penstockd.resilience.backoff import Backoff
+from penstockd.stores.ledger import sums, upkeep
+from penstockd.stores.ledger.database import Database, DatabaseFault
+from penstockd.stores.ledger.journal import PATIENCE, Journal
+from penstockd.stores.ledger.operations import Kind, Operation, row_of
+from penstockd.stores.ledger.worker import Worker
+
+T = TypeVar("T")
+
+TIDY_EVERY = 1.0
+"""Seconds from one look at the database's own needs to the next."""
+TEND_EVERY = 600.0
+"""Seconds from one look at losses and old rows to the next."""
+BREATH = 0.02
+"""Seconds between two steps of rolling up, for whoever waits to write."""
+
+
+class StoredLedger:
+    """Accounts for every attempt in a Database; a Ledger."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retention: float,
+        clock: Clock,
+        random: Callable[[], float],
+        log: Log,
+    ) -> None:
+        """Keep what is older than `retention` seconds no longer; `random` gives 0 to 1, for the backoff of retries."""
+        self._database = database
+        self._retention = retention
+        self._clock = clock
+        self._log = log
+        self._reader = Worker("ledger-reader")
+        self._writer = Worker("ledger-writer")
+        backoff = Backoff(0.2, 5.0, random=random)
+        self._journal = Journal(database, self._writer, clock=clock, backoff=backoff, changed=self._tell)
+        self._changed: Callable[[str], None] | None = None
+        self._tending: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<StoredLedger {self._journal!r}>"
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be written just now, for readiness; empty when all is well."""
+        return self._journal.fault
+
+    async def start(self, changed: Callable[[str], None]) -> None:
+        """Charge what a dead daemon left, and tend the ledger from now on. Raises CannotOpenLedger.
+
+        `changed` is told each new fault, and an empty text when it is over.
+        """
+        self._changed = changed
+        try:
+            await self._charge_losses()
+        except LedgerUnavailable as fault:
+            raise CannotOpenLedger(f"cannot write the ledger: {fault}") from fault
+        self._tending = asyncio.create_task(self._tend())
+
+    async def open(self, entry: Entry) -> None:
+        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
+        await self._journal.write(Operation(Kind.OPEN, row_of(entry, self._database.instance)))
+
+    async def close(self, entry: Entry) -> None:
+        """Settle an entry that was opened; returns when it is durable.
+
+        An entry that cannot be written now is kept and written later, in order: raises LedgerUnavailable meanwhile.
+        """
+        await self._journal.write(Operation(Kind.CLOSE, row_of(entry, self._database.instance)))
+
+    async def usage(self, query: UsageQuery) -> UsageReport:
+        """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
+        return await self._read(partial(sums.usage, query=query))
+
+    async def spent(self, since: float) -> Sequence[Spending]:
+        """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
+        return await self._read(partial(sums.spent, since=since))
+
+    async def stop(self) -> None:
+        """Write what has arrived, and let go of the database; what cannot be written is charged at the next start."""
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.wait([self._tending])
+        await self._journal.close()
+        if self._journal.kept:
+            self._log.error("attempts will be charged their estimates", reason=self.fault, attempts=self._journal.kept)
+        await asyncio.wait([self._writer.run(self._database.close)], timeout=PATIENCE)
+        self._reader.stop()
+        self._writer.stop()
+
+    def _tell(self, fault: str) -> None:
+        if fault:
+            self._log.error("the ledger cannot be written", reason=fault)
+        else:
+            self._log.info("the ledger is written again", written=self._journal.written)
+        if self._changed is not None:
+            self._changed(fault)
+
+    async def _read(self, look: Callable[[Connection], T]) -> T:
+        def read() -> T:
+            with self._database.transaction() as connection:
+                return look(connection)
+
+        try:
+            return await self._reader.run(read)
+        except DatabaseFault as fault:
+            raise LedgerUnavailable(str(fault)) from fault
+
+    async def _change(self, change: Callable[[Connection], T]) -> T:
+        def work() -> T:
+            with self._database.transaction() as connection:
+                return change(connection)
+
+        try:
+            return await self._journal.alone(work)
+        except DatabaseFault as fault:
+            raise LedgerUnavailable(str(fault)) from fault
+
+    async def _tend(self) -> None:
+        """Tidy every second in which something was written, and look after old rows now and then."""
+        written, tended_at = 0, 0.0
+        while True:
+            try:
+                if not tended_at or self._clock.monotonic() - tended_at >= TEND_EVERY:
+                    tended_at = self._clock.monotonic()
+                    await self._look_after_old_rows()
+                if self._journal.written != written and not self.fault:
+                    written = self._journal.written
+                    await self._tidy()
+            except (LedgerUnavailable, DatabaseFault) as fault:
+                self._log.warning("the ledger was not tended", reason=str(fault))
+            await self._clock.sleep(TIDY_EVERY)
+
+    async def _tidy(self) -> None:
+        if await self._reader.run(self._database.tidy):
+            await self._journal.alone(partial(self._database.tidy, alone=True))
+
+    async def _look_after_old_rows(self) -> None:
+        await self._charge_losses()
+        now = self._clock.wall()
+        detail_from = (now - min(upkeep.DETAIL, self._retention)) // 86400 * 86400
+        while await self._change(partial(upkeep.roll_up, self._database, before=detail_from)):
+            await self._clock.sleep(BREATH)
+        await self._change(partial(upkeep.drop_days, before=now - self._retention))
+
+    async def _charge_losses(self) -> None:
+        lost = await self._change(partial(upkeep.charge_losses, self._database))
+        if lost:
+            self._log.warning("attempts of a daemon that died were charged their estimates", attempts=lost)

@@ -1,0 +1,128 @@
+"""Sums over the ledger: attempts as long as they are kept one by one, days before that."""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal, select, union_all
+
+from penstockd.ledger import EntryStatus, Spending, Totals, UsageQuery, UsageReport
+from penstockd.stores.ledger.schema import ATTEMPTS, DAYS
+
+LONGEST_BREAKDOWN = 1000
+DAY_US: Final = 86_400_000_000
+"""Microseconds of a day."""
+
+Condition: TypeAlias = ColumnElement[bool]
+
+_SPENDERS = ("tenant", "user_id", "agent", "key")
+
+
+def usage(connection: Connection, query: UsageQuery) -> UsageReport:
+    """Sum what matches `query`; a day that is kept as a whole counts when it begins within the query's time."""
+    [total] = connection.execute(_totals(query, None))
+    return UsageReport(
+        total=_read(total),
+        by_agent=_breakdown(connection, query, "agent"),
+        by_model=_breakdown(connection, query, "model"),
+        by_user=_breakdown(connection, query, "user_id"),
+    )
+
+
+def spent(connection: Connection, since: float) -> Sequence[Spending]:
+    """What each combination has cost since `since`, unix seconds."""
+    attempts, days = ATTEMPTS.c, DAYS.c
+    parts = union_all(
+        select(*(attempts[name] for name in _SPENDERS), attempts.cost_nanousd).where(
+            attempts.status != EntryStatus.HELD.value, attempts.at_us >= _us(since)
+        ),
+        select(*(days[name] for name in _SPENDERS), days.cost_nanousd).where(days.day * DAY_US >= _us(since)),
+    ).subquery()
+    names = [parts.c[name] for name in _SPENDERS]
+    cost = _sum(parts.c.cost_nanousd).label("cost_nanousd")
+    rows = connection.execute(select(*names, cost).group_by(*names).having(cost > 0))
+    return [Spending(**{**row._mapping, "cost_nanousd": int(row.cost_nanousd)}) for row in rows]  # noqa: SLF001 - public
+
+
+def totals_of_attempts() -> list[ColumnElement[int]]:
+    """The sums that a group of attempts comes to, but for its requests; named as in Totals."""
+    attempts = ATTEMPTS.c
+    return [
+        _sum(attempts.uncached_input + attempts.cached_input + attempts.cache_write_input).label("input_tokens"),
+        _sum(attempts.output).label("output_tokens"),
+        _sum(attempts.cost_nanousd).label("cost_nanousd"),
+        _sum_if(attempts.is_estimated, attempts.cost_nanousd).label("cost_estimated_nanousd"),
+        _sum_if(attempts.status != EntryStatus.OK.value, attempts.cost_nanousd).label("wasted_nanousd"),
+    ]
+
+
+def _breakdown(connection: Connection, query: UsageQuery, by: str) -> list[tuple[str, Totals]]:
+    return [(row.name, _read(row)) for row in connection.execute(_totals(query, by))]
+
+
+def _totals(query: UsageQuery, by: str | None) -> Select[Any]:
+    """The sums by one column, dearest first, or over everything."""
+    attempts, days = ATTEMPTS.c, DAYS.c
+    calls_are_of_one_model = by == "model" or query.model
+    requests = days.requests if calls_are_of_one_model else days.first_requests
+    name = literal("").label("name")
+    of_attempts = select(
+        attempts[by].label("name") if by else name,
+        func.count(attempts.call_id.distinct()).label("requests"),
+        *totals_of_attempts(),
+    ).where(*_matching(query))
+    of_days = select(
+        days[by].label("name") if by else name,
+        _sum(requests).label("requests"),
+        *(_sum(days[column]).label(column) for column in Totals.__struct_fields__ if column != "requests"),
+    ).where(*_matching_days(query))
+    if by:
+        of_attempts, of_days = of_attempts.group_by(attempts[by]), of_days.group_by(days[by])
+    parts = union_all(of_attempts, of_days).subquery()
+    sums = [_sum(parts.c[column]).label(column) for column in Totals.__struct_fields__]
+    if not by:
+        return select(*sums)
+    cost = next(column for column in sums if column.name == "cost_nanousd")
+    return select(parts.c.name, *sums).group_by(parts.c.name).order_by(cost.desc(), "name").limit(LONGEST_BREAKDOWN)
+
+
+def _matching(query: UsageQuery) -> list[Condition]:
+    attempts = ATTEMPTS.c
+    conditions = [attempts.status != EntryStatus.HELD.value]
+    conditions += [attempts[name] == value for name, value in _wanted(query)]
+    if query.since is not None:
+        conditions.append(attempts.at_us >= _us(query.since))
+    if query.until is not None:
+        conditions.append(attempts.at_us < _us(query.until))
+    return conditions
+
+
+def _matching_days(query: UsageQuery) -> list[Condition]:
+    days = DAYS.c
+    conditions: list[Condition] = [days[name] == value for name, value in _wanted(query)]
+    if query.since is not None:
+        conditions.append(days.day * DAY_US >= _us(query.since))
+    if query.until is not None:
+        conditions.append(days.day * DAY_US < _us(query.until))
+    return conditions
+
+
+def _wanted(query: UsageQuery) -> list[tuple[str, str]]:
+    names = ("tenant", "user_id", "agent", "model")
+    return [(name, value) for name in names if (value := getattr(query, name))]
+
+
+def _sum(column: ColumnElement[Any]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(column), 0)
+
+
+def _sum_if(condition: Condition, column: ColumnElement[Any]) -> ColumnElement[int]:
+    return _sum(case((condition, column), else_=0))
+
+
+def _us(unix_seconds: float) -> int:
+    return round(unix_seconds * 1e6)
+
+
+def _read(row: Row[Any]) -> Totals:
+    """The row's sums; PostgreSQL adds up 64-bit integers to decimals."""
+    return Totals(**{name: int(getattr(row, name)) for name in Totals.__struct_fields__})

@@ -1,0 +1,71 @@
+"""What a ledger needs now and then: losses charged, old attempts rolled up by day, old days dropped."""
+
+from typing import Final
+
+from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from penstockd.ledger import EntryStatus
+from penstockd.stores.ledger.database import Database
+from penstockd.stores.ledger.schema import ATTEMPTS, DAYS
+from penstockd.stores.ledger.sums import DAY_US, totals_of_attempts
+
+DETAIL: Final = 35 * 86400.0
+"""Seconds for which attempts are kept one by one: a month, and some days for whoever asks about it."""
+CALLS_A_STEP: Final = 300
+"""Calls that are rolled up at a time: a few milliseconds, in which nothing else may be written."""
+
+_SUMS = [column.name for column in DAYS.columns if not column.primary_key]
+_NAMES = [column.name for column in DAYS.columns if column.primary_key and column.name != "day"]
+
+
+def charge_losses(database: Database, connection: Connection) -> int:
+    """Charge their estimates to attempts whose daemon is gone; return how many there were."""
+    held = ATTEMPTS.c.status == EntryStatus.HELD.value
+    instances = connection.execute(select(ATTEMPTS.c.instance).where(held).distinct()).scalars().all()
+    gone = database.gone(connection, [instance for instance in instances if instance != database.instance])
+    if not gone:
+        return 0
+    lost = update(ATTEMPTS).where(held, ATTEMPTS.c.instance.in_(gone)).values(status=EntryStatus.LOST.value)
+    return connection.execute(lost).rowcount
+
+
+def roll_up(database: Database, connection: Connection, before: float) -> bool:
+    """Move some of the calls that began before a day's start (unix seconds) into days; false when none is left."""
+    database.lock(connection)
+    old = (
+        select(ATTEMPTS.c.call_id)
+        .where(ATTEMPTS.c.at_us < round(before * 1e6), ATTEMPTS.c.status != EntryStatus.HELD.value)
+        .order_by(ATTEMPTS.c.at_us)
+        .limit(CALLS_A_STEP)
+    )
+    calls = set(connection.execute(old).scalars())
+    if not calls:
+        return False
+    whole = (ATTEMPTS.c.call_id.in_(calls), ATTEMPTS.c.status != EntryStatus.HELD.value)
+    day = (ATTEMPTS.c.at_us // DAY_US).label("day")
+    names = [ATTEMPTS.c[name] for name in _NAMES]
+    earlier = ATTEMPTS.alias()
+    is_first = ~exists().where(
+        earlier.c.call_id == ATTEMPTS.c.call_id,
+        earlier.c.attempt < ATTEMPTS.c.attempt,
+        earlier.c.status != EntryStatus.HELD.value,
+    )
+    sums = {column.name: column for column in totals_of_attempts()}
+    sums["requests"] = func.count(ATTEMPTS.c.call_id.distinct()).label("requests")
+    sums["first_requests"] = func.count().filter(is_first).label("first_requests")
+    group = select(day, *names, *(sums[name] for name in _SUMS)).where(*whole).group_by(day, *names)
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    add = dialect.insert(DAYS).from_select(["day", *_NAMES, *_SUMS], group)
+    connection.execute(
+        add.on_conflict_do_update(
+            index_elements=list(DAYS.primary_key), set_={name: DAYS.c[name] + add.excluded[name] for name in _SUMS}
+        )
+    )
+    connection.execute(delete(ATTEMPTS).where(*whole))
+    return True
+
+
+def drop_days(connection: Connection, before: float) -> int:
+    """Drop the days that ended before a moment (unix seconds); return how many rows they were."""
+    return connection.execute(delete(DAYS).where((DAYS.c.day + 1) * 86400 <= int(before))).rowcount

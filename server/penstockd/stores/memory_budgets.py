@@ -1,0 +1,81 @@
+"""The budgets of one process."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from penstockd.clock import Clock
+from penstockd.limits import BudgetDemand, BudgetState, Crossing, Denial
+from penstockd.stores.idle_table import IdleTable
+
+
+@dataclass(slots=True)
+class _Account:
+    """Nano-USD of one budget in one period, which ends at `resets_at`, unix seconds."""
+
+    resets_at: float | None
+    spent: int = 0
+    held: int = 0
+
+
+class MemoryBudgets:
+    """What was spent and is held, by key; forgotten after its period, or while it is nothing."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start with nothing spent."""
+        self._clock = clock
+        self._accounts: IdleTable[_Account] = IdleTable(self._is_idle)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def state(self, key: str) -> BudgetState:
+        """How a budget stands."""
+        account = self._accounts.get(key)
+        return BudgetState(spent=account.spent, held=account.held) if account else BudgetState(spent=0, held=0)
+
+    def set_spent(self, key: str, spent: int, resets_at: float | None) -> None:
+        """Replace what was spent."""
+        self._account(key, resets_at).spent = spent
+
+    def denial(self, demand: BudgetDemand) -> Denial | None:
+        """Why `demand` cannot be paid now, if it cannot."""
+        state = self.state(demand.key)
+        if state.spent + state.held + demand.amount <= demand.limit:
+            return None
+        resets_at = math.inf if demand.resets_at is None else demand.resets_at
+        return Denial(demand=demand, retry_after=max(0.0, resets_at - self._clock.wall()))
+
+    def take(self, demand: BudgetDemand) -> None:
+        """Hold what `demand` asks."""
+        self._account(demand.key, demand.resets_at).held += demand.amount
+
+    def settle(self, demand: BudgetDemand, used: int) -> int:
+        """Turn what a demand holds into what was used; return what was spent before."""
+        account = self._account(demand.key, demand.resets_at)
+        before = account.spent
+        account.held -= demand.amount
+        account.spent += used
+        return before
+
+    def crossings(self, demand: BudgetDemand, before: int) -> Iterator[Crossing]:
+        """The fractions of the demand's limit that spending has crossed since it was `before`."""
+        spent = self.state(demand.key).spent
+        for fraction in demand.alert_at:
+            if before < fraction * demand.limit <= spent:
+                yield Crossing(demand=demand, fraction=fraction, spent=spent)
+
+    def sweep(self, count: int) -> None:
+        """Forget what is idle among the next `count` budgets."""
+        self._accounts.sweep(count)
+
+    def _account(self, key: str, resets_at: float | None) -> _Account:
+        account = self._accounts.get(key)
+        if account is None:
+            account = _Account(resets_at)
+            self._accounts.put(key, account)
+        return account
+
+    def _is_idle(self, account: _Account) -> bool:
+        is_over = account.resets_at is not None and account.resets_at <= self._clock.wall()
+        return not account.held and (is_over or not account.spent)

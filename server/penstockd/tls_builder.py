@@ -1,0 +1,18 @@
+"""Makes the server's certificate that the settings describe."""
+
+from penstockd.config import ConfigError, ConfigErrors, Settings
+from penstockd.log import Log
+from penstockd.tls import CertificateFiles
+
+
+def certificate(settings: Settings, log: Log) -> CertificateFiles | None:
+    """Return the files, or None in plaintext; raises ConfigErrors for what is no certificate, or not with this key."""
+    tls = settings.server.tls
+    if tls is None:
+        return None
+    files = CertificateFiles(cert=tls.cert, key=tls.key, client_ca=tls.client_ca, log=log)
+    try:
+        files.check()
+    except OSError as error:
+        raise ConfigErrors([ConfigError("server.tls", f"cannot be used: {error}")]) from error
+    return files

@@ -1,0 +1,122 @@
+"""GetUsage: what a tenant used and what it cost, and how its budgets stand."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from penstock.v1 import usage_service_pb2 as pb
+from penstockd.budgets import Standing
+from penstockd.call import Call
+from penstockd.clock import Clock
+from penstockd.errors import (
+    AccountingUnavailable,
+    InvalidRequest,
+    PermissionDenied,
+    Unauthenticated,
+    Violation,
+)
+from penstockd.ledger import Ledger, LedgerUnavailable, Totals, UsageQuery
+from penstockd.limits import StoreUnavailable
+from penstockd.period import Period
+from penstockd.principal import KeyRole, Principal
+from penstockd.rules import Caller
+
+Budgets: TypeAlias = Callable[[Caller, float], Awaitable[Sequence[Standing]]]
+"""How the budgets stand that bind a caller at a moment in unix seconds; raises StoreUnavailable."""
+
+EVERYONE: Final = "*"
+"""The tenant whose name means all of them."""
+
+
+class UsageService:
+    """Answers GetUsage from the ledger; a tenant's keys see their own tenant, an operator's keys all."""
+
+    def __init__(self, ledger: Ledger, budgets: Budgets, clock: Clock) -> None:
+        """Read only."""
+        self._ledger = ledger
+        self._budgets = budgets
+        self._clock = clock
+
+    async def get_usage(self, call: Call[pb.GetUsageRequest]) -> None:
+        """Send the sums that were asked for."""
+        request, now = call.request, self._clock.wall()
+        caller = _allowed(call)
+        tenant = request.tenant or caller.tenant
+        query = UsageQuery(
+            tenant="" if tenant == EVERYONE else tenant,
+            user_id=request.user_id,
+            agent=request.agent,
+            model=request.model,
+            since=_seconds(request.start_time) if request.HasField("start_time") else Period.MONTH.start(now),
+            until=_seconds(request.end_time) if request.HasField("end_time") else None,
+        )
+        _check(query, now)
+        try:
+            report = await self._ledger.usage(query)
+            budgets = [] if tenant == EVERYONE else await self._budgets(_bound(caller, tenant, request), now)
+        except (LedgerUnavailable, StoreUnavailable) as fault:
+            raise AccountingUnavailable("the ledger cannot be read just now", retry_after=1.0) from fault
+        await call.send(
+            pb.GetUsageResponse(
+                total=_totals(report.total),
+                by_agent=_breakdown(report.by_agent),
+                by_model=_breakdown(report.by_model),
+                by_user=_breakdown(report.by_user),
+                budgets=[_budget(standing) for standing in budgets],
+            )
+        )
+
+
+def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:
+    """The caller, who may see what it asks for."""
+    caller, tenant = call.outcome.principal, call.request.tenant
+    if caller is None:
+        raise Unauthenticated("the call carries no valid credentials")
+    if tenant not in ("", caller.tenant) and caller.role is not KeyRole.OPERATOR:
+        raise PermissionDenied("only a key whose role is operator may see what other tenants used")
+    return caller
+
+
+def _check(query: UsageQuery, now: float) -> None:
+    until = now if query.until is None else query.until
+    if query.since is not None and query.since >= until:
+        violation = Violation("end_time", "must be after start_time, which is the start of this month unless set")
+        raise InvalidRequest(f"end_time {violation.description}", violations=[violation])
+
+
+def _bound(caller: Principal, tenant: str, request: pb.GetUsageRequest) -> Caller:
+    """Whose budgets are shown: the tenant's, the caller's own, those of the user and agent that were asked for."""
+    principal = caller if tenant == caller.tenant else Principal(tenant=tenant)
+    return Caller(principal=principal, user_id=request.user_id, agent=request.agent)
+
+
+def _breakdown(parts: Sequence[tuple[str, Totals]]) -> list[pb.UsageBreakdown]:
+    return [pb.UsageBreakdown(name=name, totals=_totals(totals)) for name, totals in parts]
+
+
+def _totals(totals: Totals) -> pb.UsageTotals:
+    return pb.UsageTotals(
+        requests=totals.requests,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
+        cost_nanousd=totals.cost_nanousd,
+        cost_estimated_nanousd=totals.cost_estimated_nanousd,
+        wasted_nanousd=totals.wasted_nanousd,
+    )
+
+
+def _budget(standing: Standing) -> pb.BudgetState:
+    return pb.BudgetState(
+        subject=standing.subject,
+        rule=standing.rule,
+        limit_nanousd=standing.limit,
+        spent_nanousd=standing.spent,
+        held_nanousd=standing.held,
+        reset_time=None if standing.resets_at is None else Timestamp(seconds=int(standing.resets_at)),
+    )
+
+
+def _seconds(timestamp: Timestamp) -> float:
+    """Unix seconds, within the years 1 to 9999 that a Timestamp may name and need not."""
+    return min(max(timestamp.seconds, -62_135_596_800), 253_402_300_799) + timestamp.nanos / 1e9

@@ -1,0 +1,130 @@
+"""Python agents in a real daemon, and models asked bare."""
+
+import asyncio
+
+import pytest
+from grpc import StatusCode
+
+from fakes import answers
+from fakes.agents import SECRET
+from fakes.live_daemon import UNFORESEEN, Daemons
+from fakes.models import openai
+from fakes.rpc import PROCESS, STREAM, wire
+from fakes.upstream import Upstream, response, stream
+from penstock import AgentClient, AgentNotFound
+from penstock.v1.agent_service_pb2 import ProcessRequest
+from penstockd.usage import Usage
+
+BOTH = pytest.mark.parametrize("path", [PROCESS, STREAM])
+
+
+def python(name: str, **settings: object) -> dict[str, object]:
+    """An agent that is a function of fakes.agents."""
+    return {"python": f"fakes.agents:{name}", **settings}
+
+
+async def test_an_agent_returns_its_text(daemons: Daemons) -> None:
+    """It is given who asks, and what was said before."""
+    daemon = await daemons.start(agents={"greeter": python("greets")})
+
+    async with AgentClient(daemon.target) as client:
+        history = [("user", "hello"), ("assistant", "hello")]
+        response = await client.process("goodbye", user_id="u1", history=history)
+
+    assert response.output == "default/u1 says goodbye after 2"
+    assert list(response.attempts) == []
+
+
+async def test_an_agent_yields_its_text_piece_by_piece(daemons: Daemons) -> None:
+    """Asked whole it is the same text."""
+    daemon = await daemons.start(agents={"counter": python("counts")})
+
+    async with AgentClient(daemon.target) as client:
+        pieces = [piece async for piece in client.stream("count")]
+        whole = await client.process("count")
+
+    assert (pieces, whole.output) == (["one", " two", " three"], "one two three")
+
+
+async def test_the_model_calls_of_an_agent_are_accounted_together(daemons: Daemons, upstream: Upstream) -> None:
+    """Usage and cost are those of all its questions."""
+    usage = Usage(uncached_input=10, output=5)
+    for text in ("first", "second"):
+        upstream.answer(response(answers.openai_answer(text, usage)))
+    price = {"input": 1, "output": 2}
+    daemon = await daemons.start(models={"fast": openai(upstream, price=price)}, agents={"asker": python("asks")})
+
+    async with AgentClient(daemon.target) as client:
+        answer = await client.process("go")
+
+    assert answer.output == "first, second"
+    assert (answer.usage.total_tokens, answer.cost_nanousd) == (30, 2 * (10 * 1_000 + 5 * 2_000))
+    assert [attempt.model for attempt in answer.attempts] == ["fast", "fast"]
+
+
+async def test_an_agent_passes_a_models_stream_on(daemons: Daemons, upstream: Upstream) -> None:
+    """As it comes, changed on its way."""
+    upstream.answer(*stream(*answers.openai_events(["ah", " oh"])))
+    daemon = await daemons.start(models={"fast": openai(upstream)}, agents={"shouter": python("shouts")})
+
+    async with AgentClient(daemon.target) as client:
+        pieces = [piece async for piece in client.stream("go")]
+
+    assert "".join(pieces) == "AH OH"
+
+
+async def test_an_agent_may_ask_by_another_route(daemons: Daemons, upstream: Upstream) -> None:
+    """By the name of one in the configuration."""
+    daemon = await daemons.start(
+        models={"fast": openai(upstream), "echo": {"provider": "echo"}},
+        routes={"other": {"models": ["echo"]}},
+        agents={"asker": python("asks_elsewhere", route={"models": ["fast"]})},
+    )
+
+    async with AgentClient(daemon.target) as client:
+        assert (await client.process("hi")).model_used == "echo"
+    assert upstream.calls == 0
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["fails", "fails_late"])
+async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemons: Daemons) -> None:
+    """The caller is told INTERNAL and nothing of the text, in whatever part of the reply."""
+    daemon = await daemons.start(agents={"broken": python(name)})
+
+    async with wire(daemon.target) as client:
+        ended = await client.ask(path, ProcessRequest(input="hi"))
+
+    assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
+    assert SECRET not in repr(ended)
+    assert SECRET in (await daemon.line(UNFORESEEN))["exception"]
+
+
+@BOTH
+async def test_a_cancellation_that_nobody_asked_for_is_a_status_at_once(path: str, daemons: Daemons) -> None:
+    """Bare gRPC would send none: the caller would hang to its deadline."""
+    daemon = await daemons.start(
+        agents={"greeter": python("greets"), "broken": python("cancels_itself")}, default_agent="greeter"
+    )
+
+    async with wire(daemon.target) as client:
+        await client.ask(path, ProcessRequest(input="be connected"))
+        started_at = asyncio.get_running_loop().time()
+        ended = await client.ask(path, ProcessRequest(input="hi", agent="broken"))
+        took = asyncio.get_running_loop().time() - started_at
+
+    assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
+    assert took < 0.1
+
+
+async def test_a_model_is_asked_bare_where_that_is_allowed(daemons: Daemons) -> None:
+    """It is an agent without instructions, which no list names."""
+    daemon = await daemons.start(models={"echo": {"provider": "echo"}})
+    closed = await daemons.start(models={"echo": {"provider": "echo"}}, allow_bare_models="false")
+
+    async with AgentClient(daemon.target) as client:
+        assert (await client.process("hi", agent="model/echo")).output == "hi"
+        assert [agent.name for agent in await client.list_agents()] == ["default"]
+    async with AgentClient(closed.target) as client:
+        with pytest.raises(AgentNotFound):
+            await client.process("hi", agent="model/echo")

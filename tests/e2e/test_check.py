@@ -1,0 +1,71 @@
+"""`penstockd check` and the command's exit codes."""
+
+from pathlib import Path
+
+import penstock
+from fakes.live_daemon import PROGRAMS, run
+
+FIVE_MISTAKES = """
+models:
+  fast: {provider: opnai, base_url: "http://127.0.0.1:8000/v1", model: gpt, timeouts: {conect: 2s}}
+  slow: {provider: openai, base_url: "http://127.0.0.1:8000/v1", model: gpt, timeouts: {idle: 15}}
+agents:
+  support: {route: {models: [slwo]}}
+servr: {listen: "127.0.0.1:0"}
+"""
+
+
+async def test_every_mistake_is_a_line_with_its_path_and_what_was_meant(tmp_path: Path) -> None:
+    """All at once, so that one look mends them all; exit code 2."""
+    (tmp_path / "penstock.yaml").write_text(FIVE_MISTAKES, encoding="utf-8")
+
+    code, out, complaint = await run(PROGRAMS / "penstockd", "check", "--config", tmp_path / "penstock.yaml")
+
+    assert (code, out) == (2, "")
+    lines = [line.removeprefix("penstockd: ") for line in complaint.splitlines()]
+    paths = [line.partition(":")[0] for line in lines]
+    assert sorted(paths) == [
+        "agents.support.route.models[0]",
+        "models.fast.provider",
+        "models.fast.timeouts.conect",
+        "models.slow.timeouts.idle",
+        "servr",
+    ]
+    assert all("did you mean" in line for line in lines if "idle" not in line)
+
+
+async def test_serving_by_a_file_with_mistakes_is_refused_the_same_way(tmp_path: Path) -> None:
+    """Nothing listens by half a configuration."""
+    (tmp_path / "penstock.yaml").write_text(FIVE_MISTAKES, encoding="utf-8")
+
+    code, _, complaint = await run(PROGRAMS / "penstockd", "serve", "--config", tmp_path / "penstock.yaml")
+
+    assert (code, len(complaint.splitlines())) == (2, 5)
+
+
+async def test_a_python_agent_that_cannot_be_loaded_is_a_mistake_as_well(tmp_path: Path) -> None:
+    """It is found before the daemon serves."""
+    text = 'agents: {broken: {python: "fakes.agents:nobody"}}'
+    (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
+
+    code, _, complaint = await run(PROGRAMS / "penstockd", "check", "--config", tmp_path / "penstock.yaml")
+
+    assert code == 2
+    assert complaint.startswith("penstockd: agents.broken.python: ")
+
+
+async def test_the_effective_configuration_is_shown_without_its_secrets(tmp_path: Path) -> None:
+    """It can be pasted into an issue."""
+    environ = {"LLM_API_KEY": "sk-very-secret", "LLM_MODEL": "gpt-4o"}
+
+    code, out, complaint = await run(PROGRAMS / "penstockd", "check", "--print", environ=environ)
+
+    assert (code, complaint) == (0, "")
+    assert "gpt-4o" in out
+    assert "sk-very-secret" not in out
+
+
+async def test_the_version_is_the_distributions(tmp_path: Path) -> None:
+    """Both commands are of one piece."""
+    for command in ("penstockd", "penstock"):
+        assert await run(PROGRAMS / command, "--version") == (0, f"{command} {penstock.__version__}\n", "")

@@ -1,0 +1,54 @@
+"""Agents as an operator writes them, for a real daemon to import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from penstockd.agents.context import AgentContext, AgentRequest
+
+SECRET = "hunter2-in-the-message"
+
+
+async def greets(request: AgentRequest, context: AgentContext) -> str:
+    """Answer without asking any model."""
+    return f"{context.tenant}/{request.user_id} says {request.input} after {len(request.history)}"
+
+
+async def counts(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+    """Say one, two, three, a word at a time."""
+    for word in ("one", " two", " three"):
+        yield word
+        await asyncio.sleep(0)
+
+
+async def asks(request: AgentRequest, context: AgentContext) -> str:
+    """Ask the route's model twice, the second time about its first answer."""
+    first = await context.models.ask(request.input)
+    second = await context.models.ask([("user", request.input), ("assistant", first.output), ("user", "and then?")])
+    return f"{first.output}, {second.output}"
+
+
+async def shouts(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+    """Pass on what the route's model says, louder."""
+    async for text in context.models.stream(request.input):
+        yield text.upper()
+
+
+async def asks_elsewhere(request: AgentRequest, context: AgentContext) -> str:
+    """Ask by another route than the agent's own."""
+    return (await context.models.ask(request.input, route="other")).output
+
+
+async def fails(request: AgentRequest, context: AgentContext) -> str:
+    """Raise what no caller may read."""
+    raise ValueError(SECRET)
+
+
+async def fails_late(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+    """Raise what no caller may read, after some text."""
+    yield "so far so good"
+    raise ValueError(SECRET)
+
+
+async def cancels_itself(request: AgentRequest, context: AgentContext) -> str:
+    """Let a cancellation escape that nobody asked for."""
+    raise asyncio.CancelledError

@@ -1,0 +1,54 @@
+"""What a call or an attempt asks of limits and budgets."""
+
+from penstockd.limits import BudgetDemand, LeaseDemand, RateDemand
+
+USD = 1_000_000_000
+
+
+def rate(
+    amount: float = 1, *, key: str = "rate", per_second: float = 1.0, burst: float = 10, is_shadow: bool = False
+) -> RateDemand:
+    """So much of a rate."""
+    return RateDemand(
+        key=key,
+        subject="user:acme/u1",
+        rule=f"{per_second:g}/s requests",
+        amount=amount,
+        rate=per_second,
+        burst=burst,
+        is_shadow=is_shadow,
+    )
+
+
+def lease(limit: int = 1, *, key: str = "lease", ttl: float = 600.0, is_shadow: bool = False) -> LeaseDemand:
+    """One of so many places."""
+    return LeaseDemand(
+        key=key,
+        subject="tenant:acme",
+        rule=f"{limit} concurrent requests",
+        limit=limit,
+        ttl=ttl,
+        is_shadow=is_shadow,
+    )
+
+
+def budget(
+    amount: int,
+    limit: int = 10 * USD,
+    *,
+    key: str = "budget",
+    resets_at: float | None = None,
+    alert_at: tuple[float, ...] = (),
+    is_shadow: bool = False,
+) -> BudgetDemand:
+    """So many nano-USD of a budget."""
+    return BudgetDemand(
+        key=key,
+        subject="tenant:acme",
+        rule=f"{limit / USD:g} USD in total",
+        amount=amount,
+        limit=limit,
+        resets_at=resets_at,
+        alert_at=alert_at,
+        is_shadow=is_shadow,
+    )

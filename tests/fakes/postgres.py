@@ -1,0 +1,111 @@
+"""A real PostgreSQL of the tests' own, on a temporary directory and a unix socket."""
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+import psycopg
+
+from peers import peer
+
+PATIENCE = 30.0
+
+
+class Postgres:
+    """A server that a test may stop, kill, freeze and start again; its databases outlive all that."""
+
+    def __init__(self, programs: Path, directory: Path, user: str | None) -> None:
+        self._programs = programs
+        self._directory = directory
+        self._user = user
+        self._numbers = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-D", "data", "-U", "penstock", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
+
+    def url(self, database: str) -> str:
+        """Where a database is."""
+        return f"postgresql://penstock@/{database}?host={self._directory}"
+
+    def database(self) -> str:
+        """Make a new database and return its URL."""
+        name = f"ledger{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        options = ("-k", str(self._directory), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50")
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", "data", *options],
+                cwd=self._directory,
+                user=self._user,
+                stdout=log,
+                stderr=log,
+            )
+        ends_at = monotonic() + PATIENCE
+        while not self._answers():
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert monotonic() < ends_at, "PostgreSQL does not start"
+            sleep(0.05)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stop: SIGINT ends every session, SIGQUIT is as if the plug were pulled."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE)
+
+    def freeze(self) -> None:
+        """Let every process of it stand still, with connections open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in [self._process.pid, *map(int, children)]:
+            os.kill(pid, number)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, *arguments],
+            cwd=self._directory,
+            user=self._user,
+            check=True,
+            capture_output=True,
+        )
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """Run a server for the length of the block; where none is installed, skip on a laptop and fail in CI."""
+    programs = peer("initdb").resolve().parent
+    with TemporaryDirectory(prefix="pg") as name:
+        user = None
+        if os.getuid() == 0:  # which PostgreSQL refuses to run as
+            user = "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
+            os.chown(name, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        server = Postgres(programs, Path(name), user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -1,0 +1,107 @@
+"""A model of the pool that does what its script says, call by call, as a provider would."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from penstockd.call import Call, Completed, Delta
+from penstockd.clock import Clock
+from penstockd.model import Model, Price, Prompt, Timeouts
+from penstockd.models.timed import Timed
+from penstockd.outcome import FinishReason
+from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.breaker import CircuitBreaker
+from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.resilience.latency import Latency
+from penstockd.resilience.permits import Permits
+from penstockd.resilience.retry_budget import RetryBudget
+from penstockd.usage import Usage
+
+HANGS = float("inf")
+"""A step that never ends."""
+
+Step: TypeAlias = str | float | Usage | BaseException | asyncio.Event
+"""Text is sent, seconds pass, usage is reported, an error is raised, an event is waited for."""
+
+Answer: TypeAlias = Step | Sequence[Step]
+"""What one call does; it completes unless it raises."""
+
+UNTROUBLED = BreakerPolicy(min_calls=1_000_000, consecutive_failures=1_000_000)
+"""The policy of a breaker that stays closed whatever fails."""
+
+
+class ScriptedModel:
+    """Answers each call with the next of its script, then with "ok"; `calls` are those that reached it."""
+
+    def __init__(
+        self,
+        name: str,
+        *script: Answer,
+        clock: Clock,
+        policy: BreakerPolicy = UNTROUBLED,
+        timeouts: Timeouts | None = None,
+        price: Price | None = None,
+        max_in_flight: int = 100,
+        allowance: Allowance | None = None,
+        budget: RetryBudget | None = None,
+    ) -> None:
+        self.calls: list[Call[Prompt]] = []
+        self._clock = clock
+        self._script = iter(script)
+        limits = timeouts or Timeouts()
+        self.model = Model(
+            name=name,
+            provider="scripted",
+            upstream_name=f"{name}-upstream",
+            answer=Timed(self._answer, timeouts=limits, clock=clock),
+            timeouts=limits,
+            price=price,
+            breaker=CircuitBreaker(policy, clock, lambda: 0.5),
+            permits=Permits(max_in_flight),
+            retries=budget or RetryBudget(clock),
+            latency=Latency(clock),
+            allowance=allowance or Allowance(),
+            grants={"requests": "10/s", "tokens": "1000/s"},
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name in the pool."""
+        return self.model.name
+
+    @property
+    def in_flight(self) -> int:
+        """How many permits of it are out."""
+        return self.model.permits.in_flight
+
+    def repeats_left(self) -> int:
+        """How many repeats its retry budget still allows, using them up: 10 of one that nobody touched."""
+        left = 0
+        while self.model.retries.withdraw():
+            left += 1
+        return left
+
+    async def _answer(self, call: Call[Prompt]) -> None:
+        self.calls.append(call)
+        answer = next(self._script, "ok")
+        for step in [answer] if isinstance(answer, str) or not isinstance(answer, Sequence) else answer:
+            await self._do(step, call)
+        usage = call.request.attempt.usage if call.request.attempt else Usage()
+        await call.send(Completed(finish_reason=FinishReason.STOP, model=self.name, usage=usage))
+
+    async def _do(self, step: Step, call: Call[Prompt]) -> None:
+        await asyncio.sleep(0)
+        match step:
+            case str():
+                await call.send(Delta(step))
+            case float() if step == HANGS:
+                await asyncio.Event().wait()
+            case float():
+                await self._clock.sleep(step)
+            case Usage():
+                assert call.request.attempt is not None
+                call.request.attempt.usage = step
+            case BaseException():
+                raise step
+            case asyncio.Event():
+                await step.wait()

@@ -1,0 +1,401 @@
+"""A Python function answers calls, asking models as every model call is made."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from fakes import agent_functions
+from fakes.calls import STREAM, a_call
+from fakes.model_calls import Asked, ModelCalls
+from fakes.scripted_model import HANGS, ScriptedModel
+from penstockd.agents.context import AgentContext, AgentRequest
+from penstockd.agents.models import Question
+from penstockd.agents.python_agent import Function, PythonAgent, load_function
+from penstockd.errors import ModelsUnavailable
+from penstockd.log import Log
+from penstockd.models.route import Route, priority
+from penstockd.principal import Principal
+from penstockd.request import Parameters, Request, Role, Turn
+from penstockd.upstream import Broken, Rejected
+from penstockd.usage import Usage
+
+REQUEST = Request(
+    agent="agent",
+    input="hello",
+    history=(Turn(Role.USER, "before"),),
+    user_id="u1",
+    labels={"team": "search"},
+    parameters=Parameters(temperature=0.5),
+)
+
+
+class Scene:
+    """An agent over two scripted models, each on a route of its own."""
+
+    def __init__(self, *script: Any, max_attempts: int = 2) -> None:  # noqa: ANN401 - as ScriptedModel
+        self.models = ModelCalls(max_attempts=max_attempts)
+        self.a = self.models.model("a", *script)
+        self.b = self.models.model("b", "from b")
+
+    def agent(self, function: Function) -> PythonAgent:
+        """The agent that is `function`."""
+        return PythonAgent(
+            name="agent",
+            description="",
+            function=function,
+            route=_route(self.a),
+            routes={"other": _route(self.b)},
+            parameters=Parameters(temperature=0.1, max_output_tokens=50),
+            ask=self.models.handle,
+            caching=None,
+            fingerprint="",
+            log=Log("test"),
+        )
+
+    async def ask(self, function: Function) -> Asked:
+        """Make one call and return what came of it."""
+        asked = Asked()
+        asked.outcome.request_id = "r1"
+        asked.outcome.principal = Principal(tenant="acme")
+        now = self.models.clock.monotonic()
+        call = a_call(REQUEST, method=STREAM, send=asked.heard.take, outcome=asked.outcome, expires_at=now + 30.0)
+        try:
+            await self.agent(function)(call)
+        except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 - the test looks at it
+            asked.error = error
+        return asked
+
+    async def ask_and_count(self, function: Function) -> tuple[Asked, int]:
+        """Make one call, and look at once how many model calls it left in flight."""
+        return await self.ask(function), self.a.in_flight
+
+    def answer(self, function: Function) -> Asked:
+        """Make one call in no time at all."""
+        return self.models.run(self.ask(function))
+
+
+def _route(model: ScriptedModel) -> Route:
+    return Route([model.model], priority)
+
+
+def test_a_returned_text_is_the_answer() -> None:
+    """One Delta, and Completed."""
+    asked = Scene().answer(agent_functions.replies)
+
+    assert asked.heard.deltas == ["hello"]
+    assert asked.heard.completed is not None
+    assert asked.outcome.usage == Usage()
+    assert asked.outcome.cost_nanousd == 0
+
+
+def test_yielded_texts_come_piece_by_piece() -> None:
+    """Each is sent as it is said; an empty one is not."""
+
+    async def yields(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        for text in ("one", "", " two"):
+            yield text
+
+    asked = Scene().answer(yields)
+
+    assert asked.heard.deltas == ["one", " two"]
+    assert asked.heard.completed is not None
+
+
+def test_an_agent_knows_what_is_asked_and_by_whom() -> None:
+    """Request and context carry what the design says."""
+    scene, seen = Scene(), []
+
+    async def looks(request: AgentRequest, context: AgentContext) -> str:
+        seen.append((request, context))
+        return ""
+
+    asked = scene.answer(looks)
+
+    ((request, context),) = seen
+    assert (request.input, request.user_id, request.labels) == ("hello", "u1", {"team": "search"})
+    assert request.history == (Turn(Role.USER, "before"),)
+    assert request.parameters == Parameters(temperature=0.5)
+    assert (context.request_id, context.tenant, context.deadline) == ("r1", "acme", 1030.0)
+    assert asked.heard.text == ""
+
+
+def test_ask_returns_a_whole_answer() -> None:
+    """Text and usage; the call takes in attempts and model."""
+    scene = Scene((Usage(uncached_input=3, output=2), "Hel", "lo"))
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask(request.input)).output.upper()
+
+    asked = scene.answer(asks)
+
+    assert asked.heard.text == "HELLO"
+    assert asked.attempts == [("a", "")]
+    assert asked.outcome.model == "a"
+    assert scene.a.calls[0].request.streams is False
+
+
+def test_ask_retries_as_every_model_call_does() -> None:
+    """A failed attempt is repeated, and on record."""
+    scene = Scene(Broken("reset", reason="reset"), "text")
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question")).output
+
+    asked = scene.answer(asks)
+
+    assert asked.heard.text == "text"
+    assert asked.attempts == [("a", "reset"), ("a", "")]
+
+
+def test_parameters_come_from_the_question_then_from_the_agent() -> None:
+    """What nobody says is the daemon's default."""
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        turns: Question = [("user", "a"), ("assistant", "b"), Turn(Role.USER, "c")]
+        await context.models.ask(turns, instructions="be brief", temperature=0.9, stop=("x",))
+        return ""
+
+    scene.answer(asks)
+
+    prompt = scene.a.calls[0].request
+    assert prompt.parameters == Parameters(temperature=0.9, stop=("x",), max_output_tokens=50)
+    assert prompt.instructions == "be brief"
+    assert prompt.turns == (Turn(Role.USER, "a"), Turn(Role.ASSISTANT, "b"), Turn(Role.USER, "c"))
+
+
+def test_another_route_is_asked_by_name() -> None:
+    """The agent's own is the default."""
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question", route="other")).output
+
+    assert scene.answer(asks).heard.text == "from b"
+    assert scene.a.calls == []
+
+
+def test_an_unknown_route_is_the_agents_mistake() -> None:
+    """It is an error of the function's, raised where it asks."""
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question", route="nowhere")).output
+
+    asked = Scene().answer(asks)
+
+    assert isinstance(asked.error, LookupError)
+
+
+def test_stream_yields_as_the_model_speaks() -> None:
+    """Piece by piece, and the model call is a streaming one."""
+    scene = Scene(("one ", 1.0, "two"))
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream("question"):
+            yield text.upper()
+
+    asked = scene.answer(streams)
+
+    assert asked.heard.deltas == ["ONE ", "TWO"]
+    assert scene.a.calls[0].request.streams is True
+    assert scene.a.in_flight == 0
+
+
+def test_a_stream_that_breaks_raises_after_what_was_said() -> None:
+    """The reader gets every piece, then the error."""
+    scene = Scene(("one ", "two", Broken("reset")))
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream("question"):
+            yield text
+
+    asked = scene.answer(streams)
+
+    assert asked.heard.deltas == ["one ", "two"]
+    assert asked.refusal.reason == "STREAM_BROKEN"
+    assert asked.heard.completed is None
+
+
+def test_a_reader_that_stops_early_ends_the_model_call() -> None:
+    """What nobody reads is not paid for: the attempt is cancelled before the answer goes on."""
+    scene = Scene(("one ", "two ", "three ", HANGS))
+
+    async def takes_one(request: AgentRequest, context: AgentContext) -> str:
+        async for text in context.models.stream("question"):
+            return text
+        return ""
+
+    asked, in_flight = scene.models.run(scene.ask_and_count(takes_one))
+
+    assert asked.heard.text == "one "
+    assert asked.heard.completed is not None
+    assert asked.attempts == [("a", "cancelled")]
+    assert in_flight == 0
+
+
+def test_a_stream_left_behind_is_closed_with_the_call() -> None:
+    """An iterator that is kept and forgotten holds no permit."""
+    scene, kept = Scene(("one ", HANGS)), []
+
+    async def forgets(request: AgentRequest, context: AgentContext) -> str:
+        stream = context.models.stream("question")
+        kept.append(stream)
+        return await anext(stream)
+
+    asked, in_flight = scene.models.run(scene.ask_and_count(forgets))
+
+    assert asked.heard.text == "one "
+    assert in_flight == 0
+    assert asked.attempts == [("a", "cancelled")]
+
+
+def test_an_inner_cancellation_of_a_stream_is_no_hang() -> None:
+    """A provider that raises CancelledError ends the reader too."""
+    scene = Scene(asyncio.CancelledError())
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream("question"):
+            yield text
+
+    asked = scene.answer(streams)
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert scene.models.clock.monotonic() == 1000.0
+
+
+def test_a_cancelled_caller_ends_everything() -> None:
+    """Model calls under way, streams too, are cancelled with the call."""
+    scene = Scene(HANGS, ("one ", HANGS))
+
+    async def asks_twice(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(context.models.ask("question"))
+            async for text in context.models.stream("question"):
+                yield text
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(scene.ask(asks_twice))
+        await scene.models.clock.sleep(1.0)
+        task.cancel()
+        return await task
+
+    asked = scene.models.run(main())
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert scene.a.in_flight == 0
+    assert [reason for _, reason in asked.attempts] == ["cancelled", "cancelled"]
+
+
+def test_errors_of_ours_pass_out_of_a_task_group() -> None:
+    """The caller is told of the models, not of groups, however deep they nest."""
+    scene = Scene(Rejected("400"), Rejected("400"))
+
+    async def asks_both(request: AgentRequest, context: AgentContext) -> str:
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(nested(context))
+        return ""
+
+    async def nested(context: AgentContext) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(context.models.ask("question"))
+
+    asked = scene.answer(asks_both)
+
+    assert asked.refusal.reason == "UPSTREAM_REJECTED"
+
+
+def test_a_group_without_an_error_of_ours_stays_a_group() -> None:
+    """Whatever else it holds is unforeseen."""
+
+    async def fails(request: AgentRequest, context: AgentContext) -> str:
+        raise ExceptionGroup("several", [ValueError("a"), KeyError("b")])
+
+    assert isinstance(Scene().answer(fails).error, ExceptionGroup)
+
+
+def test_an_error_of_ours_passes_unchanged() -> None:
+    """As a model call raised it."""
+    scene = Scene(*[Broken("reset")] * 2)
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question")).output
+
+    assert isinstance(scene.answer(asks).error, ModelsUnavailable)
+
+
+@pytest.mark.parametrize("text", [None, 1, b"bytes", ["list"]])
+def test_a_text_must_be_a_str(text: object) -> None:
+    """Anything else is the function's mistake, returned or yielded."""
+
+    async def returns(request: AgentRequest, context: AgentContext) -> Any:  # noqa: ANN401
+        return text
+
+    async def yields(request: AgentRequest, context: AgentContext) -> AsyncIterator[Any]:
+        yield text
+
+    assert isinstance(Scene().answer(returns).error, TypeError)
+    assert isinstance(Scene().answer(yields).error, TypeError)
+
+
+def test_an_agent_that_exits_does_not_take_the_daemon_along() -> None:
+    """SystemExit would end the event loop and everybody's calls with it."""
+
+    async def exits(request: AgentRequest, context: AgentContext) -> str:
+        raise SystemExit(2)
+
+    assert isinstance(Scene().answer(exits).error, RuntimeError)
+
+
+def test_a_generator_that_is_not_read_to_its_end_is_closed() -> None:
+    """Its cleanup runs before the call ends."""
+    ended: list[bool] = []
+
+    async def cleans_up(request: AgentRequest, context: AgentContext) -> AsyncIterator[object]:
+        try:
+            yield 1
+        finally:
+            ended.append(True)
+
+    Scene().answer(cleans_up)  # type: ignore[arg-type]  # it yields what it must not
+
+    assert ended == [True]
+
+
+def test_an_agent_describes_itself() -> None:
+    """Models in the route's order, and whether text comes in pieces."""
+    scene = Scene()
+
+    assert scene.agent(agent_functions.replies).models == ["a"]
+    assert not scene.agent(agent_functions.replies).streams
+    assert scene.agent(agent_functions.yields).streams
+
+
+@pytest.mark.parametrize("name", ["replies", "yields"])
+def test_a_function_is_loaded_by_its_path(name: str) -> None:
+    """Coroutine functions and async generator functions are agents."""
+    loaded = load_function(f"fakes.agent_functions:{name}")
+
+    assert inspect.unwrap(loaded) is getattr(agent_functions, name)
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("fakes.agent_functions:plain", "neither an `async def` function nor an async generator"),
+        ("fakes.agent_functions:NOT_CALLABLE", "neither an `async def` function nor an async generator"),
+        ("fakes.agent_functions:missing", "has no attribute 'missing'"),
+        ("fakes.nowhere:run", "No module named 'fakes.nowhere'"),
+        ("fakes.broken_module:run", "RuntimeError: the database is down"),
+        ("fakes.agent_functions", "cannot import"),
+        ("", "cannot import"),
+    ],
+)
+def test_what_cannot_be_loaded_says_why(path: str, complaint: str) -> None:
+    """One ValueError with the path and the reason, whatever the module raised."""
+    with pytest.raises(ValueError, match=r".") as raised:
+        load_function(path)
+
+    assert complaint in str(raised.value)

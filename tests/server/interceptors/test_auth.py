@@ -1,0 +1,121 @@
+"""Who gets past the door, and what strangers and operators are told."""
+
+from math import inf
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+
+from fakes.clock import FakeClock
+from penstockd.call import Call, Metadata, Method, Q, Reply
+from penstockd.errors import PermissionDenied, Unauthenticated
+from penstockd.identity import Identify, Refusal
+from penstockd.interceptors.auth import Auth
+from penstockd.outcome import Outcome
+from penstockd.principal import Principal
+from penstockd.request import Request
+
+WEB = Principal(tenant="acme", key="web", agents=frozenset({"support", "model/m"}))
+
+
+class Door:
+    """An Auth that believes as it is told, whom it let through, and its meter."""
+
+    def __init__(self, identify: Identify) -> None:
+        self.reader = InMemoryMetricReader()
+        self.clock = FakeClock()
+        self.entered: list[Call[object]] = []
+        meter = MeterProvider(metric_readers=[self.reader]).get_meter("test")
+        self._auth = Auth(identify, clock=self.clock, meter=meter)
+
+    async def knock(self, request: object, *, metadata: Metadata = (), sans: tuple[str, ...] | None = None) -> Outcome:
+        """Make a call, and return what became of it."""
+        outcome = Outcome()
+        call = Call(
+            method=Method("/a.B/C"),
+            request=request,
+            send=nowhere,
+            outcome=outcome,
+            started_at=0.0,
+            expires_at=inf,
+            metadata=metadata,
+            sans=sans,
+        )
+        await self._auth(call, self._enter)
+        return outcome
+
+    async def _enter(self, call: Call[Q]) -> None:
+        self.entered.append(call)
+
+    @property
+    def refusals(self) -> dict[str, float]:
+        """How many were refused, by reason."""
+        data = self.reader.get_metrics_data()
+        metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics] if data else []
+        return {
+            str((point.attributes or {})["penstock.reason"]): point.value
+            for metric in metrics
+            for point in metric.data.data_points
+            if metric.name == "penstock.auth.refusals" and isinstance(point, NumberDataPoint)
+        }
+
+
+async def nowhere(reply: Reply) -> None:
+    """Send nothing."""
+
+
+async def test_a_known_caller_is_noted_and_let_through() -> None:
+    """By all its credentials, and the time of day."""
+    seen: list[object] = []
+
+    def identify(*evidence: object) -> Principal:
+        seen.append(evidence)
+        return WEB
+
+    door = Door(identify)
+
+    outcome = await door.knock(
+        Request(agent="support", input="x"), metadata=(("authorization", "a"), ("authorization", "b")), sans=("x.svc",)
+    )
+
+    assert outcome.principal == WEB
+    assert len(door.entered) == 1
+    assert seen == [(["a", "b"], ("x.svc",), door.clock.wall())]
+
+
+async def test_strangers_are_told_the_same_and_counted_by_reason() -> None:
+    """Nobody learns how near it came but the operator."""
+    reasons = iter([*Refusal, Refusal.UNKNOWN])
+    door = Door(lambda *_: next(reasons))
+    texts = set()
+
+    for _ in range(len(Refusal) + 1):
+        with pytest.raises(Unauthenticated) as refused:
+            await door.knock(Request(agent="support", input="x"))
+        texts.add((refused.value.message, refused.value.retry_after, *refused.value.metadata))
+
+    assert len(texts) == 1
+    assert door.entered == []
+    assert door.refusals == {reason.value: 2 if reason is Refusal.UNKNOWN else 1 for reason in Refusal}
+
+
+@pytest.mark.parametrize("agent", ["research", "model/other", "nobody"])
+async def test_a_key_is_kept_to_its_agents(agent: str) -> None:
+    """Whether there is another one of that name is none of its business."""
+    door = Door(lambda *_: WEB)
+
+    with pytest.raises(PermissionDenied):
+        await door.knock(Request(agent=agent, input="x"))
+
+    assert door.entered == []
+
+
+async def test_its_own_agents_and_whatever_names_none_are_open() -> None:
+    """A list of models is asked of no agent."""
+    door = Door(lambda *_: WEB)
+
+    for request in (Request(agent="model/m", input="x"), object()):
+        await door.knock(request)
+
+    assert len(door.entered) == 2
+    assert door.refusals == {}

@@ -1,0 +1,220 @@
+"""What an attempt's ending tells its model's breaker."""
+
+import asyncio
+
+import pytest
+
+from fakes.model_calls import Asked, ModelCalls
+from fakes.scripted_model import HANGS, Answer
+from penstockd.call import Reply
+from penstockd.resilience.circuit import BreakerPolicy, State
+from penstockd.upstream import (
+    Broken,
+    CoolingDown,
+    Filtered,
+    Misconfigured,
+    QuotaSpent,
+    Rejected,
+    TimedOut,
+    TooLong,
+    UpstreamFailure,
+)
+
+OPENS_AT_ONCE = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0, probe_timeout=30.0)
+DEAD = Broken("reset", reason="reset")
+
+
+@pytest.fixture
+def calls() -> ModelCalls:
+    """Model calls without repeats, so that each test looks at one attempt."""
+    return ModelCalls(max_attempts=1)
+
+
+@pytest.mark.parametrize("failure", [DEAD, TimedOut("slow")], ids=repr)
+def test_a_failure_of_the_models_own_opens(calls: ModelCalls, failure: UpstreamFailure) -> None:
+    """The cause is the failure's reason, and whoever watches is told."""
+    a = calls.model("a", failure, policy=OPENS_AT_ONCE)
+
+    calls.answer(a)
+
+    assert a.model.breaker.state is State.OPEN
+    assert a.model.breaker.cause == failure.reason
+    assert [(name, change.new, change.cause) for name, change in calls.changes] == [("a", State.OPEN, failure.reason)]
+
+
+@pytest.mark.parametrize(
+    "failure", [Rejected("400"), Filtered("no"), TooLong("8k"), QuotaSpent("no credit"), KeyError("bug")], ids=repr
+)
+def test_what_is_not_the_models_fault_is_not_counted(calls: ModelCalls, failure: Exception) -> None:
+    """Neither success nor failure: the next probe is as likely as before."""
+    a = calls.model("a", failure, policy=OPENS_AT_ONCE)
+
+    calls.answer(a)
+
+    assert a.model.breaker.state is State.CLOSED
+    assert a.model.breaker.error_rate == 0.0
+    assert a.model.latency.ewma is None
+    assert calls.changes == []
+
+
+def test_a_misconfigured_model_opens_for_minutes(calls: ModelCalls) -> None:
+    """A rejected key is no matter of luck: five minutes, after one answer."""
+    a = calls.model("a", Misconfigured("401"))
+
+    calls.answer(a)
+
+    assert a.model.breaker.state is State.OPEN
+    assert a.model.breaker.wait() == pytest.approx(300.0)
+    assert [change.cause for _, change in calls.changes] == ["misconfigured"]
+
+
+def test_a_cooldown_is_no_failure(calls: ModelCalls) -> None:
+    """The model is left alone for as long as it asks, and its circuit stays closed."""
+    a = calls.model("a", CoolingDown("429", retry_after=7.0), policy=OPENS_AT_ONCE)
+
+    calls.answer(a)
+
+    assert a.model.breaker.state is State.CLOSED
+    assert a.model.breaker.wait() == pytest.approx(7.0)
+    assert a.model.breaker.error_rate == 0.0
+
+
+def test_the_verdict_is_given_at_the_first_content(calls: ModelCalls) -> None:
+    """Before the rest of the answer has come, the model counts as alive, with the time its first content took."""
+    a = calls.model("a", (2.0, "Once", 60.0, "upon"), policy=OPENS_AT_ONCE)
+
+    async def main() -> float | None:
+        task = asyncio.ensure_future(calls.ask(a, within=100.0))
+        await calls.clock.sleep(3.0)
+        seen = a.model.latency.ewma
+        task.cancel()
+        await task
+        return seen
+
+    assert calls.run(main()) == pytest.approx(2.0)
+
+
+def test_a_later_break_counts_as_a_failure_of_its_own(calls: ModelCalls) -> None:
+    """Success at the first content, then a failure: one of two."""
+    a = calls.model("a", ("Once", DEAD))
+
+    calls.answer(a)
+
+    assert a.model.breaker.error_rate == pytest.approx(0.5)
+
+
+def test_a_success_is_counted_once(calls: ModelCalls) -> None:
+    """However many pieces an answer has, it is one success."""
+    a = calls.model("a", ("Once", "upon", "a", "time"), DEAD)
+
+    async def main() -> None:
+        await calls.ask(a)
+        await calls.ask(a)
+
+    calls.run(main())
+
+    assert a.model.breaker.error_rate == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("script", [(HANGS,), ("Once", HANGS)])
+def test_a_callers_cancel_is_nobodys_fault(calls: ModelCalls, script: Answer) -> None:
+    """Before content and after it."""
+    a = calls.model("a", script, policy=OPENS_AT_ONCE)
+
+    calls.run(calls.cancelled(a, after=1.0))
+
+    assert a.model.breaker.state is State.CLOSED
+    assert a.model.breaker.error_rate == 0.0
+
+
+def test_a_callers_broken_send_is_nobodys_fault(calls: ModelCalls) -> None:
+    """The model has answered; that nobody takes it is not its affair."""
+    a = calls.model("a", policy=OPENS_AT_ONCE)
+
+    async def gone(reply: Reply) -> None:
+        raise ConnectionResetError
+
+    calls.answer(a, send=lambda _: gone)
+
+    assert a.model.breaker.error_rate == 0.0
+    assert a.model.latency.ewma == 0.0
+
+
+def test_half_open_lets_one_probe_pass(calls: ModelCalls) -> None:
+    """Of a hundred callers one reaches the model; the others are told at once to come back."""
+    a = calls.model("a", DEAD, (1.0, "text"), (1.0, "text"), policy=OPENS_AT_ONCE)
+
+    async def main() -> list[Asked]:
+        await calls.ask(a)
+        await calls.clock.sleep(5.0)
+        return await asyncio.gather(*(calls.ask(a) for _ in range(100)))
+
+    asked = calls.run(main())
+
+    assert len(a.calls) == 2
+    assert sum(each.error is None for each in asked) == 1
+    assert max(each.seconds for each in asked if each.error) == 0.0
+    assert [change.new for _, change in calls.changes] == [State.OPEN, State.HALF_OPEN]
+
+
+def test_two_probes_that_answer_close_the_circuit(calls: ModelCalls) -> None:
+    """Each change of state is told once."""
+    a = calls.model("a", DEAD, policy=OPENS_AT_ONCE)
+
+    async def main() -> None:
+        await calls.ask(a)
+        await calls.clock.sleep(5.0)
+        await calls.ask(a)
+        await calls.ask(a)
+
+    calls.run(main())
+
+    assert [change.new for _, change in calls.changes] == [State.OPEN, State.HALF_OPEN, State.CLOSED]
+
+
+@pytest.mark.parametrize("last", [HANGS, Rejected("400"), CoolingDown("429", retry_after=0.1)], ids=repr)
+def test_a_probe_without_a_verdict_gives_its_place_back(calls: ModelCalls, last: Answer) -> None:
+    """Cancelled, rejected or cooling down, nobody learned anything: the next caller probes."""
+    a = calls.model("a", DEAD, last, policy=OPENS_AT_ONCE)
+
+    async def main() -> Asked:
+        await calls.ask(a)
+        await calls.clock.sleep(5.0)
+        await calls.cancelled(a, after=1.0)
+        return await calls.ask(a)
+
+    asked = calls.run(main())
+
+    assert asked.heard.text == "ok"
+    assert a.model.breaker.state is State.HALF_OPEN
+
+
+def test_a_probe_that_breaks_after_its_first_content_reopens(calls: ModelCalls) -> None:
+    """Half of an answer is no sign of health."""
+    a = calls.model("a", DEAD, ("Once", DEAD), policy=OPENS_AT_ONCE)
+
+    async def main() -> None:
+        await calls.ask(a)
+        await calls.clock.sleep(5.0)
+        await calls.ask(a)
+
+    calls.run(main())
+
+    assert a.model.breaker.state is State.OPEN
+
+
+def test_a_late_result_of_an_older_state_is_ignored(calls: ModelCalls) -> None:
+    """A call that began before the circuit opened has nothing to say about its recovery."""
+    a = calls.model("a", (6.0, DEAD), DEAD, policy=OPENS_AT_ONCE)
+
+    async def main() -> None:
+        late = asyncio.ensure_future(calls.ask(a))
+        await asyncio.sleep(0)
+        await calls.ask(a)
+        await calls.clock.sleep(5.5)
+        await calls.ask(a)
+        await late
+
+    calls.run(main())
+
+    assert a.model.breaker.state is State.HALF_OPEN

@@ -1,0 +1,627 @@
+"""One call makes the attempts that can help it, and no others."""
+
+import asyncio
+
+import pytest
+
+from fakes.model_calls import Asked, ModelCalls
+from fakes.scripted_model import HANGS
+from penstockd.call import Reply
+from penstockd.errors import (
+    DeadlineExceeded,
+    ModelsUnavailable,
+    StreamBroken,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from penstockd.model import Timeouts
+from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.resilience.retry_budget import RetryBudget
+from penstockd.resilience.token_bucket import TokenBucket
+from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, OutOfTime, Rejected, TooLong
+
+DEAD = Broken("no route to host", reason="connect")
+OPENS_AT_ONCE = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0)
+
+
+def test_a_model_that_answers_is_asked_once() -> None:
+    """The first of the route answers, and the second never hears of it."""
+    calls = ModelCalls()
+    a, b = calls.model("a", ("Hel", "lo")), calls.model("b")
+
+    asked = calls.answer(a, b)
+
+    assert asked.heard.text == "Hello"
+    assert asked.heard.completed is not None
+    assert asked.attempts == [("a", "")]
+    assert asked.outcome.model == "a"
+    assert asked.outcome.first_content_at == calls.clock.monotonic()
+    assert b.calls == []
+
+
+def test_every_model_is_tried_once_without_waiting() -> None:
+    """Failover takes no time, and each failure is on record."""
+    calls = ModelCalls()
+    a, b, c = calls.model("a", DEAD), calls.model("b", Misconfigured("401")), calls.model("c", "text")
+
+    asked = calls.answer(a, b, c)
+
+    assert asked.heard.text == "text"
+    assert asked.seconds == 0.0
+    assert asked.attempts == [("a", "connect"), ("b", "misconfigured"), ("c", "")]
+    assert asked.outcome.model == "c"
+
+
+def test_the_second_round_waits() -> None:
+    """Once every model failed, those that may be asked again are, after full-jitter backoff that doubles."""
+    calls = ModelCalls(base_delay=0.2, draw=0.5)
+    a, b = calls.model("a", DEAD, DEAD), calls.model("b", DEAD, "text")
+
+    asked = calls.answer(a, b)
+
+    assert asked.heard.text == "text"
+    assert asked.attempts == [("a", "connect"), ("b", "connect"), ("a", "connect"), ("b", "")]
+    assert asked.seconds == pytest.approx(0.1 + 0.2)
+
+
+def test_a_failure_that_asking_again_cannot_mend_is_not_repeated() -> None:
+    """A model that rejects our key is out for this call; the other one is repeated alone."""
+    calls = ModelCalls()
+    a, b = calls.model("a", Misconfigured("401")), calls.model("b", DEAD, DEAD, "text")
+
+    asked = calls.answer(a, b)
+
+    assert [name for name, _ in asked.attempts] == ["a", "b", "b", "b"]
+    assert asked.heard.text == "text"
+
+
+def test_a_failure_that_every_model_would_repeat_ends_the_call() -> None:
+    """A request that the provider rejects is not shown to the next one."""
+    calls = ModelCalls()
+    a, b = calls.model("a", Rejected("bad image")), calls.model("b")
+
+    asked = calls.answer(a, b)
+
+    assert isinstance(asked.refusal, UpstreamRejected)
+    assert "bad image" in asked.refusal.message
+    assert isinstance(asked.refusal.__cause__, Rejected)
+    assert b.calls == []
+
+
+def test_max_attempts_counts_both_rounds() -> None:
+    """Three attempts are three, however many models there are."""
+    calls = ModelCalls(max_attempts=3)
+    a, b = calls.model("a", *[DEAD] * 9), calls.model("b", *[DEAD] * 9)
+
+    asked = calls.answer(a, b)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert [name for name, _ in asked.attempts] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(("header", "attempts"), [("1", 1), ("0", 3), ("2", 1)])
+def test_a_call_that_its_client_repeats_gets_one_attempt(header: str, attempts: int) -> None:
+    """Two retry loops would multiply: grpc-previous-rpc-attempts above 0 turns ours off."""
+    calls = ModelCalls(max_attempts=3)
+    a = calls.model("a", DEAD, DEAD, DEAD)
+
+    asked = calls.answer(a, metadata=(("grpc-previous-rpc-attempts", header),))
+
+    assert len(a.calls) == attempts
+    assert isinstance(asked.refusal, ModelsUnavailable)
+
+
+def test_a_stream_is_not_retried_once_text_was_sent() -> None:
+    """The commit point: what broke after its first text ends as broken, and says that there is a part."""
+    calls = ModelCalls()
+    a, b = calls.model("a", ("Once upon", DEAD)), calls.model("b")
+
+    asked = calls.answer(a, b)
+
+    assert isinstance(asked.refusal, StreamBroken)
+    assert asked.refusal.metadata == {"partial": "true"}
+    assert asked.heard.text == "Once upon"
+    assert asked.heard.completed is None
+    assert asked.attempts == [("a", "connect")]
+    assert b.calls == []
+
+
+def test_a_stream_that_broke_before_its_first_text_is_retried() -> None:
+    """Time spent commits to nothing."""
+    calls = ModelCalls()
+    a, b = calls.model("a", (3.0, DEAD)), calls.model("b", "text")
+
+    assert calls.answer(a, b).heard.text == "text"
+
+
+def test_an_empty_answer_is_an_answer() -> None:
+    """A model that completes without a word is not asked again."""
+    calls = ModelCalls()
+    a, b = calls.model("a", ()), calls.model("b")
+
+    asked = calls.answer(a, b)
+
+    assert asked.heard.completed is not None
+    assert asked.attempts == [("a", "")]
+    assert asked.outcome.first_content_at is None
+    assert b.calls == []
+
+
+def test_a_repeat_waits_as_long_as_the_provider_asks() -> None:
+    """A Retry-After longer than the backoff wins."""
+    calls = ModelCalls()
+    a = calls.model("a", CoolingDown("429", retry_after=3.0), "text")
+
+    asked = calls.answer(a)
+
+    assert asked.heard.text == "text"
+    assert asked.seconds == pytest.approx(3.0)
+
+
+def test_the_one_that_asks_for_less_patience_is_repeated_first() -> None:
+    """Of two to repeat, the second is back sooner."""
+    calls = ModelCalls()
+    a, b = calls.model("a", CoolingDown("429", retry_after=9.0)), calls.model("b", DEAD, "text")
+
+    asked = calls.answer(a, b)
+
+    assert [name for name, _ in asked.attempts] == ["a", "b", "b"]
+    assert asked.seconds == pytest.approx(0.1)
+
+
+def test_a_hint_longer_than_the_time_left_ends_the_call_at_once() -> None:
+    """Nobody waits for what cannot come in time; the caller is told when it can."""
+    calls = ModelCalls()
+    a = calls.model("a", CoolingDown("429", retry_after=60.0))
+
+    asked = calls.answer(a, within=30.0)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(60.0)
+    assert asked.seconds == 0.0
+
+
+def test_an_exhausted_retry_budget_ends_the_call_without_waiting() -> None:
+    """A repeat that the budget does not allow is not waited for."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, budget=RetryBudget(calls.clock, ratio=0.0, floor_per_second=0.0))
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.seconds == 0.0
+    assert len(a.calls) == 1
+
+
+def test_a_dead_model_sees_hardly_more_calls_than_come() -> None:
+    """At 50 calls a second the retry budget keeps repeats to a tenth."""
+    calls = ModelCalls()
+    a = calls.model("a", *[DEAD] * 10_000)
+
+    async def load() -> None:
+        for _ in range(1000):
+            await calls.ask(a)
+            await calls.clock.sleep(0.02)
+
+    calls.run(load())
+
+    assert 1000 < len(a.calls) <= 1101
+
+
+def test_failover_costs_no_retry_budget() -> None:
+    """The first try of each model is no repeat, however often that happens."""
+    calls = ModelCalls()
+    budget = RetryBudget(calls.clock, ratio=0.0, floor_per_second=0.0)
+    a, b = calls.model("a", *[DEAD] * 20, budget=budget), calls.model("b", budget=budget)
+
+    async def load() -> list[Asked]:
+        return [await calls.ask(a, b) for _ in range(20)]
+
+    assert all(asked.heard.text == "ok" for asked in calls.run(load()))
+
+
+def test_an_open_model_is_passed_over() -> None:
+    """It is no attempt, and takes no time."""
+    calls = ModelCalls()
+    a, b = calls.model("a", policy=OPENS_AT_ONCE), calls.model("b", "text")
+    a.model.breaker.force_open("test")
+
+    asked = calls.answer(a, b)
+
+    assert asked.attempts == [("b", "")]
+    assert a.calls == []
+
+
+def test_where_every_model_is_open_nobody_waits() -> None:
+    """The caller is told of the soonest recovery."""
+    calls = ModelCalls()
+    a, b = calls.model("a", policy=OPENS_AT_ONCE), calls.model("b", policy=OPENS_AT_ONCE)
+    a.model.breaker.trip("test", 20.0)
+    b.model.breaker.trip("test", 7.0)
+
+    asked = calls.answer(a, b)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(7.0)
+    assert asked.seconds == 0.0
+    assert asked.attempts == []
+
+
+def test_a_model_that_opened_meanwhile_is_not_repeated() -> None:
+    """A failure that opens its circuit ends the second round before it begins."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, policy=OPENS_AT_ONCE)
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(5.0)
+    assert len(a.calls) == 1
+
+
+def test_a_circuit_that_opens_during_the_backoff_costs_no_attempt() -> None:
+    """What the circuit did not admit was no attempt, no repeat, and gave its permit back."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD)
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a))
+        await calls.clock.sleep(0.05)
+        a.model.breaker.force_open("test")
+        return await task
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.attempts == [("a", "connect")]
+    assert a.in_flight == 0
+    assert a.repeats_left() == 10
+
+
+def test_a_full_model_is_passed_over() -> None:
+    """Room at the next model is taken at once."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=0), calls.model("b", "text")
+
+    asked = calls.answer(a, b)
+
+    assert asked.attempts == [("b", "")]
+    assert asked.seconds == 0.0
+
+
+@pytest.mark.parametrize(("within", "waited"), [(30.0, 2.0), (4.0, 1.0)])
+def test_where_every_model_is_full_a_call_waits_a_little(within: float, waited: float) -> None:
+    """At most 2 s and at most a quarter of what is left, then it is refused without an attempt."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=0), calls.model("b", max_in_flight=0)
+
+    asked = calls.answer(a, b, within=within)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.seconds == pytest.approx(waited)
+    assert asked.attempts == []
+    assert a.model.permits.waiting == b.model.permits.waiting == 0
+
+
+def test_the_first_room_is_taken() -> None:
+    """The call goes to whichever model has a place first, and gives it back."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=1), calls.model("b", "text", max_in_flight=1)
+    assert a.model.permits.take()
+    assert b.model.permits.take()
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a, b))
+        await calls.clock.sleep(0.5)
+        b.model.permits.release()
+        return await task
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("b", "")]
+    assert asked.seconds == pytest.approx(0.5)
+    assert b.in_flight == 0
+    assert a.in_flight == 1
+
+
+def test_a_call_waits_for_room_once() -> None:
+    """A second wait would add up to more than was promised."""
+    calls = ModelCalls()
+    a, b = calls.model("a", DEAD, DEAD, DEAD, DEAD), calls.model("b", max_in_flight=0)
+
+    asked = calls.answer(a, b, within=60.0)
+
+    assert [name for name, _ in asked.attempts] == ["a", "a", "a", "a"]
+    assert asked.seconds == pytest.approx(2.0 + 0.1 + 0.2 + 0.4)
+
+
+def test_a_grant_that_is_used_up_passes_a_model_over() -> None:
+    """The provider's own limit is met before the provider has to say so."""
+    calls = ModelCalls()
+    requests = Allowance(requests=TokenBucket(0.1, 1, calls.clock))
+    a, b = calls.model("a", allowance=requests), calls.model("b")
+
+    async def main() -> list[Asked]:
+        return [await calls.ask(a, b) for _ in range(3)]
+
+    asked = calls.run(main())
+
+    assert [each.outcome.model for each in asked] == ["a", "b", "b"]
+    assert a.in_flight == 0
+
+
+def test_a_grant_that_is_soon_back_is_waited_for() -> None:
+    """As for room: a little."""
+    calls = ModelCalls()
+    a = calls.model("a", allowance=Allowance(requests=TokenBucket(2.0, 1, calls.clock)))
+
+    async def main() -> list[Asked]:
+        return [await calls.ask(a), await calls.ask(a)]
+
+    first, second = calls.run(main())
+
+    assert (first.heard.text, first.seconds) == ("ok", 0.0)
+    assert second.heard.text == "ok"
+    assert second.seconds == pytest.approx(0.5)
+
+
+def test_a_grant_that_comes_too_late_is_not_waited_for() -> None:
+    """The caller is told when it is back."""
+    calls = ModelCalls()
+    a = calls.model("a", allowance=Allowance(requests=TokenBucket(0.1, 1, calls.clock)))
+
+    async def main() -> list[Asked]:
+        return [await calls.ask(a), await calls.ask(a)]
+
+    _, second = calls.run(main())
+
+    assert isinstance(second.refusal, ModelsUnavailable)
+    assert second.refusal.retry_after == pytest.approx(10.0)
+    assert second.seconds == 0.0
+
+
+def test_a_call_larger_than_a_whole_grant_is_refused_without_a_promise() -> None:
+    """No time would help."""
+    calls = ModelCalls()
+    a = calls.model("a", allowance=Allowance(tokens=TokenBucket(1.0, 10, calls.clock)))
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after is None
+    assert a.in_flight == 0
+
+
+def test_a_place_whose_grant_went_to_another_is_given_back() -> None:
+    """Room without a grant is no use; the permit does not stay out."""
+    calls = ModelCalls()
+    a = calls.model("a", max_in_flight=1, allowance=Allowance(requests=TokenBucket(0.1, 1, calls.clock)))
+    assert a.model.permits.take()
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a))
+        await calls.clock.sleep(0.5)
+        assert a.model.allowance.take(0)
+        a.model.permits.release()
+        return await task
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert a.in_flight == 0
+
+
+def test_a_repeat_that_finds_no_room_is_no_repeat() -> None:
+    """The budget gets it back."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, max_in_flight=1)
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a))
+        await calls.clock.sleep(0.05)
+        assert a.model.permits.take()
+        return await task
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.attempts == [("a", "connect")]
+    assert a.repeats_left() == 10
+
+
+def test_three_hanging_models_end_in_time() -> None:
+    """The deadline is split so that each is asked, and there is time left to say so."""
+    calls = ModelCalls()
+    models = [calls.model(name, HANGS) for name in "abc"]
+
+    asked = calls.answer(*models, within=2.0)
+
+    assert isinstance(asked.refusal, DeadlineExceeded)
+    assert asked.attempts == [(name, "deadline") for name in "abc"]
+    assert 1.85 <= asked.seconds <= 2.0
+
+
+def test_a_fallback_behind_a_hanging_model_still_answers() -> None:
+    """A third of the time is kept for a model whose speed is not known yet."""
+    calls = ModelCalls()
+    a, b = calls.model("a", HANGS), calls.model("b", (0.4, "text"))
+
+    asked = calls.answer(a, b, within=2.0)
+
+    assert asked.heard.text == "text"
+    assert asked.seconds < 2.0
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_model_that_needs_most_of_the_time_is_not_cut(*, streams: bool) -> None:
+    """60 % of the deadline is the first model's, though another waits behind it."""
+    calls = ModelCalls()
+    a, b = calls.model("a", (1.2, "text")), calls.model("b")
+
+    asked = calls.answer(a, b, within=2.0, streams=streams)
+
+    assert asked.attempts == [("a", "")]
+    assert asked.heard.text == "text"
+
+
+def test_what_is_kept_for_a_known_model_is_what_it_needs() -> None:
+    """A fast fallback leaves the first model almost all of the time."""
+    calls = ModelCalls()
+    a, b = calls.model("a", (1.7, "text")), calls.model("b")
+    for _ in range(10):
+        b.model.latency.observe(0.1)
+
+    assert calls.answer(a, b, within=2.0).attempts == [("a", "")]
+
+
+def test_under_20_ms_nothing_is_started() -> None:
+    """A deadline that near is hopeless."""
+    calls = ModelCalls()
+    a = calls.model("a")
+
+    asked = calls.answer(a, within=0.019)
+
+    assert isinstance(asked.refusal, DeadlineExceeded)
+    assert a.calls == []
+
+
+def test_time_that_runs_out_between_attempts_tells_of_the_failures() -> None:
+    """What failed last is a better answer than the clock's."""
+    calls = ModelCalls()
+    a, b = calls.model("a", (0.99, TooLong("8k"))), calls.model("b")
+    b.model.breaker.force_open("test")
+
+    asked = calls.answer(a, b, within=1.0)
+
+    assert asked.attempts == [("a", "deadline")]
+    assert isinstance(asked.refusal, DeadlineExceeded)
+    assert b.calls == []
+
+
+def test_a_models_own_timeout_is_not_the_callers() -> None:
+    """The last model was given its time: UNAVAILABLE, and worth another try."""
+    calls = ModelCalls(max_attempts=1)
+    a = calls.model("a", HANGS, timeouts=Timeouts(first_token=0.5))
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, UpstreamTimeout)
+    assert asked.refusal.retry_after is not None
+    assert asked.attempts == [("a", "first_token_timeout")]
+
+
+@pytest.mark.parametrize(
+    ("script", "after"),
+    [((HANGS,), 1.0), (("Once", HANGS), 1.0), ((DEAD,), 0.0), ((Filtered("no"),), 0.0)],
+    ids=["before content", "mid-stream", "failed", "filtered"],
+)
+def test_a_permit_comes_back_however_an_attempt_ends(script: tuple[str | float | Exception, ...], after: float) -> None:
+    """Cancelled or failed, nothing stays out."""
+    calls = ModelCalls(max_attempts=1)
+    a = calls.model("a", script)
+
+    asked = calls.run(calls.cancelled(a, after=after))
+
+    assert a.in_flight == 0
+    assert asked.outcome.attempts[0].ended_at == calls.clock.monotonic()
+
+
+def test_a_cancel_during_an_attempt_says_nothing_of_the_model() -> None:
+    """The attempt is on record as cancelled, the breaker and the budget are as they were."""
+    calls = ModelCalls()
+    a = calls.model("a", HANGS, policy=OPENS_AT_ONCE)
+
+    asked = calls.run(calls.cancelled(a, after=1.0))
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert asked.attempts == [("a", "cancelled")]
+    assert a.model.breaker.error_rate == 0.0
+    assert calls.changes == []
+
+
+def test_a_cancel_in_the_backoff_refunds_the_repeat() -> None:
+    """What was not sent is not counted."""
+    calls = ModelCalls(base_delay=20.0)
+    a = calls.model("a", CoolingDown("429", retry_after=9.5))
+
+    asked = calls.run(calls.cancelled(a, after=0.5))
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert asked.attempts == [("a", "rate_limited")]
+    assert a.repeats_left() == 10
+
+
+def test_a_cancel_during_a_repeat_refunds_it() -> None:
+    """The budget is for what reached the model by our own will alone."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, HANGS)
+
+    asked = calls.run(calls.cancelled(a, after=1.0))
+
+    assert asked.attempts == [("a", "connect"), ("a", "cancelled")]
+    assert a.repeats_left() == 10
+
+
+def test_a_cancel_while_waiting_for_room_leaves_the_queue() -> None:
+    """No place and no permit stays behind."""
+    calls = ModelCalls()
+    a = calls.model("a", max_in_flight=0)
+
+    asked = calls.run(calls.cancelled(a, after=1.0))
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert a.model.permits.waiting == 0
+    assert a.in_flight == 0
+    assert asked.attempts == []
+
+
+def test_an_error_of_the_callers_send_is_nobodys_failure() -> None:
+    """A reader that is gone ends the call as its own error, without another attempt."""
+    calls = ModelCalls()
+    a, b = calls.model("a", policy=OPENS_AT_ONCE), calls.model("b")
+
+    async def gone(reply: Reply) -> None:
+        raise ConnectionResetError
+
+    asked = calls.answer(a, b, send=lambda _: gone)
+
+    assert isinstance(asked.error, ConnectionResetError)
+    assert a.model.breaker.error_rate == 0.0
+    assert a.in_flight == 0
+    assert b.calls == []
+
+
+def test_a_refusal_of_ours_on_the_way_to_the_model_ends_the_call() -> None:
+    """A budget that is used up is used up for the next model too."""
+    calls = ModelCalls()
+    refusal = ModelsUnavailable("not ours to say here")
+    a, b = calls.model("a", refusal), calls.model("b")
+
+    asked = calls.answer(a, b)
+
+    assert asked.error is refusal
+    assert a.in_flight == 0
+    assert b.calls == []
+
+
+def test_a_text_that_cannot_be_counted_leaks_no_permit() -> None:
+    """Counting the tokens of a lone surrogate fails before anything was taken."""
+    calls = ModelCalls()
+    a = calls.model("a", allowance=Allowance(tokens=TokenBucket(1.0, 1000, calls.clock)))
+
+    asked = calls.answer(a, text="\ud83d")
+
+    assert isinstance(asked.error, UnicodeEncodeError)
+    assert a.in_flight == 0
+
+
+def test_out_of_time_is_not_repeated() -> None:
+    """A caller's deadline that cut one attempt would cut its repeat."""
+    calls = ModelCalls()
+    a = calls.model("a", OutOfTime("cut"))
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, DeadlineExceeded)
+    assert len(a.calls) == 1

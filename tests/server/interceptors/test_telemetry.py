@@ -1,0 +1,258 @@
+"""Every call is named, measured and told of once, however it ends."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+
+from fakes.calls import REQUEST, STREAM, Inner, a_call, ending
+from fakes.clock import FakeClock
+from fakes.telescope import Telescope
+from penstockd import request_id
+from penstockd.call import Call, Handler
+from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, RateLimited
+from penstockd.interceptors.telemetry import Telemetry
+from penstockd.log import Log
+from penstockd.outcome import Attempt, CacheStatus
+from penstockd.principal import Principal
+from penstockd.request import Request
+from penstockd.usage import Usage
+
+DURATION = "rpc.server.call.duration"
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Scene:
+    """Telemetry around a handler, and everything it says."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, *, traces: bool = False) -> None:
+        self.clock = FakeClock(1000.0)
+        self.telescope = Telescope()
+        tracer = self.telescope.tracer if traces else None
+        self._telemetry = Telemetry(clock=self.clock, log=Log("test"), meter=self.telescope.meter, tracer=tracer)
+        self._caplog = caplog
+        caplog.set_level("INFO")
+
+    async def see(self, call: Call[Any], handler: Handler[Any]) -> BaseException | None:
+        """Handle `call` and return the error that ended it."""
+        return await ending(call, partial(self._telemetry, proceed=handler))
+
+    @property
+    def line(self) -> dict[str, object]:
+        """The fields of the one line that was logged."""
+        (record,) = self._caplog.records
+        assert record.getMessage() == "call finished"
+        fields: dict[str, object] = record.__dict__["fields"]
+        return fields
+
+
+@pytest.fixture
+def scene(caplog: pytest.LogCaptureFixture) -> Scene:
+    """Telemetry without traces."""
+    return Scene(caplog)
+
+
+async def test_a_call_leaves_one_line(scene: Scene) -> None:
+    """Who, what, how it ended, how long it took, and what it cost."""
+
+    async def answer(call: Call[Request]) -> None:
+        call.outcome.principal = Principal(tenant="acme", key="web")
+        call.outcome.agent = "support"
+        call.outcome.cache = CacheStatus.MISS
+        call.outcome.model = "b"
+        failed = Attempt(model="a", started_at=1000.0, reason="reset", cost_nanousd=0)
+        usage = Usage(uncached_input=7, cached_input=3, output=5)
+        answered = Attempt(model="b", started_at=1000.0, is_complete=True, usage=usage, cost_nanousd=42)
+        call.outcome.attempts += [failed, answered]
+        call.outcome.first_content_at = 1000.25
+        scene.clock.advance(1.5)
+
+    await scene.see(a_call(Request(agent="", input="x", request_id="mine")), answer)
+
+    assert scene.line == {
+        "request_id": "mine",
+        "method": "/penstock.v1.AgentService/Process",
+        "code": "OK",
+        "duration_ms": 1500.0,
+        "peer": "ipv4:192.0.2.1:5",
+        "tenant": "acme",
+        "key": "web",
+        "agent": "support",
+        "cache": "miss",
+        "first_content_ms": 250.0,
+        "model": "b",
+        "attempts": [{"model": "a", "reason": "reset"}, {"model": "b", "reason": ""}],
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cost_nanousd": 42,
+    }
+
+
+async def test_a_line_leaves_out_what_is_not_known(scene: Scene) -> None:
+    """A refused call has no agent, no tenant and no tokens."""
+    await scene.see(a_call(InvalidRequest("bad")), Inner(InvalidRequest("bad")))
+
+    assert scene.line.keys() == {"request_id", "method", "code", "duration_ms", "peer", "reason"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "metadata", "named"),
+    [
+        ("mine", (("x-request-id", "theirs"),), "mine"),
+        ("", (("x-request-id", "theirs"),), "theirs"),
+        ("", (("x-request-id", "bad name"), ("x-request-id", "good")), "good"),
+    ],
+)
+async def test_a_call_keeps_its_callers_name(
+    scene: Scene, asked: str, metadata: tuple[tuple[str, str], ...], named: str
+) -> None:
+    """The request's own, else the metadata's first that is valid."""
+    call = a_call(Request(agent="", input="x", request_id=asked), metadata=metadata)
+
+    await scene.see(call, Inner())
+
+    assert call.outcome.request_id == named
+
+
+@pytest.mark.parametrize("metadata", [(), (("x-request-id", "bad name"),), (("x-request-id", "ä" * 10),)])
+async def test_a_nameless_call_is_given_a_name(scene: Scene, metadata: tuple[tuple[str, str], ...]) -> None:
+    """A UUIDv7 of the time of day."""
+    call = a_call(REQUEST, metadata=metadata)
+
+    await scene.see(call, Inner())
+
+    assert request_id.is_valid(call.outcome.request_id)
+    milliseconds = int(call.outcome.request_id.replace("-", "")[:12], 16)
+    assert milliseconds == int(scene.clock.wall() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (RateLimited("slow down"), "RESOURCE_EXHAUSTED", "RATE_LIMITED"),
+        (ModelsUnavailable("all open"), "UNAVAILABLE", "MODELS_UNAVAILABLE"),
+        (ValueError("secret"), "INTERNAL", "INTERNAL"),
+        (asyncio.CancelledError(), "INTERNAL", "INTERNAL"),
+    ],
+    ids=repr,
+)
+async def test_an_error_is_told_as_the_status_it_becomes(
+    scene: Scene, error: BaseException, code: str, reason: str
+) -> None:
+    """A cancellation that nobody asked for is an internal error; the error itself passes."""
+    ended = await scene.see(a_call(REQUEST), Inner(error))
+
+    assert type(ended) is type(error)
+    assert (scene.line["code"], scene.line["reason"]) == (code, reason)
+    ((attributes, _),) = scene.telescope.points(DURATION)
+    assert attributes["rpc.response.status_code"] == attributes["error.type"] == code
+
+
+@pytest.mark.parametrize(
+    ("after", "code"), [(5.0, "CANCELLED"), (20.0, "DEADLINE_EXCEEDED"), (30.0, "DEADLINE_EXCEEDED")]
+)
+async def test_a_callers_cancel_is_told_from_its_deadline(scene: Scene, after: float, code: str) -> None:
+    """Both arrive as one cancellation; the time tells them apart."""
+    call = a_call(REQUEST, expires_at=1020.0)
+    task = asyncio.ensure_future(scene.see(call, Inner(forever)))
+    await until_asleep()
+    scene.clock.advance(after)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (scene.line["code"], scene.line["reason"]) == (code, code)
+
+
+async def test_a_cut_call_is_told_by_what_its_caller_is_told(scene: Scene) -> None:
+    """The daemon cancels the task itself then; the outcome says why."""
+    call = a_call(REQUEST)
+    call.outcome.cut = Draining("going away")
+
+    await scene.see(call, Inner(asyncio.CancelledError()))
+
+    assert (scene.line["code"], scene.line["reason"]) == ("UNAVAILABLE", "DRAINING")
+
+
+async def test_calls_are_measured_by_method_and_code(scene: Scene) -> None:
+    """In seconds, from the call's arrival, without any name of a request in the labels."""
+
+    async def slow(_: Call[Request]) -> None:
+        scene.clock.advance(2.0)
+
+    await scene.see(a_call(REQUEST, method=STREAM), slow)
+
+    assert scene.telescope.points(DURATION) == [
+        (
+            {
+                "rpc.system.name": "grpc",
+                "rpc.method": "penstock.v1.AgentService/ProcessStream",
+                "rpc.response.status_code": "OK",
+            },
+            2.0,
+        )
+    ]
+
+
+async def test_without_a_tracer_there_are_no_spans(scene: Scene) -> None:
+    """The line has no trace then."""
+    await scene.see(a_call(REQUEST), Inner())
+
+    assert scene.telescope.spans == ()
+    assert "trace_id" not in scene.line
+
+
+async def test_a_span_continues_the_callers_trace(caplog: pytest.LogCaptureFixture) -> None:
+    """A server span under `traceparent`; line and span name each other."""
+    scene = Scene(caplog, traces=True)
+
+    await scene.see(a_call(REQUEST, metadata=(("traceparent", PARENT), ("x-bin", b"\0"))), Inner())
+
+    (span,) = scene.telescope.spans
+    assert span.name == "penstock.v1.AgentService/Process"
+    assert span.kind is SpanKind.SERVER
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert scene.line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert span.context is not None
+    assert scene.line["span_id"] == f"{span.context.span_id:016x}"
+    assert span.attributes is not None
+    assert span.attributes["penstock.request_id"] == scene.line["request_id"]
+    assert span.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ModelsUnavailable("all open"), StatusCode.ERROR),
+        (ValueError("secret"), StatusCode.ERROR),
+        (RateLimited("slow down"), StatusCode.UNSET),
+    ],
+    ids=repr,
+)
+async def test_a_span_is_an_error_where_the_server_is_to_blame(
+    caplog: pytest.LogCaptureFixture, error: Exception, status: StatusCode
+) -> None:
+    """As the rpc conventions have it; and no span repeats what an exception said."""
+    scene = Scene(caplog, traces=True)
+
+    await scene.see(a_call(REQUEST), Inner(error))
+
+    (span,) = scene.telescope.spans
+    assert span.status.status_code is status
+    assert span.events == ()
+    assert "secret" not in span.to_json()
+
+
+async def forever(_: Call[Request]) -> None:
+    """Never end."""
+    await asyncio.Event().wait()
+
+
+async def until_asleep() -> None:
+    """Let every task run until it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)

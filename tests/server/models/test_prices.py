@@ -1,0 +1,80 @@
+"""Tokens cost what the lists say, to the billionth of a dollar."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstockd.model import Price
+from penstockd.models.prices import BUNDLED, bundled, nano_usd, price
+from penstockd.usage import Usage
+
+MILLION = 1_000_000
+USD = 1_000_000_000
+COUNTS = st.integers(0, 10**7)
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "usd"),
+    [
+        ("gpt-4", Usage(uncached_input=MILLION, output=MILLION), 90),
+        ("gpt-3.5-turbo", Usage(uncached_input=MILLION, output=MILLION), 3),
+        ("claude-3-opus", Usage(uncached_input=MILLION, output=MILLION), 90),
+        ("echo", Usage(uncached_input=MILLION, output=MILLION), 0),
+        ("gpt-4o", Usage(cached_input=2 * MILLION), 2.5),
+        ("claude-sonnet-4", Usage(cached_input=MILLION, cache_write_input=MILLION), 4.05),
+    ],
+)
+def test_the_bundled_list_is_in_dollars_a_million(name: str, usage: Usage, usd: float) -> None:
+    """Each bucket at its own price."""
+    found = bundled(name)
+
+    assert found is not None
+    assert found.cost(usage) == usd * USD
+
+
+def test_reasoning_is_paid_as_the_output_it_is_part_of() -> None:
+    """Not twice."""
+    assert BUNDLED["gpt-5"].cost(Usage(output=MILLION, reasoning=MILLION)) == 10 * USD
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-2024-08-06", "claude-3-5-haiku-20241022", "claude-3-5-haiku-latest", "gpt-4"])
+def test_a_dated_name_is_its_familys(name: str) -> None:
+    """Dates and "latest" change no price."""
+    assert bundled(name) is not None
+
+
+@pytest.mark.parametrize("name", ["", "llama", "gpt-4o-mini-audio", "gpt-4-turbo", "2024-08-06", "-", "x-1"])
+def test_an_unknown_name_has_no_price(name: str) -> None:
+    """Rather none than a wrong one."""
+    assert bundled(name) is None
+
+
+def test_a_price_defaults_to_that_of_input() -> None:
+    """Cached tokens cost as others where nobody says otherwise."""
+    assert price(input="3", output="15") == Price(
+        input=3 * USD, cached_input=3 * USD, cache_write=3 * USD, output=15 * USD
+    )
+
+
+def test_a_cost_is_rounded_up_once() -> None:
+    """A part of a nano-dollar is one, but not one for each bucket."""
+    tiny = Price(input=1, cached_input=1, cache_write=1, output=1)
+
+    assert tiny.cost(Usage(uncached_input=1, cached_input=1, cache_write_input=1, output=1)) == 1
+    assert tiny.cost(Usage()) == 0
+
+
+@given(a=st.builds(Usage, uncached_input=COUNTS, output=COUNTS), b=st.builds(Usage, cached_input=COUNTS, output=COUNTS))
+def test_the_cost_of_a_sum_is_the_sum_of_the_costs(a: Usage, b: Usage) -> None:
+    """But for the rounding."""
+    list_price = BUNDLED["claude-opus-4"]
+
+    assert 0 <= list_price.cost(a) + list_price.cost(b) - list_price.cost(a + b) <= 1
+
+
+def test_dollars_become_billionths_exactly() -> None:
+    """Decimal notation has no binary fractions."""
+    assert nano_usd(Decimal("0.15")) == 150_000_000
+    assert nano_usd(Decimal("0.0000000004")) == 0

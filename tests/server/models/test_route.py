@@ -1,0 +1,116 @@
+"""In which order a call tries models."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.scripted_model import ScriptedModel
+from penstockd.model import Model
+from penstockd.models.route import LeastLatency, Route, Weighted, priority
+from penstockd.resilience.circuit import BreakerPolicy
+
+QUICK = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The models' clock."""
+    return FakeClock()
+
+
+@pytest.fixture
+def models(clock: FakeClock) -> list[Model]:
+    """Three models: a, b and c."""
+    return [ScriptedModel(name, clock=clock, policy=QUICK).model for name in "abc"]
+
+
+def names(models: list[Model]) -> str:
+    """Their names, one letter each."""
+    return "".join(model.name for model in models)
+
+
+def test_priority_is_as_configured(models: list[Model]) -> None:
+    """Every call begins with the first."""
+    assert names(Route(models, priority).order()) == "abc"
+
+
+def test_an_open_model_keeps_its_place(models: list[Model]) -> None:
+    """The order says nothing of who may be asked."""
+    models[0].breaker.force_open("test")
+
+    assert names(Route(models, priority).order()) == "abc"
+
+
+def test_a_due_probe_comes_first_under_any_strategy(models: list[Model], clock: FakeClock) -> None:
+    """A model that is never asked would never come back."""
+    models[2].breaker.force_open("test")
+    clock.advance(5.0)
+
+    assert names(Route(models, priority).order()) == "cab"
+    assert names(Route(models, LeastLatency(lambda: 0.0)).order())[0] == "c"
+
+
+def test_a_probe_on_its_way_is_not_due(models: list[Model], clock: FakeClock) -> None:
+    """One caller probes, the others have their usual order."""
+    models[2].breaker.force_open("test")
+    clock.advance(5.0)
+    assert models[2].breaker.admit()
+
+    assert names(Route(models, priority).order()) == "abc"
+
+
+def test_weights_are_shares_of_first_places(models: list[Model]) -> None:
+    """3 to 1 means three of four calls, and likewise for the second place."""
+    weighted = Weighted({"a": 3.0, "b": 1.0, "c": 1e-9}, Random(1).random)
+
+    orders = Counter(names(weighted(models)) for _ in range(10_000))
+
+    assert orders["abc"] / 10_000 == pytest.approx(0.75, abs=0.02)
+    assert orders["bac"] / 10_000 == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_faster_of_two_comes_first(models: list[Model]) -> None:
+    """Two are drawn, the better one leads, the rest follow best first."""
+    for model, seconds in zip(models, (3.0, 2.0, 1.0), strict=True):
+        model.latency.observe(seconds)
+
+    assert names(LeastLatency(lambda: 0.0)(models)) == "bca"
+    assert names(LeastLatency(lambda: 0.99)(models)) == "cba"
+
+
+def test_a_busy_model_is_slower_than_it_looks(models: list[Model]) -> None:
+    """What waits before a call adds to its time."""
+    for model, seconds in zip(models, (1.0, 1.5, 9.0), strict=True):
+        model.latency.observe(seconds)
+    assert models[0].permits.take()
+
+    assert names(LeastLatency(lambda: 0.0)(models))[0] == "b"
+
+
+def test_a_failing_model_is_slower_than_it_looks(clock: FakeClock) -> None:
+    """An error costs more than its time."""
+    a, b = (ScriptedModel(name, clock=clock).model for name in "ab")
+    a.latency.observe(1.0)
+    b.latency.observe(1.5)
+    ticket = a.breaker.admit()
+    assert ticket
+    a.breaker.failed(ticket, "test")
+
+    assert names(LeastLatency(lambda: 0.0)([a, b])) == "ba"
+
+
+def test_a_model_never_tried_is_tried(models: list[Model]) -> None:
+    """Nobody knows that it is slow."""
+    models[0].latency.observe(0.001)
+
+    assert names(LeastLatency(lambda: 0.0)(models))[0] == "b"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_least_latency_loses_no_model(models: list[Model], count: int) -> None:
+    """Whatever is drawn, each comes once."""
+    random = Random(7).random
+    for _ in range(200):
+        assert sorted(names(LeastLatency(random)(models[:count]))) == sorted("abc"[:count])

@@ -1,0 +1,67 @@
+"""What a provider grants is taken whole or not at all."""
+
+import pytest
+
+from fakes.clock import FakeClock
+from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.token_bucket import TokenBucket
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The buckets' clock."""
+    return FakeClock()
+
+
+def test_without_limits_everything_is_granted() -> None:
+    """None is no limit."""
+    allowance = Allowance()
+
+    assert allowance.wait(1e12) == 0.0
+    assert allowance.take(1e12)
+    allowance.settle(held=1e12, used=0)
+
+
+@pytest.mark.parametrize(("requests", "tokens"), [(1, 1000), (1000, 100)])
+def test_a_refusal_takes_of_neither(clock: FakeClock, requests: int, tokens: int) -> None:
+    """Either bucket refuses for both."""
+    allowance = Allowance(requests=TokenBucket(1.0, requests, clock), tokens=TokenBucket(1.0, tokens, clock))
+    assert allowance.take(100)
+
+    assert not allowance.take(100)
+
+    assert allowance.requests
+    assert allowance.tokens
+    assert allowance.requests.remaining == pytest.approx(requests - 1)
+    assert allowance.tokens.remaining == pytest.approx(tokens - 100)
+
+
+def test_the_longer_wait_counts(clock: FakeClock) -> None:
+    """Both must fit."""
+    allowance = Allowance(requests=TokenBucket(1.0, 1, clock), tokens=TokenBucket(10.0, 100, clock))
+    assert allowance.take(100)
+
+    assert allowance.wait(50) == pytest.approx(5.0)
+    assert allowance.wait(1) == pytest.approx(1.0)
+    assert allowance.wait(101) == float("inf")
+
+
+def test_what_was_not_used_comes_back(clock: FakeClock) -> None:
+    """The estimate was too high."""
+    allowance = Allowance(tokens=TokenBucket(1.0, 100, clock))
+    assert allowance.take(100)
+
+    allowance.settle(held=100, used=30)
+
+    assert allowance.wait(70) == 0.0
+    assert allowance.wait(71) > 0.0
+
+
+def test_what_was_used_beyond_the_estimate_is_past(clock: FakeClock) -> None:
+    """The bucket does not go further down: the provider has granted it."""
+    allowance = Allowance(tokens=TokenBucket(1.0, 100, clock))
+    assert allowance.take(50)
+
+    allowance.settle(held=50, used=80)
+
+    assert allowance.wait(50) == 0.0

@@ -1,0 +1,345 @@
+"""What every store of limits and budgets must do, wherever it keeps them."""
+
+import math
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.demands import USD, budget, lease, rate
+from fakes.limit_stores import STORES, Bench
+from penstockd.limits import BudgetState, Demand, Verdict
+
+SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
+every_store = pytest.mark.parametrize("kind", STORES)
+
+
+@pytest.fixture(params=STORES)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """Each store in turn."""
+    return STORES[request.param]()
+
+
+def denied(verdict: Verdict) -> tuple[str, float]:
+    """The key that was denied, and for how long."""
+    assert verdict.denial is not None
+    return verdict.denial.demand.key, verdict.denial.retry_after
+
+
+async def test_a_rate_tells_the_exact_delay_and_what_is_left(bench: Bench) -> None:
+    """After the burst, the rate; who waits exactly as long as told is admitted."""
+    store, demand = bench.store, rate(burst=3)
+
+    verdicts = [await store.hold(f"h{number}", [demand]) for number in range(4)]
+
+    left = [verdict.rates["rate"].remaining for verdict in verdicts]
+    assert left == pytest.approx([2, 1, 0, 0], abs=0.01)
+    assert verdicts[0].rates["rate"].limit == 3
+    assert verdicts[2].rates["rate"].reset_after == pytest.approx(3, abs=0.01)
+    key, retry_after = denied(verdicts[3])
+    assert key == "rate"
+    assert retry_after == pytest.approx(1, abs=0.01)
+    bench.advance(retry_after)
+    assert (await store.hold("h4", [demand])).denial is None
+
+
+async def test_more_than_the_burst_never_fits(bench: Bench) -> None:
+    """Waiting would not help, and the caller should know."""
+    verdict = await bench.store.hold("h", [rate(11, burst=10)])
+
+    assert denied(verdict) == ("rate", math.inf)
+
+
+async def test_where_one_demand_is_denied_no_other_is_debited(bench: Bench) -> None:
+    """A full limit takes nothing of those that have room."""
+    store = bench.store
+    full = rate(key="full", burst=1)
+    roomy: list[Demand] = [rate(key="roomy", burst=5), lease(key="places"), budget(USD, key="money")]
+    await store.hold("first", [full])
+
+    for number in range(20):
+        verdict = await store.hold(f"h{number}", [*roomy, full] if number % 2 else [full, *roomy])
+        assert denied(verdict)[0] == "full"
+
+    assert (await store.hold("then", roomy)).rates["roomy"].remaining == pytest.approx(4, abs=0.01)
+    assert await store.budget("money") == BudgetState(spent=0, held=USD)
+
+
+async def test_of_several_denials_the_longest_is_told(bench: Bench) -> None:
+    """Whoever comes back then meets none of them."""
+    store = bench.store
+    demands: list[Demand] = [rate(key="soon", burst=1), rate(key="late", burst=1, per_second=0.1), lease()]
+    await store.hold("first", demands)
+
+    key, retry_after = denied(await store.hold("second", demands))
+
+    assert key == "late"
+    assert retry_after == pytest.approx(10, abs=0.1)
+
+
+async def test_what_was_not_used_is_given_back(bench: Bench) -> None:
+    """And what was used beyond what was held is debited all the same."""
+    store = bench.store
+    await store.hold("thrifty", [rate(10, per_second=0.01)])
+    await store.settle("thrifty", {"rate": 4})
+    await store.hold("given back", [rate(10, key="shed", per_second=0.01)])
+    await store.settle("given back", {})
+    await store.hold("lavish", [rate(2, key="over", per_second=0.01)])
+    await store.settle("lavish", {"over": 13})
+
+    thrifty = await store.hold("a", [rate(6, per_second=0.01)])
+    shed = await store.hold("b", [rate(10, key="shed", per_second=0.01)])
+    over = await store.hold("c", [rate(1, key="over", per_second=0.01)])
+
+    assert (thrifty.denial, shed.denial) == (None, None)
+    assert denied(over)[1] == pytest.approx(400, abs=1)
+
+
+async def test_a_bucket_holds_no_more_than_its_burst_whatever_is_given_back(bench: Bench) -> None:
+    """It was full again before the hold ended."""
+    await bench.store.hold("slow", [rate(10)])
+    bench.advance(60)
+    await bench.store.settle("slow", {"rate": 1})
+
+    verdict = await bench.store.hold("next", [rate(1)])
+
+    assert verdict.rates["rate"].remaining == pytest.approx(9, abs=0.1)
+
+
+async def test_what_was_used_beyond_a_hold_is_debited_from_a_bucket_that_was_full_again(bench: Bench) -> None:
+    """Whoever estimates too little does not get the difference for nothing by being slow."""
+    await bench.store.hold("slow", [rate(1)])
+    bench.advance(60)
+    await bench.store.settle("slow", {"rate": 10})
+
+    verdict = await bench.store.hold("next", [rate(1)])
+
+    assert verdict.rates["rate"].remaining == pytest.approx(0, abs=0.1)
+
+
+async def test_places_are_given_back_when_holds_end(bench: Bench) -> None:
+    """Who finds none is told to come back in 100 to 500 ms."""
+    store, demand = bench.store, lease(2)
+    await store.hold("a", [demand])
+    await store.hold("b", [demand])
+
+    key, retry_after = denied(await store.hold("c", [demand]))
+    await store.settle("a", {})
+
+    assert key == "lease"
+    assert 0.1 <= retry_after <= 0.5
+    assert (await store.hold("d", [demand])).denial is None
+    assert (await store.hold("e", [demand])).denial is not None
+
+
+async def test_a_place_that_nobody_gives_back_is_free_again_after_its_time(bench: Bench) -> None:
+    """Whoever held it is gone, and if it comes to settle after all, it takes nobody's place."""
+    store, demand = bench.store, lease(1, ttl=5)
+    await store.hold("lost", [demand])
+    bench.advance(5.01)
+
+    assert (await store.hold("next", [demand])).denial is None
+    await store.settle("lost", {})
+    assert (await store.hold("third", [demand])).denial is not None
+
+
+async def test_holding_twice_by_one_id_takes_once(bench: Bench) -> None:
+    """A repeat that the first answer crossed on its way gets the same answer."""
+    store = bench.store
+    demands: list[Demand] = [rate(4), lease(), budget(USD)]
+
+    first = await store.hold("h", demands)
+    again = await store.hold("h", demands)
+
+    assert again.denial is None
+    assert again.rates["rate"].remaining == pytest.approx(first.rates["rate"].remaining, abs=0.01)
+    assert await store.budget("budget") == BudgetState(spent=0, held=USD)
+    assert (await store.hold("other", [rate(6)])).denial is None
+
+
+async def test_settling_twice_counts_once_and_ends_the_id(bench: Bench) -> None:
+    """A hold that arrives after its own end takes nothing any more."""
+    store = bench.store
+    demands: list[Demand] = [rate(4), lease(), budget(USD, alert_at=(0.05,))]
+    await store.hold("h", demands)
+
+    crossings = [await store.settle("h", {"budget": USD, "rate": 4}) for _ in range(2)]
+    await store.hold("h", demands)
+
+    assert [len(found) for found in crossings] == [1, 0]
+    assert await store.budget("budget") == BudgetState(spent=USD, held=0)
+    assert (await store.hold("other", [rate(6), lease()])).denial is None
+    assert await store.settle("never held", {"budget": USD}) == []
+
+
+async def test_money_for_ten_calls_admits_exactly_ten(bench: Bench) -> None:
+    """Held or spent, where the estimate is the cost."""
+    store, demand = bench.store, budget(USD, 10 * USD)
+
+    admitted = 0
+    for number in range(100):
+        if (await store.hold(f"h{number}", [demand])).denial is None:
+            admitted += 1
+            if number % 2:
+                await store.settle(f"h{number}", {"budget": USD})
+
+    assert admitted == 10
+    assert await store.budget("budget") == BudgetState(spent=5 * USD, held=5 * USD)
+
+
+async def test_what_was_held_and_not_spent_can_be_spent_by_others(bench: Bench) -> None:
+    """A call that failed before it cost anything leaves the budget as it was."""
+    store = bench.store
+    await store.hold("failed", [budget(10 * USD)])
+    assert (await store.hold("poor", [budget(1)])).denial is not None
+
+    await store.settle("failed", {})
+
+    assert (await store.hold("rich", [budget(10 * USD)])).denial is None
+
+
+async def test_a_budget_is_denied_until_its_period_ends(bench: Bench) -> None:
+    """For ever, if it has none."""
+    ends = bench.wall() + 3600
+    await bench.store.hold("a", [budget(10 * USD, key="hourly", resets_at=ends)])
+    await bench.store.hold("b", [budget(10 * USD, key="total")])
+
+    hourly = await bench.store.hold("c", [budget(1, key="hourly", resets_at=ends)])
+    total = await bench.store.hold("d", [budget(1, key="total")])
+
+    assert denied(hourly)[1] == pytest.approx(3600, abs=1)
+    assert denied(total) == ("total", math.inf)
+
+
+async def test_each_fraction_is_crossed_once(bench: Bench) -> None:
+    """Several at once, if one call costs so much."""
+    store, fractions = bench.store, (0.5, 0.8, 1.0)
+    crossed = []
+
+    for number, cost in enumerate([4, 1, 1, 4]):
+        await store.hold(f"h{number}", [budget(cost * USD, alert_at=fractions)])
+        found = await store.settle(f"h{number}", {"budget": cost * USD})
+        crossed.append([(crossing.fraction, crossing.spent) for crossing in found])
+
+    assert crossed == [[], [(0.5, 5 * USD)], [], [(0.8, 10 * USD), (1.0, 10 * USD)]]
+
+
+async def test_a_budget_starts_at_what_the_ledger_says(bench: Bench) -> None:
+    """What is held stays so, and alerts of the time before are not told again."""
+    store = bench.store
+    await store.hold("early", [budget(2 * USD, alert_at=(0.5,))])
+
+    await store.set_spent("budget", 7 * USD, None)
+
+    assert await store.budget("budget") == BudgetState(spent=7 * USD, held=2 * USD)
+    assert await store.budget("nobody's") == BudgetState(spent=0, held=0)
+    assert await store.settle("early", {"budget": 2 * USD}) == []
+    assert (await store.hold("late", [budget(2 * USD)])).denial is not None
+
+
+async def test_a_shadow_counts_and_denies_nothing(bench: Bench) -> None:
+    """What it would have denied is told; money and places count as they are used."""
+    store = bench.store
+    shadows: list[Demand] = [rate(burst=1, is_shadow=True), lease(is_shadow=True), budget(6 * USD, is_shadow=True)]
+    await store.hold("first", shadows)
+
+    second = await store.hold("second", shadows)
+
+    assert second.denial is None
+    assert [shadow.demand.key for shadow in second.shadows] == ["rate", "lease", "budget"]
+    assert await store.budget("budget") == BudgetState(spent=0, held=12 * USD)
+    await store.settle("second", {"rate": 1, "budget": 6 * USD})
+    await store.settle("first", {"rate": 1, "budget": 6 * USD})
+    assert await store.budget("budget") == BudgetState(spent=12 * USD, held=0)
+    bench.advance(1.01)
+    third = await store.hold("third", shadows)
+    assert [shadow.demand.key for shadow in third.shadows] == ["budget"]
+
+
+async def test_a_shadow_gives_nothing_back_that_it_did_not_take(bench: Bench) -> None:
+    """A call that it would have denied leaves its rate as it was."""
+    shadow = [rate(burst=1, per_second=0.01, is_shadow=True)]
+    await bench.store.hold("within", shadow)
+
+    await bench.store.hold("beyond", shadow)
+    await bench.store.settle("beyond", {})
+
+    assert len((await bench.store.hold("next", shadow)).shadows) == 1
+
+
+async def test_a_shadow_beside_a_limit_on_the_same_account_counts_once(bench: Bench) -> None:
+    """A lower budget is tried in the shadow of the one that binds."""
+    store = bench.store
+    demands = [budget(3 * USD, 10 * USD), budget(3 * USD, 5 * USD, alert_at=(1.0,), is_shadow=True)]
+
+    verdicts = [await store.hold(f"h{number}", demands) for number in range(4)]
+    crossed = [await store.settle(f"h{number}", {"budget": 3 * USD}) for number in range(3)]
+
+    assert [len(verdict.shadows) for verdict in verdicts] == [0, 1, 1, 0]
+    assert denied(verdicts[3])[0] == "budget"
+    assert await store.budget("budget") == BudgetState(spent=9 * USD, held=0)
+    assert [len(found) for found in crossed] == [0, 1, 0]
+
+
+async def test_two_limits_of_one_rate_are_one(bench: Bench) -> None:
+    """The same rule given twice does not halve it."""
+    verdict = await bench.store.hold("h", [rate(), rate()])
+    await bench.store.settle("h", {})
+
+    assert verdict.rates["rate"].remaining == pytest.approx(9, abs=0.01)
+    assert (await bench.store.hold("i", [rate(10)])).denial is None
+
+
+@every_store
+@pytest.mark.soak
+@pytest.mark.timeout(900 if SOAK else 60)
+@settings(max_examples=1000 if SOAK else 60)
+@given(
+    per_second=st.floats(0.01, 1000.0),
+    burst=st.integers(1, 50),
+    arrivals=st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 5)), min_size=1, max_size=60),
+)
+async def test_no_window_admits_more_than_burst_and_rate(
+    kind: str, per_second: float, burst: int, arrivals: list[tuple[float, int]]
+) -> None:
+    """However calls arrive and whatever they weigh."""
+    bench = STORES[kind]()
+    start = bench.wall()
+    admitted: list[tuple[float, int]] = []
+
+    for number, (gap, amount) in enumerate(arrivals):
+        bench.advance(gap / per_second)
+        demand = rate(amount, per_second=per_second, burst=burst)
+        if (await bench.store.hold(f"h{number}", [demand])).denial is None:
+            admitted.append((bench.wall() - start, amount))
+            await bench.store.settle(f"h{number}", {"rate": amount})
+
+    for first, (since, _) in enumerate(admitted):
+        total = 0
+        for until, amount in admitted[first:]:
+            total += amount
+            assert total <= burst + per_second * (until - since + 1e-5) + 1e-6
+
+
+@every_store
+@pytest.mark.soak
+@pytest.mark.timeout(900 if SOAK else 60)
+@settings(max_examples=100 if SOAK else 8)
+@given(
+    per_second=st.floats(0.1, 100.0),
+    burst=st.integers(2, 50),
+    gaps=st.lists(st.floats(0.05, 0.5), min_size=1, max_size=30),
+)
+async def test_a_busy_rate_gives_all_it_has(kind: str, per_second: float, burst: int, gaps: list[float]) -> None:
+    """Under more calls than it admits, at least 99 % of burst + rate × time pass."""
+    bench = STORES[kind]()
+    start, passed = bench.wall(), 0
+
+    for number in range(2000):
+        bench.advance(gaps[number % len(gaps)] / per_second)
+        verdict = await bench.store.hold(f"h{number}", [rate(per_second=per_second, burst=burst)])
+        passed += verdict.denial is None
+
+    fair = min(2000.0, burst + per_second * (bench.wall() - start))
+    assert passed >= 0.99 * (fair - 1.0)

@@ -1,0 +1,137 @@
+"""Budgets start where the ledger left them, and can be looked at."""
+
+from collections.abc import Sequence
+
+from fakes.clock import FakeClock
+from fakes.telescope import Telescope
+from penstockd.budget_gauge import BudgetGauge
+from penstockd.budgets import Standing, budget_states, rebuild
+from penstockd.ledger import Spending
+from penstockd.limits import BudgetState, StoreUnavailable
+from penstockd.period import Period
+from penstockd.principal import Principal
+from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules
+from penstockd.stores.memory_limits import MemoryLimits
+
+CLOCK = FakeClock()
+
+
+def rule(per: Per, period: Period = Period.MONTH, limit: int = 100) -> BudgetRule:
+    """A budget."""
+    return BudgetRule(per=per, limit=limit, period=period, text=f"{limit} per {period.value}")
+
+
+def caller(user: str = "", agent: str = "", key: str = "", tenant: str = "acme") -> Caller:
+    """A caller."""
+    return Caller(principal=Principal(tenant=tenant, key=key), user_id=user, agent=agent)
+
+
+def spending(cost: int, user: str = "u1", agent: str = "support", key: str = "web", tenant: str = "acme") -> Spending:
+    """What this combination has cost."""
+    return Spending(tenant=tenant, user_id=user, agent=agent, key=key, cost_nanousd=cost)
+
+
+class Books:
+    """A ledger's answers: what was spent since each moment it is asked about."""
+
+    def __init__(self, **spendings: list[Spending]) -> None:
+        self._spendings = {Period[name].start(CLOCK.wall()): rows for name, rows in spendings.items()}
+
+    async def spent(self, since: float) -> Sequence[Spending]:
+        return self._spendings[since]
+
+
+async def test_every_budget_starts_at_what_its_subject_has_spent_in_its_period() -> None:
+    """Each period is asked for once, and each kind of subject is summed on its own."""
+    book = Rulebook(
+        {
+            "acme": TenantRules(
+                budgets=[rule(Per.TENANT), rule(Per.TENANT, limit=50), rule(Per.USER), rule(Per.AGENT, Period.DAY)]
+            ),
+            "other": TenantRules(budgets=[rule(Per.KEY, Period.TOTAL)]),
+        }
+    )
+    month = [spending(10), spending(5, agent="other"), spending(7, user="u2"), spending(1000, tenant="nobody")]
+    everything = [*month, spending(3, tenant="other"), spending(4, tenant="other", user="u9")]
+    store = MemoryLimits(CLOCK, random=lambda: 0.0)
+
+    await rebuild(book, store, Books(MONTH=month, DAY=[spending(2)], TOTAL=everything).spent, CLOCK.wall())
+
+    whole = caller("u1", "support", "web")
+    states = await budget_states(book, store, whole, CLOCK.wall())
+    assert [(state.subject, state.spent) for state in states] == [
+        ("tenant:acme", 22),
+        ("tenant:acme", 22),
+        ("user:acme/u1", 15),
+        ("agent:acme/support", 2),
+    ]
+    [total] = await budget_states(book, store, caller(key="web", tenant="other"), CLOCK.wall())
+    assert (total.spent, total.resets_at) == (7, None)
+
+
+async def test_budgets_of_subjects_that_are_not_named_are_left_out() -> None:
+    """Who asks for a tenant is not told of the users without a name."""
+    book = Rulebook({"acme": TenantRules(budgets=[rule(per, limit=number) for number, per in enumerate(Per, 1)])})
+    store = MemoryLimits(CLOCK, random=lambda: 0.0)
+
+    subjects = {
+        who: [state.subject for state in await budget_states(book, store, who, CLOCK.wall())]
+        for who in (caller(), caller(user="u1"), caller(agent="a"), caller(key="web"), caller(tenant="nobody"))
+    }
+
+    assert list(subjects.values()) == [
+        ["tenant:acme"],
+        ["tenant:acme", "user:acme/u1"],
+        ["tenant:acme", "agent:acme/a"],
+        ["tenant:acme", "key:acme/web"],
+        [],
+    ]
+
+
+async def test_a_standing_tells_what_is_spent_and_held_until_when() -> None:
+    """In the rule's own words."""
+    book = Rulebook({"acme": TenantRules(budgets=[rule(Per.TENANT, Period.HOUR)])})
+    store = MemoryLimits(CLOCK, random=lambda: 0.0)
+    for hold_id, cost in (("spent", 5), ("held", 7)):
+        await store.hold(hold_id, book.attempt(caller(), tokens=0, cost_nanousd=cost, now=CLOCK.wall()))
+    [demand] = book.attempt(caller(), tokens=0, cost_nanousd=0, now=CLOCK.wall())
+    await store.settle("spent", {demand.key: 5})
+
+    [standing] = await budget_states(book, store, caller(), CLOCK.wall())
+
+    assert standing == Standing(
+        subject="tenant:acme",
+        rule="100 per hour",
+        limit=100,
+        spent=5,
+        held=7,
+        resets_at=Period.HOUR.end(CLOCK.wall()),
+    )
+
+
+class Fickle(MemoryLimits):
+    """A store that can be out of reach."""
+
+    is_away = False
+
+    async def budget(self, key: str) -> BudgetState:
+        if self.is_away:
+            raise StoreUnavailable
+        return await super().budget(key)
+
+
+async def test_the_gauge_shows_the_tenants_budgets_as_last_seen() -> None:
+    """Nothing of users; and while the store is away, what was known before."""
+    book = Rulebook({"acme": TenantRules(budgets=[rule(Per.TENANT), rule(Per.USER)]), "free": TenantRules()})
+    store, telescope = Fickle(CLOCK, random=lambda: 0.0), Telescope()
+    gauge = BudgetGauge(store, clock=CLOCK, meter=telescope.meter)
+    assert telescope.points("penstock.budget.fraction") == []
+    await store.hold("h", book.attempt(caller("u1"), tokens=0, cost_nanousd=25, now=CLOCK.wall()))
+
+    await gauge.refresh(book)
+    store.is_away = True
+    await gauge.refresh(book)
+
+    [(attributes, value)] = telescope.points("penstock.budget.fraction")
+    assert attributes == {"penstock.tenant": "acme", "penstock.rule": "100 per month"}
+    assert value == 0.25

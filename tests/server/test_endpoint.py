@@ -1,0 +1,56 @@
+"""Replies become messages in the shape of their method."""
+
+import pytest
+
+from fakes.calls import REQUEST, a_call
+from fakes.clock import FakeClock
+from penstock.v1.agent_service_pb2 import ListAgentsResponse, ProcessResponse, ProcessStreamResponse
+from penstockd.call import Completed, Delta
+from penstockd.endpoint import StreamEdge, WholeEdge
+from penstockd.outcome import FinishReason
+
+DONE = Completed(finish_reason=FinishReason.STOP)
+
+
+def test_a_whole_answer_is_one_message() -> None:
+    """Nothing is due before the end; latency counts from the call's start."""
+    clock = FakeClock(1000.0)
+    edge, call = WholeEdge(clock), a_call(REQUEST)
+    clock.advance(2.5)
+
+    assert edge(Delta("Hel"), call) == ()
+    assert edge(Delta("lo"), call) == ()
+    (data,) = edge(DONE, call)
+
+    response = ProcessResponse.FromString(data)
+    assert response.output == "Hello"
+    assert response.latency.ToMilliseconds() == 2500
+
+
+def test_any_other_reply_is_itself() -> None:
+    """A method that sends its one response message sends it so."""
+    message = ListAgentsResponse()
+
+    assert WholeEdge(FakeClock())(message, a_call(REQUEST)) == (message.SerializeToString(),)
+
+
+def test_a_streams_first_reply_brings_started_along() -> None:
+    """Once, whatever comes first."""
+    edge, call = StreamEdge(FakeClock()), a_call(REQUEST)
+
+    assert kinds(edge(Delta("a"), call)) == ["started", "delta"]
+    assert kinds(edge(Delta("b"), call)) == ["delta"]
+    assert kinds(edge(DONE, call)) == ["completed"]
+    assert kinds(StreamEdge(FakeClock())(DONE, call)) == ["started", "completed"]
+
+
+def test_a_stream_has_no_other_replies() -> None:
+    """A message is a mistake of ours."""
+    with pytest.raises(TypeError, match="ListAgentsResponse is no reply of a stream"):
+        StreamEdge(FakeClock())(ListAgentsResponse(), a_call(REQUEST))
+
+
+def kinds(messages: object) -> list[str | None]:
+    """What the events are."""
+    assert isinstance(messages, list)
+    return [ProcessStreamResponse.FromString(message).WhichOneof("event") for message in messages]

@@ -1,0 +1,412 @@
+"""Every RPC becomes a call, and every ending of a call becomes one status."""
+
+import asyncio
+import time
+from typing import Any, NamedTuple, cast
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from fakes import virtual_time
+from fakes.edge import ASK, Handle, edge, endpoints
+from fakes.rpc import PROCESS, STREAM
+from fakes.virtual_time import VirtualClock
+from penstock.v1.agent_service_pb2 import ProcessResponse, ProcessStreamResponse
+from penstockd import errors
+from penstockd.call import Call, Completed, Delta
+from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimited, StreamBroken, Violation
+from penstockd.grpc_adapter import Adapter
+from penstockd.log import Log
+from penstockd.outcome import FinishReason
+from penstockd.request import Request
+from penstockd.upstream import Broken
+
+BOTH = pytest.mark.parametrize("path", [PROCESS, STREAM], ids=["unary", "stream"])
+EVERY_ERROR = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, PenstockError) and kind is not PenstockError
+]
+DONE = Completed(finish_reason=FinishReason.STOP)
+
+
+def raising(error: BaseException, *texts: str) -> Handle:
+    """A handler that says `texts` and then fails."""
+
+    async def handle(call: Call[Request]) -> None:
+        for text in texts:
+            await call.send(Delta(text))
+        raise error
+
+    return handle
+
+
+async def answering(call: Call[Request]) -> None:
+    """Say hello in two pieces."""
+    call.outcome.model = "fast"
+    await call.send(Delta("Hel"))
+    await call.send(Delta("lo"))
+    await call.send(DONE)
+
+
+async def test_a_unary_answer_is_folded() -> None:
+    """One message; x-request-id comes before it."""
+    async with edge(answering) as at:
+        ended = await at.wire.ask(PROCESS, ASK)
+
+    assert ended.code is grpc.StatusCode.OK
+    response = ended.response(ProcessResponse)
+    assert (response.output, response.request_id, response.model_used) == ("Hello", "r1", "fast")
+    assert ended.initial["x-request-id"] == "r1"
+    assert at.adapter.in_flight == 0
+
+
+async def test_a_streamed_answer_opens_and_closes() -> None:
+    """Started with the first delta, and one completed, last."""
+    async with edge(answering) as at:
+        ended = await at.wire.ask(STREAM, ASK)
+
+    events = [ProcessStreamResponse.FromString(message) for message in ended.messages]
+    assert [event.WhichOneof("event") for event in events] == ["started", "delta", "delta", "completed"]
+    assert "".join(event.delta.text for event in events) == "Hello"
+    assert events[-1].completed.response.output == ""
+    assert ended.initial["x-request-id"] == "r1"
+
+
+@BOTH
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
+async def test_every_error_of_ours_becomes_its_status(path: str, kind: type[PenstockError]) -> None:
+    """Its code and message, one ErrorInfo with its reason, and the request's id, before anything was sent."""
+    async with edge(raising(kind("what happened", metadata={"k": "v"}))) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    info = ended.detail(ErrorInfo)
+    assert ended.code.value[0] == kind.code
+    assert ended.message == "what happened"
+    assert (info.reason, info.domain, dict(info.metadata)) == (kind.reason, "penstock.dev", {"k": "v"})
+    assert ended.detail(RequestInfo).request_id == "r1"
+    assert ended.trailing["x-request-id"] == "r1"
+    assert ended.initial == {}
+    assert ended.messages == []
+
+
+@BOTH
+async def test_a_refusal_tells_when_to_come_back_and_what_was_met(path: str) -> None:
+    """RetryInfo, pushback and quota, each where clients look for it."""
+    refusal = RateLimited("slow down", retry_after=1.5, quota=Quota("user:acme/u1", "60/m requests"))
+
+    async with edge(raising(refusal)) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    delay = ended.detail(RetryInfo).retry_delay
+    assert (delay.seconds, delay.nanos) == (1, 500_000_000)
+    assert ended.trailing["grpc-retry-pushback-ms"] == "1500"
+    (violation,) = ended.detail(QuotaFailure).violations
+    assert (violation.subject, violation.description) == ("user:acme/u1", "60/m requests")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "message",
+    ["x" * 100_000, "€" * 100_000, "\U0001f600" * 100_000, "line\r\nbreak\0", "half \ud83d"],
+    ids=["long", "euros", "smileys", "control", "surrogate"],
+)
+async def test_no_message_breaks_its_status(path: str, message: str) -> None:
+    """It is cut by bytes, the same in both places where clients read it, and pushes no detail out."""
+    async with edge(raising(Internal(message, retry_after=1.0))) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    details = ended.trailing["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    assert len(details) <= 4096
+    assert ended.message == Status.FromString(details).message
+    assert ended.message[:4] == message[:4]
+    assert ended.detail(ErrorInfo).reason == "INTERNAL"
+    assert ended.detail(RetryInfo).retry_delay.seconds == 1
+
+
+async def test_details_that_do_not_fit_are_left_out_from_the_end() -> None:
+    """What a client acts on stays."""
+    violations = [Violation("labels", "x" * 1000) for _ in range(20)]
+
+    async with edge(raising(errors.InvalidRequest("bad", violations=violations))) as at:
+        ended = await at.wire.ask(PROCESS, ASK)
+
+    assert ended.detail(ErrorInfo).reason == "INVALID_REQUEST"
+    assert ended.detail(RequestInfo).request_id == "r1"
+    details = ended.trailing["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    kinds = [detail.TypeName() for detail in Status.FromString(details).details]
+    assert kinds == ["google.rpc.ErrorInfo", "google.rpc.RequestInfo"]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("secret"),
+        ExceptionGroup("secret", [ValueError("secret")]),
+        BaseExceptionGroup("secret", [asyncio.CancelledError("secret")]),
+        Broken("secret"),
+        TimeoutError("secret"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_the_unforeseen_stays_in_the_log(
+    path: str, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """INTERNAL, without a word of what was said; the log has all of it, and the request's id."""
+    async with edge(raising(error)) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.code is grpc.StatusCode.INTERNAL
+    assert ended.reason == "INTERNAL"
+    assert "secret" not in repr(ended)
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"request_id": "r1"}
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+@BOTH
+async def test_an_inner_cancellation_is_a_status_at_once(path: str) -> None:
+    """gRPC alone would let the client hang."""
+    async with edge(raising(asyncio.CancelledError())) as at:
+        started = time.monotonic()
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.code is grpc.StatusCode.INTERNAL
+    assert ended.reason == "INTERNAL"
+    assert time.monotonic() - started < 5.0
+
+
+@BOTH
+@pytest.mark.parametrize("texts", [(), ("half",)])
+async def test_an_answer_without_its_end_is_no_success(path: str, texts: tuple[str, ...]) -> None:
+    """A handler that returns early has not answered."""
+
+    async def forgets(call: Call[Request]) -> None:
+        for text in texts:
+            await call.send(Delta(text))
+
+    async with edge(forgets) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.code is grpc.StatusCode.INTERNAL
+
+
+async def test_a_stream_that_breaks_has_sent_what_it_sent() -> None:
+    """The text, then the status."""
+    async with edge(raising(StreamBroken("broke", metadata={"partial": "true"}), "half")) as at:
+        ended = await at.wire.ask(STREAM, ASK)
+
+    assert ended.code is grpc.StatusCode.UNAVAILABLE
+    assert [ProcessStreamResponse.FromString(each).WhichOneof("event") for each in ended.messages] == [
+        "started",
+        "delta",
+    ]
+    assert dict(ended.detail(ErrorInfo).metadata) == {"partial": "true"}
+
+
+@BOTH
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\x05ab", b"\x08"])
+async def test_bytes_that_are_no_request_are_refused(path: str, data: bytes) -> None:
+    """INVALID_ARGUMENT, by way of the chain for refusals."""
+    async with edge(answering) as at:
+        ended = await at.wire.ask(path, data)
+
+    assert ended.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert ended.reason == "INVALID_REQUEST"
+
+
+@BOTH
+async def test_a_bad_field_is_named(path: str) -> None:
+    """In a BadRequest."""
+    async with edge(answering) as at:
+        ended = await at.wire.ask(path, b"")
+
+    (violation,) = ended.detail(BadRequest).field_violations
+    assert violation.field == "input"
+
+
+async def test_a_call_knows_its_caller() -> None:
+    """Metadata, peer and the deadline in monotonic seconds, counted once at the start."""
+    seen: list[Call[Request]] = []
+
+    async def look(call: Call[Request]) -> None:
+        seen.append(call)
+        await call.send(DONE)
+
+    async with edge(look) as at:
+        await at.wire.ask(PROCESS, ASK, metadata=(("k", "v"), ("k", "w"), ("k-bin", b"\0")), timeout=10.0)
+        await at.wire.ask(PROCESS, ASK, timeout=None)
+
+    with_deadline, without = seen
+    assert with_deadline.values("k") == ["v", "w"]
+    assert with_deadline.values("k-bin") == []
+    assert with_deadline.peer.startswith("ipv4:127.0.0.1:")
+    assert with_deadline.expires_at - with_deadline.started_at == pytest.approx(10.0, abs=2.0)
+    assert without.expires_at == float("inf")
+    assert with_deadline.method.path == PROCESS
+
+
+@BOTH
+async def test_a_clients_cancel_reaches_the_handler(path: str) -> None:
+    """It is cancelled, and the adapter is idle again."""
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(call: Call[Request]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with edge(hang) as at:
+        call = asyncio.ensure_future(at.wire.ask(path, ASK))
+        await started.wait()
+        assert at.adapter.in_flight == 1
+        call.cancel()
+        await ended.wait()
+        await at.adapter.idle()
+
+    assert at.adapter.in_flight == 0
+
+
+@BOTH
+async def test_a_cut_call_is_told_why(path: str) -> None:
+    """Each call in flight ends with the error it was cut with, after its cleanup."""
+    cleaned: list[bool] = []
+
+    async def hang(call: Call[Request]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    started = asyncio.Event()
+    async with edge(hang) as at:
+        asked = asyncio.ensure_future(at.wire.ask(path, ASK))
+        await started.wait()
+        at.adapter.cut(Draining("going away", retry_after=0.1))
+        ended = await asked
+
+    assert ended.code is grpc.StatusCode.UNAVAILABLE
+    assert ended.reason == "DRAINING"
+    assert cleaned == [True]
+
+
+class ServicerContext:
+    """What a handler is given by gRPC; where the reader stalls, it takes nothing, a status neither."""
+
+    def __init__(self, *, stalls: bool = False) -> None:
+        self.aborted: list[str] = []
+        self._stalls = stalls
+
+    def time_remaining(self) -> float | None:
+        return None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def peer(self) -> str:
+        return "unix:"
+
+    async def send_initial_metadata(self, metadata: object) -> None:
+        """Take the head of a stream."""
+
+    async def write(self, message: bytes) -> None:
+        if self._stalls:
+            await asyncio.Event().wait()
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: object) -> None:
+        self.aborted.append(details)
+        await asyncio.Event().wait()
+
+
+def streamed(handle: Handle, clock: VirtualClock, context: ServicerContext) -> Adapter:
+    """Run one streaming RPC to its end while stalled readers are looked for."""
+    adapter = Adapter(clock=clock, log=Log("test"))
+    adapter.serve(endpoints(handle, clock))
+
+    async def main() -> None:
+        sweeping = asyncio.ensure_future(adapter.cut_stalled_readers())
+        handler: Any = await adapter.intercept_service(unreached, cast("grpc.HandlerCallDetails", Details(STREAM)))
+        call: asyncio.Task[None] = asyncio.ensure_future(handler.unary_stream(ASK.SerializeToString(), context))
+        await asyncio.wait([call])
+        assert call.cancelled() or call.exception() is None
+        sweeping.cancel()
+
+    virtual_time.run(clock, main())
+    return adapter
+
+
+def test_a_reader_that_takes_nothing_is_cut() -> None:
+    """After 30 s in one write its call ends, and 2 s later even if the status does not reach it."""
+    clock, context = VirtualClock(), ServicerContext(stalls=True)
+
+    adapter = streamed(answering, clock, context)
+
+    assert context.aborted == ["the reader took nothing for 30 s"]
+    assert 32.0 <= clock.monotonic() - 1000.0 <= 34.0
+    assert adapter.in_flight == 0
+
+
+def test_a_reader_is_not_cut_while_the_model_thinks() -> None:
+    """Between writes nobody stalls, however long it takes."""
+    clock, context = VirtualClock(), ServicerContext()
+
+    async def think(call: Call[Request]) -> None:
+        for _ in range(3):
+            await call.send(Delta("hm"))
+            await clock.sleep(100.0)
+        await call.send(DONE)
+
+    streamed(think, clock, context)
+
+    assert context.aborted == []
+    assert clock.monotonic() == pytest.approx(1300.0)
+
+
+async def test_what_is_not_ours_passes() -> None:
+    """A method nobody knows is gRPC's to answer."""
+    async with edge(answering) as at:
+        ended = await at.wire.ask("/penstock.v1.AgentService/Nothing", b"")
+
+    assert ended.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_new_endpoints_serve_from_now_on() -> None:
+    """A call in flight keeps the handler it came by."""
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(call: Call[Request]) -> None:
+        started.set()
+        await release.wait()
+        await call.send(Delta("old"))
+        await call.send(DONE)
+
+    async with edge(slow) as at:
+        old = asyncio.ensure_future(at.wire.ask(PROCESS, ASK))
+        await started.wait()
+        at.adapter.serve([])
+        gone = await at.wire.ask(PROCESS, ASK)
+        release.set()
+
+        assert (await old).response(ProcessResponse).output == "old"
+    assert gone.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+class Details(NamedTuple):
+    """As much of what gRPC says of an RPC before its handler is chosen as is read."""
+
+    method: str
+
+
+async def unreached(details: grpc.HandlerCallDetails) -> None:
+    """Be what gRPC would do with a method that is not ours."""
+    pytest.fail("the method is ours")

@@ -1,0 +1,148 @@
+"""Health is answered from what the daemon knows of itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from penstockd.health import Health
+
+SERVING, NOT_SERVING = "SERVING", "NOT_SERVING"
+
+
+class Asked:
+    """A health service, and a client of it."""
+
+    def __init__(self, health: Health, channel: grpc.aio.Channel) -> None:
+        self.health = health
+        self.stub = health_pb2_grpc.HealthStub(channel)
+
+    async def all(self) -> dict[str, str]:
+        """Every name and its status."""
+        await settled()
+        response = await self.stub.List(health_pb2.HealthListRequest())
+        return {name: status_name(each.status) for name, each in response.statuses.items()}
+
+    async def check(self, name: str) -> str:
+        """The status of one name."""
+        await settled()
+        response = await self.stub.Check(health_pb2.HealthCheckRequest(service=name))
+        return status_name(response.status)
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[Asked]:
+    """A health service for the services s and t, not started yet."""
+    health = Health(["s", "t"])
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Asked(health, channel)
+    await server.stop(None)
+
+
+async def settled() -> None:
+    """Let what was set be shown."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def status_name(status: int) -> str:
+    """A status by its name."""
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(status)
+
+
+async def test_a_start_is_alive_and_not_ready(asked: Asked) -> None:
+    """Until the reason "starting" is gone."""
+    asked.health.start()
+
+    assert await asked.all() == {"": NOT_SERVING, "s": NOT_SERVING, "t": NOT_SERVING, "liveness": SERVING}
+    assert asked.health.reasons == ["starting"]
+    asked.health.remove_reason("starting")
+    assert await asked.all() == {"": SERVING, "s": SERVING, "t": SERVING, "liveness": SERVING}
+    assert asked.health.reasons == []
+
+
+async def test_ready_means_that_nothing_stands_against_it(asked: Asked) -> None:
+    """The last reason to go makes it ready."""
+    asked.health.remove_reason("starting")
+    asked.health.add_reason("ledger")
+    asked.health.add_reason("draining")
+
+    asked.health.remove_reason("draining")
+
+    assert await asked.check("") == NOT_SERVING
+    assert asked.health.reasons == ["ledger"]
+    asked.health.remove_reason("ledger")
+    assert await asked.check("s") == SERVING
+
+
+async def test_draining_leaves_nothing_but_life(asked: Asked) -> None:
+    """Models too are not serving; liveness is."""
+    asked.health.set_models({"a": True})
+    asked.health.start()
+    asked.health.remove_reason("starting")
+
+    asked.health.add_reason("draining")
+
+    statuses = await asked.all()
+    assert {name for name, status in statuses.items() if status == SERVING} == {"liveness"}
+    assert statuses["model/a"] == NOT_SERVING
+
+
+async def test_a_lost_model_shows_by_itself(asked: Asked) -> None:
+    """The replica stays ready."""
+    asked.health.set_models({"a": True, "b": False})
+    asked.health.start()
+    asked.health.remove_reason("starting")
+
+    asked.health.set_model("a", is_serving=False)
+
+    statuses = await asked.all()
+    assert (statuses["model/a"], statuses["model/b"], statuses[""]) == (NOT_SERVING, NOT_SERVING, SERVING)
+    asked.health.set_model("a", is_serving=True)
+    assert await asked.check("model/a") == SERVING
+
+
+async def test_a_model_that_is_gone_is_unknown(asked: Asked) -> None:
+    """Not listed, and its watchers are told; a model that was never known does not appear."""
+    asked.health.set_models({"a": True})
+    await settled()
+    watching = asked.stub.Watch(health_pb2.HealthCheckRequest(service="model/a"))
+    assert status_name((await watching.read()).status) == SERVING
+
+    asked.health.set_models({"b": True})
+    asked.health.set_model("a", is_serving=False)
+
+    assert status_name((await watching.read()).status) == "SERVICE_UNKNOWN"
+    assert "model/a" not in await asked.all()
+    assert await asked.check("model/b") == SERVING
+    watching.cancel()
+
+
+async def test_an_unknown_name_is_not_found(asked: Asked) -> None:
+    """As the protocol has it."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await asked.check("nobody")
+
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_watcher_sees_every_change(asked: Asked) -> None:
+    """Now, and at each flip."""
+    asked.health.start()
+    await settled()
+    watching = asked.stub.Watch(health_pb2.HealthCheckRequest(service=""))
+    seen = [status_name((await watching.read()).status)]
+
+    asked.health.remove_reason("starting")
+    seen.append(status_name((await watching.read()).status))
+    asked.health.add_reason("draining")
+    seen.append(status_name((await watching.read()).status))
+    watching.cancel()
+
+    assert seen == [NOT_SERVING, SERVING, NOT_SERVING]

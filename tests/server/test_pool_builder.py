@@ -1,0 +1,129 @@
+"""The pool is what the settings say, and keeps what they keep."""
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.config_file import ConfigFile
+from penstockd.config import ConfigErrors, Settings
+from penstockd.model import Price, Timeouts
+from penstockd.models.pool import Pool
+from penstockd.models.prices import BUNDLED
+from penstockd.models.providers.echo import Echo
+from penstockd.pool_builder import PoolBuilder
+from penstockd.resilience.circuit import State
+
+MODELS = """
+models:
+  fast:
+    provider: openai
+    base_url: https://llm.internal/v1
+    api_key: k
+    model: gpt-4o-mini
+    price: {input: 1, cached_input: 0.5, cache_write: 2, output: 4}
+    timeouts: {connect: 1s, first_token: 3s, idle: 4s, total: 50s}
+    max_in_flight: 7
+    limits: {requests: 60/m, tokens: 1000/m}
+    headers: {x-team: search}
+  strong: {provider: anthropic, api_key: k, model: claude-sonnet-4-20250514}
+  local: {provider: echo}
+  own: {provider: "test_pool_builder_provider:make", model: unheard-of}
+circuit_breaker: {consecutive_failures: 2, open_for: 3s}
+"""
+
+
+def build(settings: Settings, before: Settings | None = None, kept: Pool | None = None) -> Pool:
+    """The pool on a fake clock."""
+    return PoolBuilder(settings, clock=FakeClock()).build(before=before, kept=kept)
+
+
+@pytest.fixture(autouse=True)
+def _provider_module(config: ConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider of the operator's own, where Python finds it."""
+    source = "async def answer(call): ...\ndef make(name, settings): return answer\n"
+    (config.path.parent / "test_pool_builder_provider.py").write_text(source)
+    monkeypatch.syspath_prepend(str(config.path.parent))
+
+
+def test_a_model_is_what_its_settings_say(config: ConfigFile) -> None:
+    """Name, price, times, places, grants and the breaker's rules."""
+    fast = build(config.load(MODELS)).models["fast"]
+
+    assert (fast.name, fast.provider, fast.upstream_name) == ("fast", "openai", "gpt-4o-mini")
+    assert fast.price == Price(
+        input=1_000_000_000, cached_input=500_000_000, cache_write=2_000_000_000, output=4_000_000_000
+    )
+    assert fast.timeouts == Timeouts(connect=1.0, first_token=3.0, idle=4.0, total=50.0)
+    assert fast.permits.limit == 7
+    assert fast.allowance.requests
+    assert fast.allowance.requests.remaining == 60
+    assert fast.allowance.tokens
+    assert fast.allowance.tokens.remaining == 1000
+    assert dict(fast.grants) == {"requests": "60/m", "tokens": "1000/m"}
+    for _ in range(2):
+        ticket = fast.breaker.admit()
+        assert ticket
+        fast.breaker.failed(ticket, "test")
+    assert fast.breaker.state is State.OPEN
+
+
+def test_a_model_without_settings_has_defaults(config: ConfigFile) -> None:
+    """The bundled price of its name, no grants; a name nobody knows has no price."""
+    models = build(config.load(MODELS)).models
+
+    assert models["strong"].price == BUNDLED["claude-sonnet-4"]
+    assert models["strong"].allowance.requests is None
+    assert models["strong"].allowance.tokens is None
+    assert dict(models["strong"].grants) == {}
+    assert models["local"].price == BUNDLED["echo"]
+    assert models["own"].price is None
+
+
+def test_every_kind_of_provider_is_made(config: ConfigFile) -> None:
+    """Built in, over HTTP, or the operator's own."""
+    providers = build(config.load(MODELS)).providers
+
+    assert isinstance(providers["local"], Echo)
+    assert getattr(providers["own"], "__name__", "") == "answer"
+    assert providers["fast"] is not providers["strong"]
+
+
+def test_a_reload_keeps_what_has_not_changed(config: ConfigFile) -> None:
+    """A model of the same definition keeps its breaker, its places and its connections."""
+    before = config.load(MODELS)
+    kept = build(before)
+
+    pool = build(config.load(MODELS.replace("max_in_flight: 7", "max_in_flight: 8")), before, kept)
+
+    assert pool.models["strong"] is kept.models["strong"]
+    assert pool.providers["strong"] is kept.providers["strong"]
+    assert pool.models["fast"] is not kept.models["fast"]
+    assert pool.models["fast"].permits.limit == 8
+
+
+@pytest.mark.parametrize(
+    "change", [("open_for: 3s", "open_for: 4s"), ("circuit_breaker", "retry: {budget: 0.2}\ncircuit_breaker")]
+)
+def test_new_rules_make_new_models(config: ConfigFile, change: tuple[str, str]) -> None:
+    """A breaker and a retry budget know one set of rules each."""
+    before = config.load(MODELS)
+    kept = build(before)
+
+    pool = build(config.load(MODELS.replace(*change)), before, kept)
+
+    assert not pool.models.keys() - kept.models.keys()
+    assert all(pool.models[name] is not kept.models[name] for name in pool.models)
+
+
+def test_every_provider_that_cannot_be_made_is_named(config: ConfigFile) -> None:
+    """All of them at once, by their paths."""
+    settings = config.load("""
+        models:
+          a: {provider: "nowhere.to_be:found", model: x}
+          b: {provider: echo}
+          c: {provider: "json:nothing", model: x}
+        """)
+
+    with pytest.raises(ConfigErrors) as raised:
+        build(settings)
+
+    assert [error.path for error in raised.value.errors] == ["models.a.provider", "models.c.provider"]

@@ -1,0 +1,60 @@
+"""The configuration's limits and budgets as they are applied."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.config_file import ConfigFile
+from penstockd.period import Period
+from penstockd.rule_builder import rulebook
+from penstockd.rules import BudgetRule, LimitRule, Per, Rate
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ConfigFile:
+    """A configuration file in a directory of its own."""
+    return ConfigFile(tmp_path)
+
+
+def test_each_limit_and_budget_becomes_a_rule(config: ConfigFile) -> None:
+    """A burst that is not given is one period's worth."""
+    settings = config.load("""
+        models: {m: {provider: echo}}
+        tenants:
+          acme:
+            limits:
+              - {per: tenant, requests: 600/m, burst: 100}
+              - {per: key, requests: 10/s, tokens: 3600/h, concurrency: 8, shadow: true}
+            budgets:
+              - {per: tenant, usd: 200, period: month, alert_at: [0.5]}
+              - {per: user, usd: 0.5, period: total, shadow: true}
+          other: {}
+    """)
+
+    book = rulebook(settings)
+
+    rules = book.of("acme")
+    assert rules.limits == [
+        LimitRule(per=Per.TENANT, requests=Rate(per_second=10.0, burst=100, text="600/m")),
+        LimitRule(
+            per=Per.KEY,
+            requests=Rate(per_second=10.0, burst=10, text="10/s"),
+            tokens=Rate(per_second=1.0, burst=3600, text="3600/h"),
+            concurrency=8,
+            is_shadow=True,
+        ),
+    ]
+    assert rules.budgets == [
+        BudgetRule(per=Per.TENANT, limit=200 * 10**9, period=Period.MONTH, text="200 USD per month", alert_at=(0.5,)),
+        BudgetRule(
+            per=Per.USER,
+            limit=10**9 // 2,
+            period=Period.TOTAL,
+            text="0.5 USD in total",
+            alert_at=(0.5, 0.8, 1.0),
+            is_shadow=True,
+        ),
+    ]
+    assert list(book.tenants) == ["acme", "other"]
+    assert not book.of("other").limits
+    assert not book.of("nobody").limits

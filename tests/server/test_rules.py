@@ -1,0 +1,91 @@
+"""What each rule asks of a call."""
+
+from penstockd.limits import BudgetDemand, LeaseDemand, RateDemand
+from penstockd.period import Period
+from penstockd.principal import Principal
+from penstockd.rules import BudgetRule, Caller, LimitRule, Per, Rate, Rulebook, TenantRules, kind_and_tenant
+
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+MIDNIGHT = 1_767_312_000.0
+CALLER = Caller(principal=Principal(tenant="acme", key="web"), user_id="u/1", agent="support")
+REQUESTS = Rate(per_second=10.0, burst=100, text="600/m")
+TOKENS = Rate(per_second=50.0, burst=3000, text="3000/m")
+
+
+def test_an_admission_asks_for_a_request_and_a_place_of_each_limit() -> None:
+    """Tokens and money are asked for later."""
+    rules = TenantRules(
+        limits=[
+            LimitRule(per=Per.TENANT, requests=REQUESTS, tokens=TOKENS),
+            LimitRule(per=Per.USER, concurrency=8, is_shadow=True),
+        ],
+        budgets=[BudgetRule(per=Per.TENANT, limit=5, period=Period.DAY, text="")],
+    )
+
+    demands = Rulebook({"acme": rules}).admission(CALLER, lease_ttl=60.0)
+
+    assert demands == [
+        RateDemand(
+            key="requests:600/m:100:tenant:acme",
+            subject="tenant:acme",
+            rule="600/m requests",
+            amount=1,
+            rate=10.0,
+            burst=100,
+        ),
+        LeaseDemand(
+            key="lease:user:acme/u/1",
+            subject="user:acme/u/1",
+            rule="8 concurrent requests",
+            limit=8,
+            ttl=60.0,
+            is_shadow=True,
+        ),
+    ]
+
+
+def test_an_attempt_asks_for_tokens_and_money() -> None:
+    """Of the budget's running period."""
+    rules = TenantRules(
+        limits=[LimitRule(per=Per.AGENT, tokens=TOKENS), LimitRule(per=Per.TENANT, requests=REQUESTS)],
+        budgets=[BudgetRule(per=Per.KEY, limit=5, period=Period.DAY, text="5 USD per day", alert_at=(0.5,))],
+    )
+
+    tokens, money = Rulebook({"acme": rules}).attempt(CALLER, tokens=700, cost_nanousd=3, now=NOON)
+
+    assert isinstance(tokens, RateDemand)
+    assert (tokens.subject, tokens.rule, tokens.amount) == ("agent:acme/support", "3000/m tokens", 700)
+    assert money == BudgetDemand(
+        key="budget:day:1767225600:key:acme/web",
+        subject="key:acme/web",
+        rule="5 USD per day",
+        amount=3,
+        limit=5,
+        resets_at=MIDNIGHT,
+        alert_at=(0.5,),
+    )
+
+
+def test_a_period_that_begins_is_another_account() -> None:
+    """And a changed limit is the same."""
+    rules = [BudgetRule(per=Per.TENANT, limit=limit, period=Period.DAY, text="") for limit in (5, 6)]
+    book = Rulebook({"acme": TenantRules(budgets=rules)})
+
+    before = [demand.key for demand in book.attempt(CALLER, tokens=0, cost_nanousd=0, now=MIDNIGHT - 0.001)]
+    after = [demand.key for demand in book.attempt(CALLER, tokens=0, cost_nanousd=0, now=MIDNIGHT)]
+
+    assert before[0] == before[1] != after[0] == after[1]
+
+
+def test_a_tenant_without_rules_is_asked_nothing() -> None:
+    """Whoever it is."""
+    book = Rulebook({})
+
+    assert book.admission(CALLER, lease_ttl=1.0) == []
+    assert book.attempt(CALLER, tokens=1, cost_nanousd=1, now=NOON) == []
+
+
+def test_a_metric_learns_of_a_subject_only_what_is_bounded() -> None:
+    """Its kind and its tenant."""
+    assert kind_and_tenant(CALLER.subject(Per.USER)) == ("user", "acme")
+    assert kind_and_tenant(CALLER.subject(Per.TENANT)) == ("tenant", "acme")

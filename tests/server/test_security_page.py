@@ -1,0 +1,38 @@
+"""docs/security.md: what it shows is true."""
+
+import re
+from pathlib import Path
+
+from fakes.config_file import ConfigFile
+from penstockd.api_key import SAMPLE_KEY, SAMPLE_PEPPER, digest, is_well_formed
+from penstockd.identity import Refusal
+from penstockd.identity_builder import identify
+from penstockd.principal import Principal
+
+ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+def test_the_sample_lets_its_caller_in_in_development(tmp_path: Path) -> None:
+    """By the file that people copy, and the pepper named below it."""
+    example, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    settings = ConfigFile(tmp_path).load(example, {"PENSTOCK_KEY_PEPPER": SAMPLE_PEPPER})
+
+    caller = identify(settings)([f"Bearer {SAMPLE_KEY}"], None, 0)
+
+    assert caller == Principal(tenant="acme", key="web", agents=frozenset({"default"}))
+    assert f"`{SAMPLE_PEPPER}`" in PAGE
+
+
+def test_every_key_and_hash_on_the_page_is_the_sample() -> None:
+    """So that production can refuse them all."""
+    assert set(re.findall(r"pk_\w{49}", PAGE)) == {SAMPLE_KEY}
+    assert set(re.findall(r"hmac-sha256:\w+", PAGE)) == {digest(SAMPLE_PEPPER, SAMPLE_KEY)}
+    assert is_well_formed(SAMPLE_KEY)
+
+
+def test_every_reason_for_a_refusal_is_listed() -> None:
+    """An operator who sees one in the metrics can look it up."""
+    [listed] = re.findall(r"`penstock_reason`: ([a-z,\s]+)\.", PAGE)
+
+    assert re.split(r",\s+", listed) == [refusal.value for refusal in Refusal]
