@@ -1,5 +1,6 @@
 """Finished answers as they are kept and given again."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct
@@ -16,13 +17,24 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Answers(Protocol):
-    """Keeps answers by key for a while. Any fault of it is a miss: no method raises."""
+    """Keeps answers for a while by keys that start with the tenant. Any fault in reading or writing is a miss."""
 
-    async def get(self, tenant: str, key: str) -> Answer | None:
+    async def get(self, key: str) -> Answer | None:
         """Return the answer kept under `key`, if it is there and unharmed."""
 
-    async def put(self, tenant: str, key: str, answer: Answer, ttl: float) -> None:
+    async def put(self, key: str, answer: Answer, ttl: float) -> None:
         """Keep `answer` for about `ttl` seconds, if there is room for it."""
+
+    async def purge(self, *, tenant: str = "", agent: str = "") -> int:
+        """Forget the answers of `tenant` and `agent`, empty being all of them; return how many there were."""
+
+
+@dataclass(slots=True)
+class Lookups:
+    """How often an answer was looked for and found, or not."""
+
+    hits: int = 0
+    misses: int = 0
 
 
 class Remembered(Struct, frozen=True, kw_only=True):
@@ -38,8 +50,8 @@ class Memory(Protocol):
     async def claim(self, tenant: str, key: str, fingerprint: str) -> Remembered | None:
         """Return what is remembered under `key`; where nothing is, note `fingerprint` and return None."""
 
-    async def keep(self, tenant: str, key: str, answer: Answer) -> None:
-        """Remember the answer to the request that claimed `key`."""
+    async def keep(self, tenant: str, key: str, fingerprint: str, answer: Answer) -> None:
+        """Remember the answer to the request of `fingerprint`, unless another one has claimed `key` since."""
 
-    async def release(self, tenant: str, key: str) -> None:
-        """Forget a claim that came to no answer."""
+    async def release(self, tenant: str, key: str, fingerprint: str) -> None:
+        """Forget that request's claim, which came to no answer."""

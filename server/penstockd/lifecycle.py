@@ -104,8 +104,8 @@ class Daemon:
         self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
         await _any_of(self._hurrying.wait(), seconds=self._drain_delay)
-        # Our clients are told to go elsewhere at once, by GOAWAY. The grace is longer than what calls get of us, who cut
-        # them with a status where gRPC would only reset them, and it is ours to shorten below.
+        # Our clients are told to go elsewhere at once, by GOAWAY. The grace is longer than what calls get of us: we cut
+        # them with a status where gRPC would only reset them. It is ours to shorten below.
         grace = self._drain_timeout + 2 * LAST_WORDS
         going = [asyncio.ensure_future(listener.server.stop(grace)) for listener in self._listeners]
         await _any_of(self._quiet(), self._hurrying.wait(), seconds=self._drain_timeout)

@@ -68,6 +68,9 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _UNSET = Parameters()
 
+DEFAULTS = Parameters(max_output_tokens=4096)
+"""What is sent upstream where neither the caller nor the agent says."""
+
 
 class Request(Struct, frozen=True, kw_only=True):
     """One request to an agent; `request_id` is the caller's own name for it, or empty."""

@@ -39,7 +39,6 @@ class UpstreamFailure(Exception):
     """
 
     blame: ClassVar[Blame]
-    tries_next: ClassVar[bool] = True
     reason: str
     may_repeat: bool = False
 
@@ -117,7 +116,6 @@ class Rejected(UpstreamFailure):
     """The upstream rejects the request, as every other would; its message is meant for the caller."""
 
     blame = Blame.NONE
-    tries_next = False
     reason = "rejected"
 
 
@@ -125,7 +123,6 @@ class Filtered(UpstreamFailure):
     """The provider's content filter stopped the request or its answer."""
 
     blame = Blame.NONE
-    tries_next = False
     reason = "content_filter"
 
 

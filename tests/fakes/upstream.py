@@ -201,6 +201,12 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_writable.set()
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that was agreed on under TLS."""
+        agreed: str | None = self._transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        return agreed
+
     async def stop(self) -> None:
         """Drop the connection and whatever it was doing."""
         self._transport.abort()

@@ -7,11 +7,10 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from penstockd.agents.prompt_agent import DEFAULTS
 from penstockd.call import Call, Delta, Handler, Reply, Send
 from penstockd.model import Prompt, Route
 from penstockd.outcome import Outcome
-from penstockd.request import Parameters, Request, Role, Turn
+from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
 from penstockd.usage import Usage
 
 Question = str | Sequence[tuple[str, str] | Turn]

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from penstockd.agent import Caching
 from penstockd.call import Call, Handler
 from penstockd.model import Prompt, Route
-from penstockd.request import Parameters, Request, Role, Turn
-
-DEFAULTS = Parameters(max_output_tokens=4096)
-"""What is sent upstream where neither the caller nor the agent says."""
+from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,67 +1,70 @@
 """Answers repeats from what was answered before, and identical calls at once with one answer."""
 
 from collections.abc import Callable
+from functools import partial
 
-from msgspec.structs import replace
-
-from penstockd.agent import Agent, Caching, Directory
-from penstockd.answers import Answer, Answers
-from penstockd.call import Call, Completed, Delta, Handler, Reply
+from penstockd.agent import Agent, Directory
+from penstockd.answers import Answer, Answers, Lookups
+from penstockd.call import Call, Handler
 from penstockd.interceptors.flights import Flights
 from penstockd.interceptors.replay import replay
 from penstockd.outcome import CacheStatus, FinishReason
-from penstockd.request import Request
+from penstockd.request import CachePolicy, Request
 
 
 class Cache:
     """Looks an answer up, joins the work on it, or has it made and kept: as far as agent and caller want it."""
 
     def __init__(
-        self, *, agents: Directory, answers: Answers, flights: Flights, key_of: Callable[[Call[Request], Agent], str]
+        self,
+        *,
+        agents: Directory,
+        answers: Answers,
+        lookups: Lookups,
+        flights: Flights,
+        key_of: Callable[[Call[Request], Agent], str],
     ) -> None:
-        """`key_of` tells apart whatever may shape an answer, the tenant first."""
+        """`key_of` tells apart whatever may shape an answer, the tenant first; `lookups` are counted."""
         self._agents = agents
         self._answers = answers
+        self._lookups = lookups
         self._flights = flights
         self._key_of = key_of
 
     async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
         """Reply from the cache or from a flight, or proceed."""
         agent = self._agents.find(call.request.agent)
-        caching = agent.caching if agent else None
-        if agent is None or caching is None:
+        policy = call.request.cache
+        if agent is None or agent.caching is None or policy is CachePolicy.OFF:
             await proceed(call)
             return
-        policy = call.request.cache
+        call.outcome.agent = agent.name
         key = self._key_of(call, agent)
         if policy.reads:
-            answer = await self._answers.get(call.tenant, key)
-            if answer is not None:
-                call.outcome.cache = CacheStatus.HIT
-                await replay(answer, call)
+            if await self._replayed(key, call):
                 return
+            self._lookups.misses += 1
             call.outcome.cache = CacheStatus.MISS
-        make = self._keeping(key, caching, proceed) if policy.writes else proceed
-        if policy.joins:
-            await self._flights.ride(key, call, make)
-        else:
-            await make(call)
+            proceed = partial(self._unless_kept_since, key, proceed)
+        keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
+        flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
+        await self._flights.ride(flight, call, proceed, keep)
 
-    def _keeping(self, key: str, caching: Caching, proceed: Handler[Request]) -> Handler[Request]:
-        """Proceed, and keep the answer if it is whole: neither broken nor cut at a length."""
+    async def _unless_kept_since(self, key: str, proceed: Handler[Request], call: Call[Request]) -> None:
+        """Proceed, unless the flight that would have been joined has landed while the answer was looked up."""
+        if not await self._replayed(key, call):
+            await proceed(call)
 
-        async def make(call: Call[Request]) -> None:
-            texts: list[str] = []
+    async def _replayed(self, key: str, call: Call[Request]) -> bool:
+        answer = await self._answers.get(key)
+        if answer is None:
+            return False
+        self._lookups.hits += 1
+        call.outcome.cache = CacheStatus.HIT
+        await replay(answer, call)
+        return True
 
-            async def send(reply: Reply) -> None:
-                await call.send(reply)
-                match reply:
-                    case Delta(text=text):
-                        texts.append(text)
-                    case Completed(finish_reason=FinishReason.STOP, model=model):
-                        answer = Answer(text="".join(texts), finish_reason=FinishReason.STOP, model=model)
-                        await self._answers.put(call.tenant, key, answer, caching.ttl)
-
-            await proceed(replace(call, send=send))
-
-        return make
+    async def _keep(self, key: str, ttl: float, answer: Answer) -> None:
+        """Keep the answer if it is whole: one that broke off never comes here, and one cut at a length is none."""
+        if answer.finish_reason is FinishReason.STOP:
+            await self._answers.put(key, answer, ttl)

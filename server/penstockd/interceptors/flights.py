@@ -1,31 +1,63 @@
 """Lets identical calls share one piece of work, which belongs to the daemon and not to any caller."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from msgspec.structs import replace
+from opentelemetry import trace
+from opentelemetry.trace import SpanContext
 
+from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta, Handler, Overtime, Reply
-from penstockd.errors import Code, PenstockError
+from penstockd.errors import (
+    AgentNotFound,
+    ContentFiltered,
+    ContextTooLong,
+    Internal,
+    PenstockError,
+    UpstreamMisconfigured,
+    UpstreamRejected,
+)
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 from penstockd.resilience.flight import Flight
 
-Ending = Completed | BaseException
+Ending: TypeAlias = Completed | BaseException
+Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
 
-_TRANSIENT = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.INTERNAL}
-"""The statuses of errors that another try may not meet: a caller who joined gets one."""
+_WOULD_REPEAT = (AgentNotFound, ContentFiltered, ContextTooLong, UpstreamMisconfigured, UpstreamRejected)
+"""What another try would meet again. All else may pass, or is about the first caller alone: its limits, its deadline."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class _Work:
-    """A flight, the call that started it, and the task that does it."""
+    """A flight, the call that started it, and the task that does it.
+
+    `keep` is told the whole answer; `successor` is the one new flight of those whom this one failed.
+    """
 
     key: str
-    flight: Flight[Ending]
     call: Call[Request]
-    overtime: Overtime
-    task: asyncio.Task[None] | None = None
+    flight: Flight[Ending] = field(default_factory=Flight)
+    overtime: Overtime = field(default_factory=Overtime)
+    span: SpanContext = field(default_factory=lambda: trace.get_current_span().get_span_context())
+    keep: Keep | None = None
+    task: "asyncio.Task[None] | None" = None
+    timer: asyncio.TimerHandle | None = None
+    successor: "_Work | None" = None
+    is_told: bool = False
+
+    def error(self, ending: BaseException) -> BaseException:
+        """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
+        if isinstance(ending, PenstockError):
+            return copy(ending)
+        if self.is_told or isinstance(ending, asyncio.CancelledError):
+            return Internal("the call that was joined failed; the details are in the server's log")
+        self.is_told = True
+        return ending
 
 
 class Flights:
@@ -33,34 +65,47 @@ class Flights:
 
     def __init__(self, *, linger: float = 0.0) -> None:
         """Work that everybody has left goes on for `linger` seconds, for those who come back."""
+        self.joins = 0
         self._linger = linger
         self._works: dict[str, _Work] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def __len__(self) -> int:
-        """How many are in flight."""
-        return len(self._works)
+    def __repr__(self) -> str:
+        return f"<Flights {len(self._works)} in the air, {len(self._tasks)} tasks>"
 
-    async def ride(self, key: str, call: Call[Request], proceed: Handler[Request]) -> None:
-        """Join the work of `key`, or start it with `proceed`, and hand on all of its replies.
+    async def ride(self, key: str, call: Call[Request], proceed: Handler[Request], keep: Keep | None = None) -> None:
+        """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
 
-        A caller who joined and heard nothing yet when the work failed in a way that may pass gets one more ride.
+        Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight.
         """
+        status = call.outcome.cache
         work = self._works.get(key)
-        if work is None:
-            await self._listen(self._start(key, call, proceed), call)
+        is_first = work is None
+        work = work or self._start(key, call, proceed)
+        error = await self._listen(work, call, keep)
+        if error is None:
             return
-        try:
-            await self._listen(work, call)
-        except PenstockError as error:
-            if error.code not in _TRANSIENT or work.flight.pieces:
-                raise
-            call.outcome.cache = CacheStatus.MISS
-            await self._listen(self._works.get(key) or self._start(key, call, proceed), call)
+        if is_first or work.flight.pieces or not isinstance(error, PenstockError) or isinstance(error, _WOULD_REPEAT):
+            raise error
+        call.outcome.cache = status
+        if work.successor is None or _is_ending(work.successor):
+            work.successor = self._works.get(key) or self._start(key, call, proceed)
+        if error := await self._listen(work.successor, call, keep):
+            raise error
+
+    async def close(self, timeout: float) -> None:
+        """End all work, also what lingers, and wait at most `timeout` seconds for it."""
+        for work in list(self._works.values()):
+            self._end(work)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
 
     def _start(self, key: str, call: Call[Request], proceed: Handler[Request]) -> _Work:
-        work = _Work(key=key, flight=Flight(call.expires_at), call=call, overtime=Overtime())
+        work = _Work(key=key, call=call)
         self._works[key] = work
         work.task = asyncio.create_task(self._run(work, proceed))
+        self._tasks.add(work.task)
+        work.task.add_done_callback(self._tasks.discard)
         return work
 
     async def _run(self, work: _Work, proceed: Handler[Request]) -> None:
@@ -70,55 +115,80 @@ class Flights:
             match reply:
                 case Delta(text=text):
                     flight.say(text)
-                case Completed():
+                case Completed(finish_reason=finish_reason, model=model):
                     flight.end(reply)
+                    if work.keep is not None:
+                        answer = Answer(text="".join(flight.pieces), finish_reason=finish_reason, model=model)
+                        await work.keep(answer)
 
         try:
             await proceed(replace(work.call, send=send, overtime=work.overtime))
+            flight.end(RuntimeError("the work ended before its answer did"))
+        except asyncio.CancelledError as error:
+            flight.end(error)
+            raise
         except BaseException as error:  # noqa: BLE001 - whoever listens raises it again
             flight.end(error)
         finally:
             self._forget(work)
 
-    async def _listen(self, work: _Work, call: Call[Request]) -> None:
-        """Hand on what is said, at this caller's own pace; the last one to leave ends the work."""
+    async def _listen(self, work: _Work, call: Call[Request], keep: Keep | None) -> BaseException | None:
+        """Hand on what is said, at this caller's own pace; return the error if it ends in one.
+
+        The last one to leave ends the work.
+        """
         news = asyncio.Event()
-        seat = work.flight.board(call.expires_at, news.set)
+        seat = work.flight.board(news.set)
+        work.keep = work.keep or keep
         work.overtime.grant(call.expires_at)
+        _stop(work.timer)
         outcome, first = call.outcome, work.call.outcome
         if outcome is not first:
+            self.joins += 1
             outcome.cache = CacheStatus.COALESCED
+            trace.get_current_span().add_link(work.span)
         try:
-            while seat.ending is None:
-                text = seat.read()
-                if text:
+            while (ending := seat.ending) is None:
+                if text := seat.read():
                     outcome.model = first.model
                     await call.send(Delta(text))
                 elif seat.ending is None:
                     news.clear()
                     await news.wait()
-            ending = seat.ending
             if not isinstance(ending, Completed):
-                raise ending
+                return work.error(ending)
             outcome.model = ending.model
             await call.send(ending)
+            return None
         finally:
+            outcome.agent = first.agent
             work.flight.leave(seat)
-            if work.flight.is_empty and work.flight.ending is None:
-                self._abandon(work)
+            if work.flight.is_deserted:
+                self._desert(work)
 
-    def _abandon(self, work: _Work) -> None:
+    def _desert(self, work: _Work) -> None:
         """Nobody listens: end the work, now or when nobody came back."""
         if self._linger:
-            asyncio.get_running_loop().call_later(self._linger, self._end_if_empty, work)
+            work.timer = asyncio.get_running_loop().call_later(self._linger, self._end, work)
         else:
-            self._end_if_empty(work)
+            self._end(work)
 
-    def _end_if_empty(self, work: _Work) -> None:
-        if work.flight.is_empty and work.task is not None:
-            self._forget(work)
+    def _end(self, work: _Work) -> None:
+        self._forget(work)
+        if work.task is not None:
             work.task.cancel()
 
     def _forget(self, work: _Work) -> None:
+        _stop(work.timer)
         if self._works.get(work.key) is work:
             del self._works[work.key]
+
+
+def _is_ending(work: _Work) -> bool:
+    """Whether all who were aboard have left it."""
+    return work.task is not None and work.task.cancelling() > 0
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

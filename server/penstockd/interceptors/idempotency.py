@@ -40,9 +40,9 @@ class Idempotency:
             call.outcome.cache = CacheStatus.HIT
             await replay(earlier.answer, call)
             return
-        await self._flights.ride(f"{call.tenant}/{key}", call, self._remembering(key, proceed))
+        await self._flights.ride(f"{call.tenant}/{key}", call, self._remembering(key, fingerprint, proceed))
 
-    def _remembering(self, key: str, proceed: Handler[Request]) -> Handler[Request]:
+    def _remembering(self, key: str, fingerprint: str, proceed: Handler[Request]) -> Handler[Request]:
         """Proceed, and remember the answer before its end goes out; forget the claim if there is none."""
 
         async def make(call: Call[Request]) -> None:
@@ -56,7 +56,7 @@ class Idempotency:
                         texts.append(text)
                     case Completed(finish_reason=finish_reason, model=model):
                         answer = Answer(text="".join(texts), finish_reason=finish_reason, model=model)
-                        await self._memory.keep(call.tenant, key, answer)
+                        await self._memory.keep(call.tenant, key, fingerprint, answer)
                         is_kept = True
                 await call.send(reply)
 
@@ -64,6 +64,6 @@ class Idempotency:
                 await proceed(replace(call, send=send))
             finally:
                 if not is_kept:
-                    await self._memory.release(call.tenant, key)
+                    await self._memory.release(call.tenant, key, fingerprint)
 
         return make

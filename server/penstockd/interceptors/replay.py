@@ -12,7 +12,7 @@ PIECE = 256
 
 async def replay(answer: Answer, call: Call[Request]) -> None:
     """Reply with `answer`, which used nothing."""
-    call.outcome.model = answer.model
+    call.outcome.agent, call.outcome.model = call.request.agent, answer.model
     for piece in pieces(answer.text):
         await call.send(Delta(piece))
     await call.send(Completed(finish_reason=answer.finish_reason, model=answer.model))

@@ -44,6 +44,7 @@ class _Watch:
         self._clock = clock
         self._timer = timer
         self._started_at = clock.monotonic()
+        self._ends_at = call.ends_at
         self._has_content = False
         self._is_sending = False
         self._whole = self._limit = self._until_whole()
@@ -88,7 +89,10 @@ class _Watch:
 
     def _until_content(self) -> list[tuple[float, str]]:
         prompt = self._call.request
-        limits = [(prompt.first_content_by, "")]
+        by = prompt.first_content_by
+        if self._call.ends_at > self._ends_at:
+            by += self._call.ends_at - self._ends_at
+        limits = [(by, "")]
         if prompt.streams:
             limits.append((self._started_at + self._timeouts.first_token, "first_token_timeout"))
         return limits

@@ -36,11 +36,10 @@ class Flight(Generic[E]):
     Readers share the one text and hold but a position in it, so that a slow reader costs nothing.
     """
 
-    def __init__(self, expires_at: float) -> None:
-        """The first caller's limit, in monotonic seconds."""
+    def __init__(self) -> None:
+        """Begin with nothing said and nobody aboard."""
         self.pieces: list[str] = []
         self.ending: E | None = None
-        self.expires_at = expires_at
         self._seats: set[Seat[E]] = set()
 
     def __repr__(self) -> str:
@@ -48,13 +47,12 @@ class Flight(Generic[E]):
         return f"<Flight {state}, {len(self._seats)} aboard, {len(self.pieces)} pieces>"
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nobody listens any more."""
-        return not self._seats
+    def is_deserted(self) -> bool:
+        """Whether it goes on and nobody listens any more."""
+        return self.ending is None and not self._seats
 
-    def board(self, expires_at: float, wake: Callable[[], None]) -> Seat[E]:
-        """Listen from the beginning; the flight's limit is that of whoever can wait longest."""
-        self.expires_at = max(self.expires_at, expires_at)
+    def board(self, wake: Callable[[], None]) -> Seat[E]:
+        """Listen from the beginning."""
         seat = Seat(self, wake)
         self._seats.add(seat)
         return seat
@@ -69,9 +67,10 @@ class Flight(Generic[E]):
         self._wake()
 
     def end(self, ending: E) -> None:
-        """Land, with whatever the ending is."""
-        self.ending = ending
-        self._wake()
+        """Land, with whatever the ending is; the first one stands."""
+        if self.ending is None:
+            self.ending = ending
+            self._wake()
 
     def _wake(self) -> None:
         for seat in self._seats:

@@ -32,10 +32,10 @@ class Connections:
             try:
                 return await idle.exchange(request)
             except Unanswered:
-                # A server may close an idle connection just as we use it, and then has not read what we sent. That is no
-                # attempt of the model's, so we ask again, once and on a new connection. It can only have been this if
-                # the connection had been idle, was closed soon, not reset, and without a byte of a response: anything
-                # else may have cost money, and repeating it is for the retry loop to decide and to count.
+                # A server may close an idle connection just as we use it, and then has not read what we sent. That is
+                # no attempt of the model's, so we ask again, once and on a new connection. It can only have been this
+                # if the connection had been idle, was closed soon, not reset, and without a byte of a response:
+                # anything else may have cost money, and repeating it is for the retry loop to decide and to count.
                 if asyncio.get_running_loop().time() - asked_at > CROSSING:
                     raise
         connection = Connection(self)

@@ -50,7 +50,11 @@ class PostgresDatabase:
                 self.lock(connection)
                 migrate(connection)
         except DatabaseFault as fault:
+            self.close()
             raise CannotOpenLedger(f"cannot open the ledger: {fault}") from fault
+        except CannotOpenLedger:
+            self.close()
+            raise
 
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""

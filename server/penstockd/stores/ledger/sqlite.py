@@ -53,7 +53,7 @@ class SqliteDatabase:
         self._writer: sqlite3.Connection | None = None
         self._engine = create_engine("sqlite://", creator=self._connect_patiently)
         event.listen(self._engine, "begin", _begin)
-        self._taken = _take(path)
+        self._taken: int | None = _take(path)
         try:
             with self.transaction() as connection:
                 migrate(connection)
@@ -113,7 +113,9 @@ class SqliteDatabase:
         """Let go of everything."""
         self._let_go()
         self._engine.dispose()
-        os.close(self._taken)
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            os.close(taken)
 
     def _connect_patiently(self) -> sqlite3.Connection:
         return self._connect(timeout=BUSY_TIMEOUT)

@@ -35,7 +35,7 @@ def spent(connection: Connection, since: float) -> Sequence[Spending]:
         select(*(attempts[name] for name in _SPENDERS), attempts.cost_nanousd).where(
             attempts.status != EntryStatus.HELD.value, attempts.at_us >= _us(since)
         ),
-        select(*(days[name] for name in _SPENDERS), days.cost_nanousd).where(days.day * DAY_US >= _us(since)),
+        select(*(days[name] for name in _SPENDERS), days.cost_nanousd).where(days.day >= _day(since)),
     ).subquery()
     names = [parts.c[name] for name in _SPENDERS]
     cost = _sum(parts.c.cost_nanousd).label("cost_nanousd")
@@ -100,9 +100,9 @@ def _matching_days(query: UsageQuery) -> list[Condition]:
     days = DAYS.c
     conditions: list[Condition] = [days[name] == value for name, value in _wanted(query)]
     if query.since is not None:
-        conditions.append(days.day * DAY_US >= _us(query.since))
+        conditions.append(days.day >= _day(query.since))
     if query.until is not None:
-        conditions.append(days.day * DAY_US < _us(query.until))
+        conditions.append(days.day < _day(query.until))
     return conditions
 
 
@@ -121,6 +121,11 @@ def _sum_if(condition: Condition, column: ColumnElement[Any]) -> ColumnElement[i
 
 def _us(unix_seconds: float) -> int:
     return round(unix_seconds * 1e6)
+
+
+def _day(unix_seconds: float) -> int:
+    """The first day that begins at this moment or later."""
+    return -(-_us(unix_seconds) // DAY_US)
 
 
 def _read(row: Row[Any]) -> Totals:

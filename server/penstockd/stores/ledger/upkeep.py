@@ -46,14 +46,15 @@ def roll_up(database: Database, connection: Connection, before: float) -> bool:
     day = (ATTEMPTS.c.at_us // DAY_US).label("day")
     names = [ATTEMPTS.c[name] for name in _NAMES]
     earlier = ATTEMPTS.alias()
-    is_first = ~exists().where(
+    has_earlier = exists().where(
         earlier.c.call_id == ATTEMPTS.c.call_id,
         earlier.c.attempt < ATTEMPTS.c.attempt,
         earlier.c.status != EntryStatus.HELD.value,
     )
+    has_earlier_of_model = has_earlier.where(earlier.c.model == ATTEMPTS.c.model)
     sums = {column.name: column for column in totals_of_attempts()}
-    sums["requests"] = func.count(ATTEMPTS.c.call_id.distinct()).label("requests")
-    sums["first_requests"] = func.count().filter(is_first).label("first_requests")
+    sums["requests"] = func.count().filter(~has_earlier_of_model).label("requests")
+    sums["first_requests"] = func.count().filter(~has_earlier).label("first_requests")
     group = select(day, *names, *(sums[name] for name in _SUMS)).where(*whole).group_by(day, *names)
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     add = dialect.insert(DAYS).from_select(["day", *_NAMES, *_SUMS], group)
@@ -68,4 +69,4 @@ def roll_up(database: Database, connection: Connection, before: float) -> bool:
 
 def drop_days(connection: Connection, before: float) -> int:
     """Drop the days that ended before a moment (unix seconds); return how many rows they were."""
-    return connection.execute(delete(DAYS).where((DAYS.c.day + 1) * 86400 <= int(before))).rowcount
+    return connection.execute(delete(DAYS).where(DAYS.c.day < before // 86400)).rowcount
