@@ -16,7 +16,7 @@ GRPCURL := v1.9.4
 AIMOCK := 1.43.0
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run test cover check contract lint format style type proto release-contract tools postgresql bench soak mutants lock clean
+.PHONY: help setup run test cover check contract lint format style type proto release-contract tools postgresql redis-server bench soak mutants lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,7 +75,7 @@ proto: ## Regenerate the stubs and the descriptor set from protos/
 release-contract: proto ## Declare the contract released: from now on, changing it is breaking it
 	cp client/penstock/v1/penstock.binpb protos/released.binpb
 
-tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock postgresql ## Install the real peers of tests/; needs Go and npm
+tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock postgresql redis-server ## Install the real peers of tests/; needs Go and npm
 
 # The pins stand in this file, so a change to it installs again.
 $(TOOLS)/grpc-health-probe: Makefile
@@ -96,6 +96,11 @@ $(TOOLS)/aimock: Makefile
 postgresql:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || test "$$(id -u)" != 0 || \
 	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; }
+
+# As above.
+redis-server:
+	@command -v redis-server >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; }
 
 bench: setup ## Measure the daemon beside a bare relay
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 import grpc
 
-from benchmarks.load import Caller, Sample, ask, channels, load, stream_of
+from benchmarks.load import Caller, Sample, ask, ask_again, channels, load, stream_of
 from benchmarks.processes import Process
 
 WARM_UP = 0.3
@@ -42,6 +42,7 @@ class Load:
 
 LOADS = (
     *(Load("unary", f"unary, {callers} at once", ask, callers, "call") for callers in (1, 16, 64)),
+    *(Load("hit", f"unary, a kept answer, {callers} at once", ask_again, callers, "call") for callers in (1, 16)),
     Load("stream", "streams, 16 at once, as fast as they go", stream_of("fast"), 16),
     *(Load("paced", f"streams, {n} at once, a token every 4 ms", stream_of("paced"), n) for n in (4, 64)),
 )

@@ -16,9 +16,11 @@ CONFIGURATION = """
 models:
   fast: {{provider: openai, base_url: "{upstream}/fast/v1", api_key: key, model: gpt-4}}
   paced: {{provider: openai, base_url: "{upstream}/paced/v1", api_key: key, model: gpt-4}}
+  echo: {{provider: echo}}
 agents:
   fast: {{instructions: "", route: {{models: [fast]}}}}
   paced: {{instructions: "", route: {{models: [paced]}}}}
+  echo: {{instructions: "", route: {{models: [echo]}}}}
 default_agent: fast
 server: {{listen: "127.0.0.1:0"}}
 admin: {{listen: "127.0.0.1:0"}}

@@ -39,7 +39,11 @@ _decode = msgspec.json.Decoder(_Completion).decode
 
 
 class Relay:
-    """Relays to the path at the upstream that is named as the agent; every token of a stream is a message."""
+    """Relays to the path at the upstream that is named as the agent; every token of a stream is a message.
+
+    As `echo` it gives a unary call its own input and asks nobody: as bare as a server can be, and what a kept answer
+    is measured against.
+    """
 
     def __init__(self, upstream: str, session: aiohttp.ClientSession) -> None:
         self._upstream = upstream
@@ -47,6 +51,8 @@ class Relay:
 
     async def process(self, request: pb.ProcessRequest, _context: object) -> pb.ProcessResponse:
         """Ask once, answer once."""
+        if request.agent == "echo":
+            return _response(None, output=request.input)
         async with self._post(request) as answer:
             completion = _decode(await answer.read())
         message = completion.choices[0].message

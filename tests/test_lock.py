@@ -14,7 +14,8 @@ def asked_by_the_project() -> Iterator[str]:
     """Every requirement of pyproject.toml that the lock covers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     yield from project["project"]["dependencies"]
-    yield from project["project"]["optional-dependencies"]["server"]
+    for extra in project["project"]["optional-dependencies"].values():
+        yield from extra
     yield from project["dependency-groups"]["dev"]
     yield from project["build-system"]["requires"]
 

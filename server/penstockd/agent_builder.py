@@ -93,8 +93,11 @@ class AgentBuilder:
         return Caching(ttl=self._settings.cache.ttl) if self._settings.cache.enabled else None
 
     def _fingerprint(self, settings: AgentSettings) -> str:
+        """Of the agent, and of the models it may ask: Python may ask by any route that has a name."""
+        routes = [settings.route] if settings.python is None else [settings.route, *self._settings.routes.values()]
         definition = settings.model_dump_json(exclude={"description", "cache"})
-        return _digest(definition + self._models_of(settings.route.names))
+        named = [route.model_dump_json() + self._models_of(route.names) for route in routes]
+        return _digest(definition + "".join(named))
 
     def _models_of(self, names: Sequence[str]) -> str:
         """What the models of these names are, as far as it shapes their answers."""

@@ -71,7 +71,9 @@ def owner(key: str) -> tuple[str, str]:
 
 def _numbers(parameters: Parameters) -> Sequence[object]:
     """The parameters in a fixed order; a temperature of 1 is the same as 1.0, and -0.0 as 0.0."""
-    temperature, top_p = (None if value is None else value + 0.0 for value in (parameters.temperature, parameters.top_p))
+    temperature, top_p = (
+        None if value is None else value + 0.0 for value in (parameters.temperature, parameters.top_p)
+    )
     return (temperature, top_p, parameters.max_output_tokens, parameters.stop, parameters.seed)
 
 

@@ -5,12 +5,17 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_bytes
 from typing import Any
 
 from penstockd.agent import Directory
 from penstockd.agent_builder import AgentBuilder
+from penstockd.answer_keys import AnswerKeys
+from penstockd.answers import Lookups
 from penstockd.budget_gauge import BudgetGauge
 from penstockd.budgets import budget_states, rebuild
+from penstockd.cache_gauge import show_cache
+from penstockd.cache_service import CacheService
 from penstockd.call import Call, Handler, Q, chain
 from penstockd.clock import Clock, SystemClock
 from penstockd.config import ConfigErrors, Settings
@@ -21,9 +26,12 @@ from penstockd.health import Health
 from penstockd.identity_builder import identify
 from penstockd.interceptors.auth import Auth
 from penstockd.interceptors.budget_alerts import BudgetAlerts
+from penstockd.interceptors.cache import Cache
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.deadline import Deadline
 from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.idempotency import LINGER, Idempotency
 from penstockd.interceptors.meter import Meter
 from penstockd.interceptors.rate_limit import RateLimit
 from penstockd.interceptors.retry import Retry
@@ -42,6 +50,9 @@ from penstockd.resilience.permits import Permits
 from penstockd.rule_builder import rulebook
 from penstockd.rules import Rulebook
 from penstockd.service import SERVICES, Chains, endpoints
+from penstockd.stores.answers.memory_answers import MemoryAnswers
+from penstockd.stores.answers.seal import Seal
+from penstockd.stores.memory_idempotency import MemoryIdempotency
 from penstockd.stores.memory_limits import MemoryLimits
 from penstockd.tls_builder import certificate
 from penstockd.upstream import Misconfigured
@@ -102,6 +113,14 @@ class App:
         self._denials = Denials(exporters.meter)
         self._alerts = BudgetAlerts(log=log, meter=exporters.meter)
         self._budget_gauge = BudgetGauge(self._limits, clock=clock, meter=exporters.meter)
+        secret = token_bytes(32)
+        self._keys = AnswerKeys(secret)
+        self._answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
+        self._lookups = Lookups()
+        self._flights = Flights()
+        self._memory = MemoryIdempotency(clock)
+        self._keyed_flights = Flights(linger=LINGER)
+        show_cache(exporters.meter, answers=self._answers, lookups=self._lookups, flights=self._flights)
         self._runtime: Runtime | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -112,7 +131,7 @@ class App:
         pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
         rules = rulebook(settings)
         agents = AgentBuilder(settings, pool, ask=self._ask(settings, rules), log=self._log).build()
-        chains = self._chains(settings, rules)
+        chains = self._chains(settings, rules, agents)
         usage = UsageService(self._ledger, partial(budget_states, rules, self._limits), self._clock)
         return Runtime(
             settings=settings,
@@ -120,13 +139,21 @@ class App:
             pool=pool,
             agents=agents,
             endpoints=endpoints(
-                agents=agents, pool=pool, usage=usage, changed=self._changed, chains=chains, clock=self._clock
+                agents=agents,
+                pool=pool,
+                usage=usage,
+                cache=CacheService(self._answers),
+                changed=self._changed,
+                chains=chains,
+                clock=self._clock,
             ),
         )
 
     def use(self, runtime: Runtime) -> None:
         """Serve by `runtime` from now on; calls in flight end by the one they came by."""
         before, self._runtime = self._runtime, runtime
+        cache = runtime.settings.cache
+        self._answers.cache.limit(max_entries=cache.max_entries if cache.enabled else 0, max_bytes=cache.max_bytes)
         self.health.set_models({name: _is_serving(model) for name, model in runtime.pool.models.items()})
         has_older_calls = self.adapter.serve(runtime.endpoints)
         if before is not None:
@@ -159,6 +186,7 @@ class App:
         """For ever, now and then, forget limits that have gone idle and look at the budgets."""
         while True:
             self._limits.sweep()
+            self._answers.cache.sweep()
             if self._runtime is not None:
                 await self._budget_gauge.refresh(self._runtime.rulebook)
             await self._clock.sleep(UPKEEP_EVERY)
@@ -170,9 +198,12 @@ class App:
         else:
             self.health.remove_reason("ledger")
 
-    async def close(self) -> None:
-        """Settle every call, then close every connection to the models, at the latest after a last chance to end."""
+    async def settle(self) -> None:
+        """Return when every call is settled."""
         await self._settlements.idle()
+
+    async def close(self) -> None:
+        """Close every connection to the models, at the latest after a last chance for their calls to end."""
         if self._runtime is not None:
             self._leave(self._runtime.pool.close())
         if self._leaving:
@@ -186,11 +217,14 @@ class App:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _chains(self, settings: Settings, rules: Rulebook) -> Chains:
+    def _chains(self, settings: Settings, rules: Rulebook, agents: Directory) -> Chains:
         """The interceptors around a call, outermost first."""
         server = settings.server
         telemetry = Telemetry(
-            clock=self._clock, log=self._log, meter=self._exporters.meter, tracer=self._exporters.tracer
+            clock=self._clock,
+            log=self._log,
+            instruments=self._exporters.instruments,
+            tracer=self._exporters.tracer,
         )
         deadline = Deadline(
             clock=self._clock,
@@ -208,9 +242,19 @@ class App:
         )
         self._in_flight.limit = server.max_in_flight
         shed = Shed(self._in_flight, random=random.random)
+        idempotency = Idempotency(
+            memory=self._memory, flights=self._keyed_flights, fingerprint_of=self._keys.fingerprint_of
+        )
+        cache = Cache(
+            agents=agents,
+            answers=self._answers,
+            lookups=self._lookups,
+            flights=self._flights,
+            key_of=self._keys.key_of,
+        )
 
         def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
-            return chain([telemetry, deadline, auth, rate_limit, shed], handler)
+            return chain([telemetry, deadline, auth, rate_limit, shed, idempotency, cache], handler)
 
         def around_any_other_call(handler: Handler[Q]) -> Handler[Q]:
             return chain([telemetry, deadline, auth], handler)

@@ -8,9 +8,8 @@ from math import inf
 from typing import Any, TypeAlias, cast
 
 import grpc
-from msgspec.structs import replace
 
-from penstockd.call import Call, Delta, Metadata, Method, Reply
+from penstockd.call import Call, Completed, Delta, Metadata, Method, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken
@@ -27,6 +26,8 @@ Write = Callable[[bytes], Awaitable[None]]
 LONGEST_STALL = 30.0
 """Seconds for which a reader may take nothing of its stream before it is cut."""
 LOOK_FOR_STALLS_EVERY = 1.0
+COST = "penstock-cost-nanousd"
+"""Trailing metadata of an answer whose price is known, for proxies, which read no message."""
 LAST_WORD = 2.0
 """Seconds in which a call that was cut can still send its status."""
 
@@ -41,6 +42,7 @@ class _Running:
     task: asyncio.Task[None]
     outcome: Outcome
     generation: int
+    has_written: bool = False
     writing_since: float = inf
 
     def cut(self, error: PenstockError) -> None:
@@ -100,7 +102,7 @@ class Adapter(grpc.aio.ServerInterceptor):
                 if self._clock.monotonic() - running.writing_since > LONGEST_STALL:
                     running.writing_since = inf
                     stalled = f"the reader took nothing for {LONGEST_STALL:.0f} s"
-                    running.cut(StreamBroken(stalled, metadata={"partial": "true"}))
+                    running.cut(StreamBroken(stalled))
 
     async def intercept_service(
         self,
@@ -140,22 +142,22 @@ class Adapter(grpc.aio.ServerInterceptor):
         try:
             await self._through_the_chain(endpoint, data, context, write, running)
         except PenstockError as error:
-            await _abort(context, error, outcome)
+            await _abort(context, error, running)
         except asyncio.CancelledError:
             if outcome.cut is not None:
                 task.uncancel()
                 # A reader that takes nothing does not take the status either.
                 try:
                     async with asyncio.timeout(LAST_WORD):
-                        await _abort(context, outcome.cut, outcome)
+                        await _abort(context, outcome.cut, running)
                 except TimeoutError:
                     raise asyncio.CancelledError from None
             if task.cancelling():
                 raise
-            await _abort(context, Internal("the call was cancelled inside the server"), outcome)
+            await _abort(context, Internal("the call was cancelled inside the server"), running)
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the one error boundary
             self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id)
-            await _abort(context, Internal("an internal error; its details are in the server's log"), outcome)
+            await _abort(context, Internal("an internal error; its details are in the server's log"), running)
         finally:
             self._running.discard(running)
             if not self._running:
@@ -166,15 +168,16 @@ class Adapter(grpc.aio.ServerInterceptor):
     ) -> None:
         outcome = running.outcome
         edge = endpoint.edge()
-        is_first = True
         is_whole = False
 
         async def send(reply: Reply) -> None:
-            nonlocal is_first, is_whole
+            nonlocal is_whole
             is_whole = not isinstance(reply, Delta)
+            if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
+                context.set_trailing_metadata(((COST, str(cost)),))
             for written in edge(reply, call):
-                if is_first:
-                    is_first = False
+                if not running.has_written:
+                    running.has_written = True
                     await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
                 running.writing_since = self._clock.monotonic()
                 await write(written)
@@ -182,25 +185,22 @@ class Adapter(grpc.aio.ServerInterceptor):
 
         now = self._clock.monotonic()
         remaining = cast("float | None", context.time_remaining())
-        metadata = cast("Metadata", context.invocation_metadata() or ())
+        try:
+            request, handle = endpoint.read(data), endpoint.handle
+        except PenstockError as error:
+            request, handle = error, endpoint.refuse
         call: Call[Any] = Call(
             method=endpoint.method,
-            request=None,
+            request=request,
             send=send,
             outcome=outcome,
             started_at=now,
             expires_at=inf if remaining is None else now + remaining,
-            metadata=metadata,
+            metadata=cast("Metadata", context.invocation_metadata() or ()),
             peer=context.peer(),
             sans=_sans(context) if self._reads_certificates else None,
         )
-        try:
-            request = endpoint.read(data)
-        except PenstockError as error:
-            await endpoint.refuse(replace(call, request=error))
-            return
-        call = replace(call, request=request)
-        await endpoint.handle(call)
+        await handle(call)
         if not is_whole:
             raise RuntimeError("the handler ended before its answer did")
 
@@ -211,9 +211,12 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-async def _abort(context: Context, error: PenstockError, outcome: Outcome) -> None:
+async def _abort(context: Context, error: PenstockError, running: _Running) -> None:
+    outcome = running.outcome
     code = _STATUS_CODES[error.code]
-    await context.abort(code, message(error), (*trailers(error, outcome.request_id), *outcome.headers))
+    await context.abort(
+        code, message(error), (*trailers(error, outcome.request_id, is_partial=running.has_written), *outcome.headers)
+    )
 
 
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")

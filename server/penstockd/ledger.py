@@ -58,7 +58,10 @@ class Ledger(Protocol):
         """Why nothing can be written just now, for readiness; empty when all is well."""
 
     async def open(self, entry: Entry) -> None:
-        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable."""
+        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable.
+
+        An open that raises, or is cancelled, leaves nothing.
+        """
 
     async def close(self, entry: Entry) -> None:
         """Settle an entry that was opened; returns when it is durable.

@@ -34,8 +34,9 @@ class Log:
         self._logger.error(message, exc_info=error, extra={"fields": fields})
 
     def _write(self, level: int, message: str, fields: dict[str, object]) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, message, extra={"fields": fields})
+        logger = self._logger
+        if logger.isEnabledFor(level):
+            logger.handle(logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields}))
 
 
 class JsonFormatter(logging.Formatter):

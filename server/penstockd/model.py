@@ -90,7 +90,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
     usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. Content must begin by
-    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends.
+    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends. When
+    that was planned, the call was to end at `planned_until`; what it was granted since, content may take too.
     """
 
     instructions: str
@@ -103,6 +104,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     model: Model | None = None
     attempt: Attempt | None = None
     first_content_by: float = float("inf")
+    planned_until: float = float("inf")
     margin: float = 0.0
 
 

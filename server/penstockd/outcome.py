@@ -1,10 +1,11 @@
 """What a call turned out to be: written by inner layers, read by outer ones."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from secrets import token_hex
+
+from msgspec import Struct, field
 
 from penstockd.errors import PenstockError
 from penstockd.principal import Principal
@@ -27,8 +28,7 @@ class CacheStatus(Enum):
     BYPASSED = "bypassed"
 
 
-@dataclass(slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, kw_only=True):
     """One model call: filled in while it runs, so that whatever ends it finds what is known so far.
 
     `ordinal` tells it from the other attempts of its call.
@@ -43,13 +43,12 @@ class Attempt:
     reason: str = ""
     is_complete: bool = False
     held_tokens: int = 0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     cost_nanousd: int | None = None
     is_estimated: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, kw_only=True):
     """The one mutable thing a call carries, by reference, through every layer.
 
     `call_id` is unique, unlike `request_id`, which callers choose. `cut` is set before the daemon itself cancels the
@@ -65,9 +64,9 @@ class Outcome:
     model: str = ""
     finish_reason: FinishReason | None = None
     first_content_at: float | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = []
     cut: PenstockError | None = None
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = []
 
     @property
     def usage(self) -> Usage:

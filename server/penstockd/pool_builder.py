@@ -12,6 +12,7 @@ from penstockd.models.providers.anthropic import BASE_URL as ANTHROPIC_URL
 from penstockd.models.providers.anthropic import anthropic
 from penstockd.models.providers.echo import Echo
 from penstockd.models.providers.factory import provider_from
+from penstockd.models.providers.foreign import Foreign
 from penstockd.models.providers.openai import BASE_URL as OPENAI_URL
 from penstockd.models.providers.openai import openai
 from penstockd.models.providers.wire import Target
@@ -71,7 +72,7 @@ class PoolBuilder:
             case "anthropic":
                 return anthropic(_target(settings, ANTHROPIC_URL), model=settings.model, clock=self._clock)
             case reference:
-                return provider_from(reference, name, dict(settings))
+                return Foreign(provider_from(reference, name, dict(settings)))
 
     def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
         timeouts = Timeouts(**dict(settings.timeouts))

@@ -1,7 +1,7 @@
 """The name by which one request is found again in logs and traces."""
 
 import re
-import secrets
+from secrets import token_bytes
 
 _VALID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -14,7 +14,7 @@ def is_valid(request_id: str) -> bool:
 def generate(unix_seconds: float) -> str:
     """Return a new UUIDv7 (RFC 9562, section 5.7): unique, and sorted by its time in milliseconds."""
     milliseconds = int(unix_seconds * 1000) & (1 << 48) - 1
-    bits = milliseconds << 80 | secrets.randbits(80)
+    bits = milliseconds << 80 | int.from_bytes(token_bytes(10))
     bits = bits & ~(0xF << 76) | 0x7 << 76
     bits = bits & ~(0x3 << 62) | 0x2 << 62
     digits = f"{bits:032x}"

@@ -61,7 +61,7 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         health=app.health,
         drain_delay=settings.server.drain_delay,
         drain_timeout=settings.server.drain_timeout,
-        closers=[flush, app.close, ledger.stop],
+        closers=[app.settle, ledger.stop, flush, app.close],
         log=log,
     )
     loop = asyncio.get_running_loop()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from penstock.v1 import agent_service_pb2, pool_service_pb2, usage_service_pb2
+from penstock.v1 import agent_service_pb2, cache_service_pb2, pool_service_pb2, usage_service_pb2
 from penstockd import messages
 from penstockd.agent import Agent, Directory
+from penstockd.cache_service import CacheService
 from penstockd.call import Call, Handler, Method, Q
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint, StreamEdge, WholeEdge
@@ -26,7 +27,12 @@ from penstockd.request import Request
 from penstockd.resilience.circuit import State, Transition
 from penstockd.usage_service import UsageService
 
-SERVICES = ("penstock.v1.AgentService", "penstock.v1.UsageService", "penstock.v1.PoolService")
+SERVICES = (
+    "penstock.v1.AgentService",
+    "penstock.v1.UsageService",
+    "penstock.v1.PoolService",
+    "penstock.v1.CacheService",
+)
 
 
 Changed = Callable[[Model, Transition | None], None]
@@ -49,7 +55,14 @@ class Chains:
 
 
 def endpoints(
-    *, agents: Directory, pool: Pool, usage: UsageService, changed: Changed, chains: Chains, clock: Clock
+    *,
+    agents: Directory,
+    pool: Pool,
+    usage: UsageService,
+    cache: CacheService,
+    changed: Changed,
+    chains: Chains,
+    clock: Clock,
 ) -> list[Endpoint[Any]]:
     """Every method of the contract, composed; `changed` is told what an operator does to a model."""
     generate = chains.generate(partial(_process, agents))
@@ -85,6 +98,7 @@ def endpoints(
             "/penstock.v1.AgentService/ListAgents", agent_service_pb2.ListAgentsRequest, partial(_list_agents, agents)
         ),
         query("/penstock.v1.UsageService/GetUsage", usage_service_pb2.GetUsageRequest, usage.get_usage),
+        query("/penstock.v1.CacheService/Purge", cache_service_pb2.PurgeRequest, cache.purge),
         query("/penstock.v1.PoolService/ListModels", pool_service_pb2.ListModelsRequest, partial(_list_models, pool)),
         query(
             "/penstock.v1.PoolService/SetModel", pool_service_pb2.SetModelRequest, partial(_set_model, pool, changed)

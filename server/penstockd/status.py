@@ -22,11 +22,11 @@ def message(error: PenstockError) -> str:
     return error.message.encode(errors="replace")[:LONGEST_MESSAGE].decode(errors="ignore")
 
 
-def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
-    """The trailing metadata of a call that ends with `error`."""
+def trailers(error: PenstockError, request_id: str, *, is_partial: bool = False) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailing metadata of a call that ends with `error`, `is_partial` after a part of its answer."""
     entries: list[tuple[str, str | bytes]] = [
         ("x-request-id", request_id),
-        ("grpc-status-details-bin", _status(error, request_id).SerializeToString()),
+        ("grpc-status-details-bin", _status(error, request_id, is_partial=is_partial).SerializeToString()),
     ]
     if error.retry_after is not None:
         pushback = -1 if error.retry_after < 0 else ceil(round(error.retry_after * 1000, 3))
@@ -34,10 +34,10 @@ def trailers(error: PenstockError, request_id: str) -> tuple[tuple[str, str | by
     return tuple(entries)
 
 
-def _status(error: PenstockError, request_id: str) -> Status:
+def _status(error: PenstockError, request_id: str, *, is_partial: bool) -> Status:
     """The status with its details, the least important left out where they would grow too large."""
     status = Status(code=error.code.value, message=message(error))
-    for detail in _details(error, request_id):
+    for detail in _details(error, request_id, is_partial=is_partial):
         packed = Any()
         packed.Pack(detail)
         if status.ByteSize() + packed.ByteSize() < LARGEST_DETAILS:
@@ -45,9 +45,10 @@ def _status(error: PenstockError, request_id: str) -> Status:
     return status
 
 
-def _details(error: PenstockError, request_id: str) -> list[Message]:
+def _details(error: PenstockError, request_id: str, *, is_partial: bool) -> list[Message]:
+    metadata = error.metadata | {"partial": "true"} if is_partial else error.metadata
     details: list[Message] = [
-        ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
+        ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata),
         RequestInfo(request_id=request_id),
     ]
     if error.retry_after is not None and error.retry_after >= 0:

@@ -46,12 +46,13 @@ def begins_a_stream(upstream: Upstream) -> None:
     ],
     ids=["unary-before-headers", "unary-mid-answer", "stream-before-headers", "stream-mid-answer"],
 )
+@pytest.mark.parametrize("is_cached", [True, False])
 async def test_cancelling_a_call_closes_its_upstream_connection(
-    path: str, play: Play, daemons: Daemons, upstream: Upstream
+    path: str, play: Play, daemons: Daemons, upstream: Upstream, *, is_cached: bool
 ) -> None:
     """Within 200 ms, as the upstream sees it; nobody is blamed, and the permit is back."""
     play(upstream)
-    daemon = await daemons.start(models={"fast": openai(upstream)})
+    daemon = await daemons.start(models={"fast": openai(upstream)}, cache={"enabled": is_cached})
 
     async with wire(daemon.target) as caller, AgentClient(daemon.target) as client:
         call = caller.start(path, HELLO)
@@ -88,7 +89,7 @@ async def test_cancelling_a_call_that_is_still_connecting_closes_the_connection(
 async def test_a_deadline_that_passes_closes_the_upstream_connection(daemons: Daemons, upstream: Upstream) -> None:
     """A client that waits no longer is like one that has left."""
     upstream.answer_always(*_anthropic_beginning(), HANG)
-    daemon = await daemons.start(models={"fast": anthropic(upstream)})
+    daemon = await daemons.start(models={"fast": anthropic(upstream)}, cache={"enabled": True})
 
     async with wire(daemon.target) as caller:
         call = caller.start(STREAM, HELLO, timeout=0.5)
@@ -103,7 +104,7 @@ async def test_a_deadline_that_passes_closes_the_upstream_connection(daemons: Da
 async def test_a_client_that_vanishes_closes_the_upstream_connection(daemons: Daemons, upstream: Upstream) -> None:
     """Its connection ends, and no cancel was sent for the call."""
     upstream.answer_always(HANG)
-    daemon = await daemons.start(models={"fast": openai(upstream)})
+    daemon = await daemons.start(models={"fast": openai(upstream)}, cache={"enabled": True})
 
     async with wire(daemon.target) as caller:
         call = caller.start(PROCESS, HELLO)

@@ -26,6 +26,7 @@ async def test_it_lists_what_the_daemon_serves(echo: Penstockd) -> None:
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
         "penstock.v1.AgentService",
+        "penstock.v1.CacheService",
         "penstock.v1.PoolService",
         "penstock.v1.UsageService",
     ]

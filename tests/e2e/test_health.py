@@ -88,6 +88,7 @@ async def test_a_model_whose_circuit_opens_is_not_serving_and_the_daemon_is(
         "": SERVING,
         "liveness": SERVING,
         "penstock.v1.AgentService": SERVING,
+        "penstock.v1.CacheService": SERVING,
         "penstock.v1.PoolService": SERVING,
         "penstock.v1.UsageService": SERVING,
         "model/fast": NOT_SERVING,

@@ -30,6 +30,7 @@ METHODS = (
     SET_MODEL,
     "/penstock.v1.AgentService/ListAgents",
     "/penstock.v1.UsageService/GetUsage",
+    "/penstock.v1.CacheService/Purge",
 )
 WEB, OLD, GONE, ADMIN = (generate() for _ in range(4))
 

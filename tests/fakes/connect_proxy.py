@@ -23,7 +23,7 @@ class ConnectProxy:
         self._answer = answer
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -32,9 +32,9 @@ class ConnectProxy:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        for writer in self._serving.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._serving)
 
     @property
     def authority(self) -> str:
@@ -45,7 +45,7 @@ class ConnectProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._serving.add(task)
+        self._serving[task] = writer
         try:
             self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
             writer.write(self._answer)
@@ -58,7 +58,7 @@ class ConnectProxy:
             pass
         finally:
             self.left.set()
-            self._serving.discard(task)
+            del self._serving[task]
             writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -13,7 +13,12 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from penstock.v1 import agent_service_pb2_grpc, pool_service_pb2_grpc, usage_service_pb2_grpc
+from penstock.v1 import (
+    agent_service_pb2_grpc,
+    cache_service_pb2_grpc,
+    pool_service_pb2_grpc,
+    usage_service_pb2_grpc,
+)
 from penstock.v1.agent_service_pb2 import (
     Agent,
     Completed,
@@ -26,6 +31,7 @@ from penstock.v1.agent_service_pb2 import (
     ProcessStreamResponse,
     Started,
 )
+from penstock.v1.cache_service_pb2 import PurgeRequest, PurgeResponse
 from penstock.v1.pool_service_pb2 import ListModelsRequest, ListModelsResponse, Model, SetModelRequest, SetModelResponse
 from penstock.v1.usage_service_pb2 import GetUsageRequest, GetUsageResponse
 
@@ -72,6 +78,7 @@ class FakeDaemon:
         self.models: list[Model] = []
         self.usage = GetUsageResponse()
         self.usage_requests: list[GetUsageRequest] = []
+        self.purges: list[PurgeRequest] = []
         self.requests: list[Ask] = []
         self.metadata: dict[str, str | bytes] = {}
         self.seconds_left = 0.0
@@ -81,6 +88,7 @@ class FakeDaemon:
         self.serving(is_serving=True)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(_Agents(self), server)
+        cache_service_pb2_grpc.add_CacheServiceServicer_to_server(_Cache(self), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(_Pool(self), server)
         usage_service_pb2_grpc.add_UsageServiceServicer_to_server(_Usage(self), server)
         self.port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
@@ -131,6 +139,16 @@ class _Agents(agent_service_pb2_grpc.AgentServiceServicer):
     def ListAgents(self, request: ListAgentsRequest, context: grpc.ServicerContext) -> ListAgentsResponse:
         self._daemon.note(context)
         return ListAgentsResponse(agents=self._daemon.agents)
+
+
+class _Cache(cache_service_pb2_grpc.CacheServiceServicer):
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def Purge(self, request: PurgeRequest, context: grpc.ServicerContext) -> PurgeResponse:
+        self._daemon.note(context)
+        self._daemon.purges.append(request)
+        return PurgeResponse(entries=len(self._daemon.purges))
 
 
 class _Pool(pool_service_pb2_grpc.PoolServiceServicer):

@@ -1,5 +1,6 @@
 """Entries of a ledger, and what a test needs to keep one."""
 
+import asyncio
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ YEAR = 366 * 86400.0
 _numbers = count(1)
 
 
-def held(**fields: Any) -> Entry:
+def held(**fields: Any) -> Entry:  # noqa: ANN401 - as an entry has them
     """An attempt on its way: 10 + 20 tokens, 1,000 nano-USD."""
     plain = Entry(
         call_id=f"call-{next(_numbers)}",
@@ -43,7 +44,7 @@ def held(**fields: Any) -> Entry:
     return replace(plain, **fields)
 
 
-def settled(entry: Entry | None = None, **fields: Any) -> Entry:
+def settled(entry: Entry | None = None, **fields: Any) -> Entry:  # noqa: ANN401 - as above
     """An attempt that answered, by the provider's count."""
     return replace(entry or held(), **{"status": EntryStatus.OK, "is_estimated": False, **fields})
 
@@ -60,6 +61,15 @@ async def put(ledger: StoredLedger, *entries: Entry) -> None:
     for entry in entries:
         await ledger.open(replace(entry, status=EntryStatus.HELD))
         await ledger.close(entry)
+
+
+async def until(is_so: Callable[[], bool], clock: FakeClock | None = None, *, step: float = 0.5) -> None:
+    """Return when `is_so`; a fake clock goes on by `step` seconds at a time meanwhile."""
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.002)
+            if clock is not None:
+                clock.advance(step)
 
 
 def sqlite_file(directory: Path) -> Path:

@@ -152,8 +152,8 @@ class Daemons:
             assert stumbles == []
 
     def configure(self, **sections: object) -> None:
-        """Let the file hold `sections`; JSON is YAML too."""
-        self.config.write_text(json.dumps(sections), encoding="utf-8")
+        """Let the file hold `sections`; JSON is YAML too. Unless they say so nothing is cached: tests ask twice."""
+        self.config.write_text(json.dumps({"cache": {"enabled": False}, **sections}), encoding="utf-8")
 
     async def start(self, *, environ: Mapping[str, str] = NOTHING, **sections: object) -> Penstockd:
         """Start a daemon by `sections` and return it once it serves: on free ports, with a state of its own."""

@@ -9,7 +9,7 @@ from fakes import virtual_time
 from fakes.prompts import METHOD, Heard
 from fakes.scripted_model import Answer, ScriptedModel
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Call, Handler, Metadata, Send, chain
+from penstockd.call import Call, Handler, Metadata, Overtime, Send, chain
 from penstockd.errors import PenstockError
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
@@ -80,6 +80,7 @@ class ModelCalls:
         metadata: Metadata = (),
         send: Callable[[Asked], Send] = lambda asked: asked.heard.take,
         asked: Asked | None = None,
+        overtime: Overtime | None = None,
     ) -> Asked:
         """Make one call of `models` in this order and return what came of it, whatever ended it."""
         asked = asked or Asked()
@@ -92,6 +93,7 @@ class ModelCalls:
             started_at=now,
             expires_at=now + within,
             metadata=metadata,
+            overtime=overtime,
         )
         try:
             await self.handle(call)

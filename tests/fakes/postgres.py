@@ -40,6 +40,10 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 
+    def program(self, name: str) -> Path:
+        """One of the programs that came with the server."""
+        return self._programs / name
+
     def start(self) -> None:
         """Start, and return when it answers."""
         options = ("-k", str(self._directory), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50")

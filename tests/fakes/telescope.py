@@ -10,13 +10,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
 
+from penstockd.instruments import Instruments
+
 Point = tuple[Mapping[str, object], float]
 
 
 class Telescope:
-    """A meter and a tracer, and what came of them."""
+    """Instruments, a meter and a tracer, and what came of them."""
 
     def __init__(self) -> None:
+        self.instruments = Instruments()
         self._metrics = InMemoryMetricReader()
         self._meters = MeterProvider(metric_readers=[self._metrics], shutdown_on_exit=False)
         self._spans = InMemorySpanExporter()
@@ -40,10 +43,16 @@ class Telescope:
 
     def points(self, name: str) -> list[Point]:
         """The attributes and the sum of each point of a metric."""
+        ours = [
+            (labels, series.sum)
+            for histogram in self.instruments.histograms
+            if histogram.name == name
+            for labels, series in histogram.series
+        ]
         data = self._metrics.get_metrics_data()
         if data is None:
-            return []
-        return [
+            return ours
+        return ours + [
             (dict(point.attributes or {}), _sum(point))
             for resource in data.resource_metrics
             for scope in resource.scope_metrics

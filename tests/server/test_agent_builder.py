@@ -5,7 +5,7 @@ import pytest
 from fakes.calls import Inner, a_call
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
-from penstockd.agent import Directory
+from penstockd.agent import Caching, Directory
 from penstockd.agent_builder import AgentBuilder
 from penstockd.agents.python_agent import PythonAgent
 from penstockd.config import ConfigErrors, Settings
@@ -115,3 +115,65 @@ def test_every_agent_that_cannot_be_loaded_is_named(config: ConfigFile) -> None:
         build(settings)
 
     assert [error.path for error in raised.value.errors] == ["agents.a.python", "agents.c.python"]
+
+
+def caching(config: ConfigFile, text: str, name: str = "own") -> Caching | None:
+    """How an agent of the usual ones, or of those that `text` adds, is cached."""
+    agent = build(config.load(AGENTS + text)).find(name)
+    assert agent
+    return agent.caching
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("", "support", Caching(ttl=300.0)),
+        ("", "own", None),
+        ("", "model/fast", Caching(ttl=300.0)),
+        ("cache: {ttl: 1m}", "support", Caching(ttl=60.0)),
+        ("  x: {cache: {ttl: 10m}, route: both}\ncache: {ttl: 1m}", "x", Caching(ttl=600.0)),
+        ("  x: {cache: {}, route: both}\ncache: {ttl: 1m}", "x", Caching(ttl=60.0)),
+        ("  x: {cache: off, route: both}", "x", None),
+        (
+            '  x: {python: "fakes.agent_functions:yields", cache: {}, route: both}',
+            "x",
+            Caching(ttl=300.0, per_user=True),
+        ),
+        ('  x: {python: "fakes.agent_functions:yields", cache: off, route: both}', "x", None),
+        ("cache: {enabled: false}", "support", None),
+        ("cache: {enabled: false}", "model/fast", None),
+        ("  x: {cache: {ttl: 10m}, route: both}\ncache: {enabled: false}", "x", None),
+    ],
+)
+def test_answers_are_kept_as_the_settings_say(
+    config: ConfigFile, text: str, name: str, expected: Caching | None
+) -> None:
+    """Of prompts unless they say no, of Python only if they say yes, and of nobody where the cache is off."""
+    assert caching(config, text, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "is_the_same"),
+    [
+        ("support", "Answers.", "Replies.", True),
+        ("support", "Be terse.", "Be brief.", False),
+        ("support", "temperature: 0.2", "temperature: 0.3", False),
+        ("support", "[strong, fast]", "[fast, strong]", False),
+        ("support", "fast: {provider: echo}", "fast: {provider: echo, model: other}", False),
+        ("support", "fast: {provider: echo}", "fast: {provider: echo, max_in_flight: 7}", True),
+        ("own", "fast: {provider: echo}", "fast: {provider: echo, model: other}", False),
+        ("own", "both: {models: [fast, strong]}", "both: {models: [strong]}", False),
+        ("own", "agent_functions:yields", "agent_functions:replies", False),
+        ("model/fast", "fast: {provider: echo}", "fast: {provider: echo, model: other}", False),
+        ("model/strong", "fast: {provider: echo}", "fast: {provider: echo, model: other}", True),
+    ],
+)
+def test_a_fingerprint_tells_definitions_apart(
+    config: ConfigFile, name: str, old: str, new: str, *, is_the_same: bool
+) -> None:
+    """Also by the models that the agent may ask; what does not shape answers leaves it alone."""
+    before, after = (build(config.load(text)).find(name) for text in (AGENTS, AGENTS.replace(old, new)))
+    assert before
+    assert after
+
+    assert (before.fingerprint == after.fingerprint) is is_the_same

@@ -19,7 +19,7 @@ from penstockd.call import Call, Completed, Delta
 from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimited, StreamBroken, Violation
 from penstockd.grpc_adapter import Adapter
 from penstockd.log import Log
-from penstockd.outcome import FinishReason
+from penstockd.outcome import Attempt, FinishReason
 from penstockd.request import Request
 from penstockd.upstream import Broken
 
@@ -73,6 +73,24 @@ async def test_a_streamed_answer_opens_and_closes() -> None:
     assert "".join(event.delta.text for event in events) == "Hello"
     assert events[-1].completed.response.output == ""
     assert ended.initial["x-request-id"] == "r1"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("costs", "told"), [((), "0"), ((638, 2), "640"), ((638, None), None)], ids=["joined", "paid", "price unknown"]
+)
+async def test_what_an_answer_cost_comes_last(path: str, costs: tuple[int | None, ...], told: str | None) -> None:
+    """In trailing metadata, over all attempts; unless a price is not known."""
+
+    async def paid(call: Call[Request]) -> None:
+        call.outcome.attempts += [Attempt(model="fast", started_at=0.0, cost_nanousd=cost) for cost in costs]
+        await answering(call)
+
+    async with edge(paid) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.code is grpc.StatusCode.OK
+    assert ended.trailing.get("penstock-cost-nanousd") == told
 
 
 @BOTH
@@ -318,6 +336,9 @@ class ServicerContext:
 
     async def send_initial_metadata(self, metadata: object) -> None:
         """Take the head of a stream."""
+
+    def set_trailing_metadata(self, metadata: object) -> None:
+        """Take what comes last."""
 
     async def write(self, message: bytes) -> None:
         if self._stalls:

@@ -9,6 +9,7 @@ from penstockd.model import Price, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import BUNDLED
 from penstockd.models.providers.echo import Echo
+from penstockd.models.providers.foreign import Foreign
 from penstockd.pool_builder import PoolBuilder
 from penstockd.resilience.circuit import State
 
@@ -83,7 +84,7 @@ def test_every_kind_of_provider_is_made(config: ConfigFile) -> None:
     providers = build(config.load(MODELS)).providers
 
     assert isinstance(providers["local"], Echo)
-    assert getattr(providers["own"], "__name__", "") == "answer"
+    assert isinstance(providers["own"], Foreign)
     assert providers["fast"] is not providers["strong"]
 
 

@@ -36,6 +36,13 @@ class Usage:
         await nowhere(call.request)
 
 
+class Cache:
+    """The cache service's place."""
+
+    async def purge(self, call: Call[Any]) -> None:
+        await nowhere(call.request)
+
+
 class House:
     """Two agents and two models behind the contract's methods, with no interceptors in between."""
 
@@ -53,6 +60,7 @@ class House:
                 agents=agents,
                 pool=Pool({"slow": self.slow, "fast": self.fast}, {}, clock=self.clock),
                 usage=Usage(),  # type: ignore[arg-type]  # as much of it as is called
+                cache=Cache(),  # type: ignore[arg-type]  # as above
                 changed=self._changed,
                 chains=Chains(generate=_bare, query=_bare, refuse=_bare),
                 clock=self.clock,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import penstock
 from penstock import durations
-from penstock.cli import agents, call, health, models, moments, usage
+from penstock.cli import agents, cache, call, health, models, moments, usage
 from penstock.connection import DEFAULT_TIMEOUT
 
 _AddParser = Callable[..., argparse.ArgumentParser]
@@ -39,7 +39,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     health_parser.epilog = _HEALTH_EPILOG
     health_parser.add_argument("service", nargs="?", default="", metavar="SERVICE", help="such as model/NAME")
+    _add_cache(commands.add_parser)
     return parser.parse_args(argv)
+
+
+def _add_cache(add_parser: _AddParser) -> None:
+    parser = add_parser("cache", help="steer the cache of answers", description="Steer the cache of answers.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    purge = _add(commands.add_parser, "purge", cache.purge, "forget stored answers; for operators")
+    purge.add_argument("--tenant", default="", help="only this tenant's")
+    purge.add_argument("--agent", default="", help="only this agent's, such as support or model/NAME")
 
 
 def _add_call(add_parser: _AddParser) -> None:

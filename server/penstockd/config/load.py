@@ -35,10 +35,9 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
     context = _context(tree, file)
     environment.check_files(context)
-    not_yet = NotYet(tree, context)
-    errors = [*environment.errors, *substitution.errors, *not_yet.errors]
+    errors = [*environment.errors, *substitution.errors, *NotYet(tree, context).errors]
     try:
-        settings = Settings.model_validate(tree, context=replace(context, warnings=(*notes, *not_yet.warnings)))
+        settings = Settings.model_validate(tree, context=replace(context, warnings=tuple(notes)))
     except ValidationError as error:
         origins = {dotted(assignment.path): assignment.origin for assignment in assignments}
         raise ConfigErrors(_first_of_each_path([*errors, *explain(error, origins)])) from None

@@ -10,41 +10,22 @@ from penstockd.config.context import Context
 from penstockd.config.errors import ConfigError, dotted
 from penstockd.config.schema import field_at
 from penstockd.config.settings import Settings
-from penstockd.config.tree import Path, Tree, find
+from penstockd.config.tree import Tree, find
 
-NOT_YET: Final = (
-    "agents.*.cache",
-    "cache.enabled",
-    "cache.ttl",
-    "cache.max_entries",
-    "cache.max_bytes",
-    "redis_url",
-)
+NOT_YET: Final = ("redis_url",)
 
 
 class NotYet:
-    """Sorts what is set too early: `errors` for what would change something, `warnings` for what says the default.
-
-    What switches a thing off is fine, and what is malformed is left to the check of its form.
-    """
+    """Finds what is set too early: `errors` say what. What is malformed is left to the check of its form."""
 
     def __init__(self, tree: Tree, context: Context) -> None:
         self.errors: list[ConfigError] = []
-        self.warnings: list[str] = []
         for pattern in NOT_YET:
             way = tuple(pattern.split("."))
             field = field_at(Settings, way)
             for path, raw in find(tree, way):
-                for value in _read(field, raw, context):
-                    self._judge(path, value, field)
-
-    def _judge(self, path: Path, value: object, field: FieldInfo) -> None:
-        if not value or value == "off":
-            return
-        if value == field.get_default(call_default_factory=True):
-            self.warnings.append(f"{dotted(path)}: has no effect yet in this version")
-        else:
-            self.errors.append(ConfigError(dotted(path), "not yet supported in this version"))
+                if any(_read(field, raw, context)):
+                    self.errors.append(ConfigError(dotted(path), "not yet supported in this version"))
 
 
 def _read(field: FieldInfo, raw: object, context: Context) -> Iterator[object]:

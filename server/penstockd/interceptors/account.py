@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from penstockd.call import Call
 from penstockd.ledger import Entry, EntryStatus
 from penstockd.limits import BudgetDemand, Demand
-from penstockd.model import Model, Prompt, chosen, estimate, text_tokens
+from penstockd.model import Model, Prompt, chosen, estimate
 from penstockd.outcome import Attempt
 from penstockd.principal import Principal
 from penstockd.rules import Caller, Rulebook
@@ -28,52 +30,49 @@ class Account:
         self._call = call
         self._at = now
         self._estimate = estimate(prompt)
-        self._said = 0
+        self._bytes_said = 0
+        self.is_settled = False
         self.demands: Sequence[Demand] = rulebook.attempt(
             self.caller, tokens=self._estimate.total, cost_nanousd=self._cost(self._estimate) or 0, now=now
         )
 
     @property
     def needs_a_price(self) -> bool:
-        """Whether a budget is asked and nobody knows what the model costs."""
-        return self.model.price is None and any(isinstance(demand, BudgetDemand) for demand in self.demands)
+        """Whether a budget binds the attempt and nobody knows what the model costs; a shadow binds nothing."""
+        if self.model.price is not None:
+            return False
+        return any(isinstance(demand, BudgetDemand) and not demand.is_shadow for demand in self.demands)
 
     def hear(self, text: str) -> None:
         """Count output as it passes, for the case that the provider never says."""
-        self._said += text_tokens(text)
+        self._bytes_said += len(text.encode())
 
     def held(self) -> Entry:
         """The ledger's entry while the attempt is on its way: what it is charged if the process dies."""
         return self._entry(EntryStatus.HELD, self._estimate, is_estimated=True)
 
     def complete(self, reported: Usage) -> Entry:
-        """The entry of an attempt that answered: by the provider's count, by ours where it gave none."""
-        is_estimated = reported.total == 0 and self._said > 0
-        usage = Usage(uncached_input=self._estimate.uncached_input, output=self._said) if is_estimated else reported
+        """The entry of an attempt that answered: by the provider's count, by ours of what it left uncounted."""
+        usage = self._completed(reported, output=reported.output or self._said)
         self.attempt.is_complete = True
-        return self._settled(EntryStatus.OK, usage, is_estimated=is_estimated)
+        return self._settled(EntryStatus.OK, usage, is_estimated=usage != reported)
 
     def broken(self, status: EntryStatus, reason: str) -> Entry:
         """The entry of an attempt that was cut: what was reported until then, and what should have come with it."""
-        if reason in UNBILLED:
-            return self._settled(status, Usage(), is_estimated=False)
         reported = self.attempt.usage
-        usage = Usage(
-            uncached_input=reported.uncached_input if reported.input else self._estimate.uncached_input,
-            cached_input=reported.cached_input,
-            cache_write_input=reported.cache_write_input,
-            output=max(reported.output, self._said),
-            reasoning=reported.reasoning,
-        )
+        if reason in UNBILLED and not self._said and not reported.total:
+            return self._settled(status, Usage(), is_estimated=False)
+        usage = self._completed(reported, output=max(reported.output, self._said))
         return self._settled(status, usage, is_estimated=True)
-
-    def unused(self) -> Entry:
-        """The entry of an attempt that was given up before anything was sent."""
-        return self._settled(EntryStatus.CANCELLED, Usage(), is_estimated=False)
 
     def give_back_grant(self, *, used: int) -> None:
         """Give back what the attempt took of its provider's grant and did not use, in tokens."""
         self.model.allowance.settle(held=self.attempt.held_tokens, used=used)
+
+    def give_up_grant(self) -> None:
+        """Give back all that the attempt took of its provider's grant, its request too: nothing was sent."""
+        self.give_back_grant(used=0)
+        self.model.allowance.give_back_request()
 
     def used(self, entry: Entry) -> dict[str, float]:
         """What `entry` used of each demand, by key."""
@@ -82,8 +81,20 @@ class Account:
             for demand in self.demands
         }
 
+    @property
+    def _said(self) -> int:
+        """Output that was heard, at four bytes a token."""
+        return -(-self._bytes_said // 4)
+
+    def _completed(self, reported: Usage, *, output: int) -> Usage:
+        """What was reported with this output, and with our count of the input if there was none."""
+        if reported.input:
+            return replace(reported, output=output)
+        return replace(reported, output=output, uncached_input=self._estimate.uncached_input)
+
     def _settled(self, status: EntryStatus, usage: Usage, *, is_estimated: bool) -> Entry:
         entry = self._entry(status, usage, is_estimated=is_estimated)
+        self.is_settled = True
         self.attempt.usage = usage
         self.attempt.cost_nanousd = entry.cost_nanousd
         self.attempt.is_estimated = is_estimated

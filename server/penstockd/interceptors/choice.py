@@ -14,7 +14,7 @@ class Choice:
     def __init__(
         self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, withdrawn_at: float | None
     ) -> None:
-        """Note the attempt in the caller's outcome; a repeat says when it was withdrawn from the retry budget."""
+        """A repeat says when it was withdrawn from the retry budget, in monotonic seconds."""
         self.model = model
         self.is_committed = False
         self.attempt = Attempt(
@@ -26,7 +26,6 @@ class Choice:
         self._withdrawn_at = withdrawn_at
         self._caller = caller
         self._clock = clock
-        caller.outcome.attempts.append(self.attempt)
 
     async def send(self, reply: Reply) -> None:
         """Hand a reply to the caller: from its first content on, there is no other attempt."""
@@ -46,6 +45,7 @@ class Choice:
             model=self.model,
             attempt=self.attempt,
             first_content_by=first_content_by,
+            planned_until=self._caller.ends_at,
             margin=margin,
         )
         return replace(self._caller, request=prompt, send=self.send)

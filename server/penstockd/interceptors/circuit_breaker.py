@@ -23,12 +23,14 @@ class CircuitBreaker:
         self._changed = changed
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
-        """Proceed if the circuit lets the attempt pass, else raise PassedOver."""
+        """Proceed if the circuit lets the attempt pass, which is then on record; else raise PassedOver."""
         model = chosen(call.request)
         ticket = model.breaker.admit()
         if ticket is None:
             message = f"the circuit of {model.name} is open"
             raise PassedOver(message)
+        if call.request.attempt is not None:
+            call.outcome.attempts.append(call.request.attempt)
         trial = _Trial(model, ticket, call, self._clock, self._changed)
         try:
             await proceed(replace(call, send=trial.send))

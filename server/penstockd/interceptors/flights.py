@@ -29,7 +29,7 @@ Ending: TypeAlias = Completed | BaseException
 Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
 
 _WOULD_REPEAT = (AgentNotFound, ContentFiltered, ContextTooLong, UpstreamMisconfigured, UpstreamRejected)
-"""What another try would meet again. All else may pass, or is about the first caller alone: its limits, its deadline."""
+"""What another try would meet again. All else may pass, or is about the first caller alone, such as its limits."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -49,6 +49,12 @@ class _Work:
     timer: asyncio.TimerHandle | None = None
     successor: "_Work | None" = None
     is_told: bool = False
+
+    @property
+    def may_fly_again(self) -> bool:
+        """Whether it failed before anything was heard, in a way that another try may not."""
+        ending = self.flight.ending
+        return not self.flight.pieces and isinstance(ending, PenstockError) and not isinstance(ending, _WOULD_REPEAT)
 
     def error(self, ending: BaseException) -> BaseException:
         """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
@@ -82,16 +88,17 @@ class Flights:
         work = self._works.get(key)
         is_first = work is None
         work = work or self._start(key, call, proceed)
-        error = await self._listen(work, call, keep)
-        if error is None:
+        failure = await self._listen(work, call, keep)
+        if failure is None:
             return
-        if is_first or work.flight.pieces or not isinstance(error, PenstockError) or isinstance(error, _WOULD_REPEAT):
-            raise error
+        if is_first or not work.may_fly_again:
+            raise work.error(failure)
         call.outcome.cache = status
         if work.successor is None or _is_ending(work.successor):
             work.successor = self._works.get(key) or self._start(key, call, proceed)
-        if error := await self._listen(work.successor, call, keep):
-            raise error
+        failure = await self._listen(work.successor, call, keep)
+        if failure is not None:
+            raise work.successor.error(failure)
 
     async def close(self, timeout: float) -> None:
         """End all work, also what lingers, and wait at most `timeout` seconds for it."""
@@ -156,7 +163,7 @@ class Flights:
                     news.clear()
                     await news.wait()
             if not isinstance(ending, Completed):
-                return work.error(ending)
+                return ending
             outcome.model = ending.model
             await call.send(ending)
             return None

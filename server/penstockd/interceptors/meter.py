@@ -1,5 +1,7 @@
 """Accounts for every attempt: holds its estimate before it is made, settles the truth when it ends."""
 
+from asyncio import CancelledError
+
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Delta, Handler, Reply
@@ -8,6 +10,7 @@ from penstockd.errors import AccountingUnavailable, PriceUnknown
 from penstockd.interceptors.account import Account
 from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
 from penstockd.limits import LimitStore, StoreUnavailable
@@ -43,6 +46,7 @@ class Meter:
         self._settlements = settlements
         self._denials = denials
         self._alerts = alerts
+        self._price_alarm = PriceAlarm(clock=clock, log=log)
         self._clock = clock
         self._log = log
 
@@ -52,44 +56,44 @@ class Meter:
         try:
             await self._open(account)
         except BaseException:
-            account.give_back_grant(used=0)
+            account.give_up_grant()
             raise
-        is_settled = False
 
         async def send(reply: Reply) -> None:
-            nonlocal is_settled
             match reply:
                 case Delta(text=text):
                     account.hear(text)
-                case Completed(usage=usage):
-                    entry = account.complete(usage)
-                    is_settled = True
-                    await self._settlements.run(self._settle(account, entry))
+                case Completed(usage=usage) if not account.is_settled:
+                    await self._settle(account, account.complete(usage))
             await call.send(reply)
 
-        status, reason = EntryStatus.CANCELLED, ""
+        status, reason = EntryStatus.FAILED, ""
         try:
             await proceed(replace(call, send=send))
         except UpstreamFailure as failure:
-            status, reason = EntryStatus.FAILED, failure.reason
+            reason = failure.reason
+            raise
+        except CancelledError:
+            status = EntryStatus.CANCELLED
             raise
         finally:
-            if not is_settled:
-                await self._settlements.run(self._settle(account, account.broken(status, reason)))
+            if not account.is_settled:
+                await self._settle(account, account.broken(status, reason))
 
     async def _open(self, account: Account) -> None:
         """Hold what the attempt may cost, and put it on the ledger; both or neither."""
         if account.needs_a_price:
+            self._price_alarm.sound(account.model.name)
             raise PriceUnknown(f"the price of {account.model.name} is not known, and this call is on a budget")
         if account.demands:
             await self._hold(account)
         try:
             await self._ledger.open(account.held())
         except LedgerUnavailable as error:
-            await self._settlements.run(self._store.settle(account.hold_id, {}))
+            await self._release(account)
             raise AccountingUnavailable("the call cannot be accounted for just now", retry_after=1.0) from error
         except BaseException:
-            await self._settlements.run(self._close(account, account.unused()))
+            await self._release(account)
             raise
 
     async def _hold(self, account: Account) -> None:
@@ -99,13 +103,23 @@ class Meter:
             raise AccountingUnavailable("limits and budgets cannot be checked just now", retry_after=1.0) from error
         self._denials.judge(verdict)
 
+    async def _release(self, account: Account) -> None:
+        if account.demands:
+            await self._settlements.run(self._store.settle(account.hold_id, {}))
+
     async def _settle(self, account: Account, entry: Entry) -> None:
         account.give_back_grant(used=entry.usage.total)
-        await self._close(account, entry)
+        await self._settlements.run(self._close(account, entry))
 
     async def _close(self, account: Account, entry: Entry) -> None:
-        if account.demands:
-            self._alerts.tell(await self._store.settle(account.hold_id, account.used(entry)))
+        """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""
+        try:
+            if account.demands:
+                self._alerts.tell(await self._store.settle(account.hold_id, account.used(entry)))
+        finally:
+            await self._write(entry)
+
+    async def _write(self, entry: Entry) -> None:
         try:
             await self._ledger.close(entry)
         except LedgerUnavailable as error:

@@ -1,4 +1,4 @@
-"""Gives a kept answer again, in natural pieces at full speed."""
+"""Gives a kept answer again: a stream of it in natural pieces, at full speed."""
 
 from collections.abc import Iterator
 
@@ -13,8 +13,9 @@ PIECE = 256
 async def replay(answer: Answer, call: Call[Request]) -> None:
     """Reply with `answer`, which used nothing."""
     call.outcome.agent, call.outcome.model = call.request.agent, answer.model
-    for piece in pieces(answer.text):
-        await call.send(Delta(piece))
+    texts = pieces(answer.text) if call.method.streams else filter(None, [answer.text])
+    for text in texts:
+        await call.send(Delta(text))
     await call.send(Completed(finish_reason=answer.finish_reason, model=answer.model))
 
 

@@ -2,7 +2,6 @@
 
 from penstockd.call import Call, Handler
 from penstockd.clock import Clock
-from penstockd.errors import PenstockError
 from penstockd.interceptors.trial import Trial
 from penstockd.model import Prompt
 from penstockd.resilience.backoff import Backoff
@@ -33,9 +32,6 @@ class Retry:
                 trial.passed_over(choice)
             except UpstreamFailure as failure:
                 trial.failed(choice, failure)
-            except PenstockError:
-                trial.passed_over(choice)
-                raise
             except BaseException:
                 trial.abandoned(choice)
                 raise

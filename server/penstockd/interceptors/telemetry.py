@@ -1,39 +1,40 @@
 """Sees every call and how it ended: its name, its span, its duration and its one line in the log."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
-from opentelemetry import trace
-from opentelemetry.metrics import Meter
 from opentelemetry.propagate import extract
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
 from penstockd import conventions as names
 from penstockd import request_id
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
 from penstockd.errors import Internal, PenstockError
+from penstockd.instruments import Instruments
 from penstockd.log import Log
 from penstockd.request import Request
 
 _SERVER_FAULTS = {"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
 
+_NO_SPAN: AbstractContextManager[Span] = nullcontext(INVALID_SPAN)
+
 
 class Telemetry:
     """Names the call, measures it and says how it ended; refusals and cancels too."""
 
-    def __init__(self, *, clock: Clock, log: Log, meter: Meter, tracer: Tracer | None) -> None:
+    def __init__(self, *, clock: Clock, log: Log, instruments: Instruments, tracer: Tracer | None) -> None:
         """Without a tracer no span objects are made at all."""
         self._clock = clock
         self._log = log
         self._tracer = tracer
-        self._duration = meter.create_histogram(
+        self._duration = instruments.histogram(
             names.RPC_SERVER_CALL_DURATION,
             unit="s",
             description="Duration of calls, from arrival to their end.",
-            explicit_bucket_boundaries_advisory=names.CALL_SECONDS,
+            labels=(names.RPC_SYSTEM_NAME, names.RPC_METHOD, names.RPC_RESPONSE_STATUS_CODE, names.ERROR_TYPE),
+            bounds=names.CALL_SECONDS,
         )
 
     async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
@@ -55,22 +56,20 @@ class Telemetry:
             asked = next(filter(request_id.is_valid, call.values("x-request-id")), "")
         return asked or request_id.generate(self._clock.wall())
 
-    @contextmanager
-    def _span(self, call: Call[Q]) -> Iterator[Span]:
+    def _span(self, call: Call[Q]) -> AbstractContextManager[Span]:
         """The server span, which continues the caller's trace."""
         if self._tracer is None:
-            yield trace.INVALID_SPAN
-            return
+            return _NO_SPAN
+        method = call.method.path.removeprefix("/")
         carrier = {key: value for key, value in call.metadata if isinstance(value, str)}
-        with self._tracer.start_as_current_span(
-            call.method.path.removeprefix("/"),
+        return self._tracer.start_as_current_span(
+            method,
             context=extract(carrier),
             kind=SpanKind.SERVER,
-            attributes={names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: call.method.path.removeprefix("/")},
+            attributes={names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: method},
             record_exception=False,
             set_status_on_exception=False,
-        ) as span:
-            yield span
+        )
 
     def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
         """The status code and reason that `error` becomes at the edge."""
@@ -85,23 +84,26 @@ class Telemetry:
         return Internal.code.name, Internal.reason
 
     def _tell(self, call: Call[Q], span: Span, code: str, reason: str) -> None:
-        outcome = call.outcome
         duration = self._clock.monotonic() - call.started_at
-        attributes = {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: call.method.path.removeprefix("/")}
-        attributes[names.RPC_RESPONSE_STATUS_CODE] = code
-        if reason:
-            attributes[names.ERROR_TYPE] = code
-        self._duration.record(duration, attributes)
+        error_type = code if reason else ""
+        self._duration.of("grpc", call.method.path.removeprefix("/"), code, error_type).observe(duration)
         fields = _fields(call, code, reason, duration)
         if span.is_recording():
-            tenant = outcome.principal.tenant if outcome.principal else ""
-            span.set_attributes(attributes)
-            span.set_attributes({names.PENSTOCK_REQUEST_ID: outcome.request_id, names.PENSTOCK_TENANT: tenant})
-            if code in _SERVER_FAULTS:
-                span.set_status(Status(StatusCode.ERROR, reason))
+            _mark(span, call, code, reason)
             context = span.get_span_context()
             fields |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         self._log.info("call finished", **fields)
+
+
+def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:
+    """Write on the span whose call it is and how it ended."""
+    span.set_attribute(names.RPC_RESPONSE_STATUS_CODE, code)
+    span.set_attribute(names.PENSTOCK_REQUEST_ID, call.outcome.request_id)
+    span.set_attribute(names.PENSTOCK_TENANT, call.tenant)
+    if reason:
+        span.set_attribute(names.ERROR_TYPE, code)
+    if code in _SERVER_FAULTS:
+        span.set_status(Status(StatusCode.ERROR, reason))
 
 
 def _fields(call: Call[Q], code: str, reason: str, duration: float) -> dict[str, object]:

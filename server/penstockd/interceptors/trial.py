@@ -40,7 +40,7 @@ class Trial:
         """Return the next attempt to make, its permit taken, or raise what the call has come to."""
         if self._attempts_left == 0:
             raise self._conclusion()
-        if self._remaining() < MINIMUM:
+        if self._remaining() - margin(self._remaining()) < MINIMUM:
             raise self._out_of_time()
         choice = self._fresh() or await self._with_room() or await self._repeat()
         self._attempts_left -= 1
@@ -73,14 +73,15 @@ class Trial:
             self._repeatable.append((choice.model, not_before))
 
     def passed_over(self, choice: Choice) -> None:
-        """Take back an attempt that its circuit, a limit or a budget did not admit: nothing was sent."""
-        self._call.outcome.attempts.remove(choice.attempt)
+        """Count no attempt where the circuit admitted none: nothing was sent."""
         self._attempts_left += 1
+        choice.model.allowance.give_back_request()
         choice.refund()
 
     def abandoned(self, choice: Choice) -> None:
         """Note that an attempt ended by no fault of its model's; the retry budget stays as it was."""
-        choice.attempt.reason = "cancelled"
+        if not choice.attempt.is_complete:
+            choice.attempt.reason = "cancelled"
         choice.refund()
 
     @cached_property

@@ -1,6 +1,7 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
 from contextlib import nullcontext
+from math import inf
 
 from msgspec.structs import replace
 
@@ -44,7 +45,6 @@ class _Watch:
         self._clock = clock
         self._timer = timer
         self._started_at = clock.monotonic()
-        self._ends_at = call.ends_at
         self._has_content = False
         self._is_sending = False
         self._whole = self._limit = self._until_whole()
@@ -52,8 +52,12 @@ class _Watch:
     def granted(self) -> None:
         """Go on past the caller's limit, if that is what comes next."""
         self._whole = self._until_whole()
-        if self._has_content and not self._limit[1]:
+        if self._limit[1]:
+            return
+        if self._has_content:
             self._arm(self._whole)
+        else:
+            self.start()
 
     def start(self) -> None:
         """Wait for the first content."""
@@ -89,10 +93,8 @@ class _Watch:
 
     def _until_content(self) -> list[tuple[float, str]]:
         prompt = self._call.request
-        by = prompt.first_content_by
-        if self._call.ends_at > self._ends_at:
-            by += self._call.ends_at - self._ends_at
-        limits = [(by, "")]
+        granted = max(self._call.ends_at - prompt.planned_until, 0.0) if prompt.planned_until < inf else 0.0
+        limits = [(prompt.first_content_by + granted, "")]
         if prompt.streams:
             limits.append((self._started_at + self._timeouts.first_token, "first_token_timeout"))
         return limits

@@ -26,6 +26,11 @@ class Allowance:
             self.tokens.take(tokens)
         return True
 
+    def give_back_request(self) -> None:
+        """Give back the request of a call that was not made."""
+        if self.requests:
+            self.requests.give_back(1.0)
+
     def settle(self, *, held: float, used: float) -> None:
         """Give back what a call took and did not use."""
         if self.tokens and used < held:

@@ -40,7 +40,7 @@ class Flight(Generic[E]):
         """Begin with nothing said and nobody aboard."""
         self.pieces: list[str] = []
         self.ending: E | None = None
-        self._seats: set[Seat[E]] = set()
+        self._seats: dict[Seat[E], None] = {}
 
     def __repr__(self) -> str:
         state = "landed" if self.ending is not None else "flying"
@@ -54,12 +54,12 @@ class Flight(Generic[E]):
     def board(self, wake: Callable[[], None]) -> Seat[E]:
         """Listen from the beginning."""
         seat = Seat(self, wake)
-        self._seats.add(seat)
+        self._seats[seat] = None
         return seat
 
     def leave(self, seat: Seat[E]) -> None:
         """Listen no more."""
-        self._seats.discard(seat)
+        self._seats.pop(seat, None)
 
     def say(self, text: str) -> None:
         """Add to the text."""

@@ -45,7 +45,9 @@ class RollingCount:
 
     def _turn(self, now: float) -> None:
         newest = self._slot(now)
+        if newest <= self._newest:
+            return
         for slot in range(self._newest + 1, min(newest, self._newest + len(self._counts)) + 1):
             self._total -= self._counts[slot % len(self._counts)]
             self._counts[slot % len(self._counts)] = 0
-        self._newest = max(self._newest, newest)
+        self._newest = newest

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from fakes.model_calls import Asked, ModelCalls
-from fakes.scripted_model import HANGS
-from penstockd.call import Reply
+from fakes.scripted_model import HANGS, Answer
+from penstockd.call import Overtime, Reply
 from penstockd.errors import (
     DeadlineExceeded,
     ModelsUnavailable,
@@ -625,3 +625,30 @@ def test_out_of_time_is_not_repeated() -> None:
 
     assert isinstance(asked.refusal, DeadlineExceeded)
     assert len(a.calls) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("a", "granted", "attempts", "seconds"),
+    [
+        pytest.param((8.0, "late"), 20.0, [("a", "")], 8.0, id="an attempt goes on"),
+        pytest.param((7.0, DEAD), 20.0, [("a", "connect"), ("b", "")], 7.0, id="another one is made"),
+        pytest.param((HANGS,), 3.0, [("a", "deadline")], 5.0, id="less than there was changes nothing"),
+    ],
+)
+def test_overtime_is_the_calls_own_time(
+    *, streams: bool, a: Answer, granted: float, attempts: list[tuple[str, str]], seconds: float
+) -> None:
+    """A call that was to end after 5 s, and of which somebody wants to hear more after 2 s."""
+    calls, overtime = ModelCalls(), Overtime()
+    models = [calls.model("a", a)] + ([calls.model("b", "instead")] if len(attempts) > 1 else [])
+
+    async def main() -> Asked:
+        until = calls.clock.monotonic() + granted
+        asyncio.get_running_loop().call_later(2.0, overtime.grant, until)
+        return await calls.ask(*models, within=5.0, streams=streams, overtime=overtime)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == attempts
+    assert asked.seconds == pytest.approx(seconds, abs=0.3)

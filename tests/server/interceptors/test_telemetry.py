@@ -31,7 +31,9 @@ class Scene:
         self.clock = FakeClock(1000.0)
         self.telescope = Telescope()
         tracer = self.telescope.tracer if traces else None
-        self._telemetry = Telemetry(clock=self.clock, log=Log("test"), meter=self.telescope.meter, tracer=tracer)
+        self._telemetry = Telemetry(
+            clock=self.clock, log=Log("test"), instruments=self.telescope.instruments, tracer=tracer
+        )
         self._caplog = caplog
         caplog.set_level("INFO")
 

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from fakes import virtual_time
 from fakes.prompts import Heard, model_call, prompt
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.call import Call, Completed, Delta, Overtime, Reply
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timed import Timed
 from penstockd.outcome import FinishReason
@@ -114,6 +115,40 @@ def test_a_slow_reader_is_not_the_models_fault() -> None:
     assert attempt(1.0, Delta("a"), 1.0, DONE, send=slowly) == pytest.approx(102.0)
     with pytest.raises(OutOfTime):
         attempt(1.0, Delta("a"), 1.0, Delta("b"), 1.0, DONE, send=slowly)
+
+
+OVERTIME = [
+    pytest.param((Delta("a"), 8.0, DONE), 5.0, 10.0, None, 8.0, id="granted, and enough"),
+    pytest.param((8.0, Delta("a"), DONE), 5.0, 10.0, None, 8.0, id="before the first content too"),
+    pytest.param((8.0, DONE), 5.0, 10.0, None, 8.0, id="and where there is none until the end"),
+    pytest.param((Delta("a"), 20.0, DONE), 5.0, 10.0, OutOfTime, 10.0, id="granted, and not enough"),
+    pytest.param((9.5, DONE), 5.0, 10.0, OutOfTime, 9.0, id="what was planned for others stays theirs"),
+    pytest.param((Delta("a"), 8.0, DONE), 5.0, 3.0, OutOfTime, 5.0, id="less than there was"),
+    pytest.param((Delta("a"), 20.0, DONE), 17.0, 60.0, TimedOut, 15.0, id="the model's own limits stay"),
+]
+
+
+@pytest.mark.parametrize(("steps", "within", "granted", "error", "after"), OVERTIME)
+def test_overtime_moves_the_callers_limit(
+    steps: tuple[float | Reply, ...], within: float, granted: float, error: type[Exception] | None, after: float
+) -> None:
+    """It is granted after 2 s, while the model is at work; content may take all but the last second."""
+    clock, overtime = VirtualClock(), Overtime()
+    now = clock.monotonic()
+    planned = prompt(streams=True, first_content_by=now + within - 1.0)
+    request = replace(planned, planned_until=now + within)
+    call = replace(model_call(request, Heard().take, expires_at=now + within), overtime=overtime)
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(2.0, overtime.grant, now + granted)
+        await Timed(Saying(*steps), timeouts=TIMEOUTS, clock=clock)(call)
+
+    if error is None:
+        virtual_time.run(clock, main())
+    else:
+        with pytest.raises(error):
+            virtual_time.run(clock, main())
+    assert clock.monotonic() - now == pytest.approx(after)
 
 
 def test_a_time_that_is_already_up_ends_at_the_first_wait() -> None:

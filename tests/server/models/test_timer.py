@@ -19,7 +19,7 @@ async def watched(clock: VirtualClock, work: Work) -> None:
         await work(timer, clock.monotonic())
 
 
-def how_it_ended(work: Work) -> tuple[type[BaseException] | None, float]:
+def how_it_ended(work: Work) -> tuple[object, object]:
     """Do `work` under a timer; return what it raised, and how many seconds it took."""
 
     async def run(clock: VirtualClock) -> tuple[type[BaseException] | None, float]:

@@ -40,22 +40,28 @@ class Dialer:
 
     async def _connect(self, to: Origin, protocol: asyncio.Protocol) -> None:
         loop = asyncio.get_running_loop()
-        trust = self._trust if to.is_secure else None
-        await loop.create_connection(lambda: protocol, to.host, to.port, ssl=trust)
+        tls = self._required_trust() if to.is_secure else None
+        await loop.create_connection(lambda: protocol, to.host, to.port, ssl=tls)
 
     async def _connect_through(self, proxy: Proxy, connection: Connection) -> None:
         tunnel = Tunnel()
         await self._connect(proxy.origin, tunnel)
-        way = await tunnel.open(self._origin.authority, proxy.fields)
-        if self._trust is None:
-            raise RuntimeError("there is no TLS without trust")
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                way, connection, self._trust, server_hostname=self._origin.host
-            )
+            way = await tunnel.open(self._origin.authority, proxy.fields)
+            await self._secure(way, connection)
         except BaseException:
-            way.abort()
+            tunnel.abort()
             raise
+
+    async def _secure(self, way: asyncio.Transport, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        transport = await loop.start_tls(way, connection, self._required_trust(), server_hostname=self._origin.host)
         if transport is None:
             raise ConnectionAbortedError("the connection was lost in the handshake")
-        connection.connection_made(transport)
+        connection.connection_made(transport)  # start_tls leaves that to whoever calls it
+
+    def _required_trust(self) -> ssl.SSLContext:
+        """TLS is never left out for want of somebody to trust."""
+        if self._trust is None:
+            raise RuntimeError("there is no TLS without trust")
+        return self._trust

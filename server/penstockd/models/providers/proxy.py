@@ -41,17 +41,16 @@ class Tunnel(asyncio.Protocol):
         """Ask for a way to `authority` and return it; raise Broken if the proxy does not give it."""
         lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}", *(f"{name}: {fields[name]}" for name in fields)]
         self._transport.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
-        try:
-            head: bytes = await self._answer
-        except asyncio.CancelledError:
-            self._transport.abort()
-            raise
+        head: bytes = await self._answer
         version, _, rest = head.partition(b" ")
         if version.startswith(b"HTTP/1.") and rest.startswith(b"2"):
             return self._transport
-        self._transport.abort()
         status = rest[:3].decode() if rest[:3].isdigit() else "no status at all"
         raise Broken(f"the proxy gives no way to the upstream: {status}", reason="connect_failed")
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be connected."""
@@ -69,4 +68,5 @@ class Tunnel(asyncio.Protocol):
 
     def _answered(self) -> None:
         if not self._answer.done():
-            self._answer.set_result(bytes(self._head))
+            head, end, _ = self._head.partition(b"\r\n\r\n")
+            self._answer.set_result(bytes(head) if end else b"")

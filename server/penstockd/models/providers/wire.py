@@ -21,7 +21,8 @@ EXCERPT_PATIENCE = 1.0
 LINGER = 1.0
 """Seconds a response may take to end after its last event, to keep its connection."""
 
-_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+: *[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
@@ -93,10 +94,10 @@ class Wire:
             fields |= self._proxy.fields
         for name, value in (*headers.items(), *self._target.headers.items()):
             fields[name.lower()] = value
-        lines = [f"{name}: {value}" for name, value in fields.items()]
-        for name, line in zip(fields, lines, strict=True):
-            if name in _FRAMING or not _FIELD.fullmatch(line):
+        for name, value in fields.items():
+            if name in _FRAMING or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
                 raise ValueError(f"the header {name!r} cannot be sent as it is")
+        lines = [f"{name}: {value}" for name, value in fields.items()]
         return "\r\n".join([f"POST {path} HTTP/1.1", *lines, "content-length: "]).encode()
 
 

@@ -33,8 +33,8 @@ class Database(Protocol):
     def lock(self, connection: Connection) -> None:
         """Keep others that share the ledger from tending it until the transaction ends."""
 
-    def tidy(self, *, alone: bool = False) -> bool:
-        """Do beside the writing what the database wants done now and then; return whether it is to be done alone.
+    def tidy(self) -> bool:
+        """Do beside the writing what the database wants now and then; true if it is to be done again while none is.
 
         Raises DatabaseFault.
         """

@@ -92,10 +92,12 @@ class Journal:
 
     async def close(self) -> None:
         """Write what has arrived and, if that can be done at once, what was kept."""
-        await asyncio.gather(*(waiter for _, waiter in self._arrived), return_exceptions=True)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        while (self._arrived or self._task is not None) and not self.fault:
+            await asyncio.wait([self._task or self._arrived[0][1]])
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         if self._kept:
             await self._write_kept()
 

@@ -95,7 +95,7 @@ class PostgresDatabase:
         """Keep others that share the ledger from tending it until the transaction ends."""
         connection.execute(select(func.pg_advisory_xact_lock(NAMESPACE, 0)))
 
-    def tidy(self, *, alone: bool = False) -> bool:  # noqa: ARG002 - it is never asked for
+    def tidy(self) -> bool:
         """Leave that to autovacuum."""
         return False
 

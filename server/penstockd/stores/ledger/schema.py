@@ -1,6 +1,6 @@
 """The ledger's tables, on either database."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, literal_column
 
 METADATA = MetaData()
 
@@ -30,13 +30,11 @@ ATTEMPTS = Table(
 )
 """A row per attempt; `instance` is the daemon that made it, `labels` a JSON object."""
 
+IS_HELD = ATTEMPTS.c.status == literal_column("'held'")
+"""Spelled out, not bound, so that SQLite finds the index of these rows."""
+
 Index("attempts_by_time", ATTEMPTS.c.at_us)
-Index(
-    "attempts_held",
-    ATTEMPTS.c.instance,
-    sqlite_where=ATTEMPTS.c.status == "held",
-    postgresql_where=ATTEMPTS.c.status == "held",
-)
+Index("attempts_held", ATTEMPTS.c.instance, sqlite_where=IS_HELD, postgresql_where=IS_HELD)
 
 DAYS = Table(
     "days",

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -22,11 +22,9 @@ from penstockd.stores.ledger.statements import SQLITE
 BUSY_TIMEOUT = 5.0
 """Seconds that a thread waits for another program's lock; the event loop waits for none."""
 LONGEST_LOG = 4 * 1024
-"""Pages that may wait in the write-ahead log (16 MiB) before writing pauses until they are in the file."""
+"""Pages of the write-ahead log (16 MiB) after which writing pauses until all of them are in the file."""
 
-CORRUPT = (
-    "it is corrupt: stop the daemon, keep a copy, and restore a backup, or what `sqlite3 FILE .recover` can still read"
-)
+CORRUPT = "it is corrupt: stop the daemon, keep a copy of the file, and restore a backup"
 _FAULTS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_READONLY: "it is read-only",
@@ -51,7 +49,7 @@ class SqliteDatabase:
         self._path = path
         self._synchronous = "FULL" if is_durable else "NORMAL"
         self._writer: sqlite3.Connection | None = None
-        self._engine = create_engine("sqlite://", creator=self._connect_patiently)
+        self._engine = create_engine("sqlite://", creator=self._connect_patiently, poolclass=QueuePool)
         event.listen(self._engine, "begin", _begin)
         self._taken: int | None = _take(path)
         try:
@@ -87,8 +85,6 @@ class SqliteDatabase:
             with self._engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise DatabaseFault(_explain(error.orig)) from error
-        except sqlite3.Error as error:
             raise DatabaseFault(_explain(error)) from error
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:  # noqa: ARG002 - the file is ours
@@ -98,14 +94,14 @@ class SqliteDatabase:
     def lock(self, connection: Connection) -> None:
         """Nobody else tends it."""
 
-    def tidy(self, *, alone: bool = False) -> bool:
-        """Put what the log has into the file; true if so much is left that it is to be done alone."""
+    def tidy(self) -> bool:
+        """Put what the log has into the file, waiting for nobody; true if it has grown long and still has something."""
         try:
             with closing(self._engine.raw_connection()) as connection:
                 cursor = connection.cursor()
-                cursor.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if alone else 'PASSIVE'})")
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 [(_, in_log, in_file)] = cursor.fetchall()
-        except sqlite3.Error as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise DatabaseFault(_explain(error)) from error
         return bool(in_log > LONGEST_LOG and in_file < in_log)
 
@@ -158,9 +154,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")  # the driver itself would not begin before it changes tables
 
 
-def _explain(error: BaseException | None) -> str:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return _FAULTS.get(code & 0xFF, f"SQLite says: {error}")
+def _explain(error: DBAPIError | sqlite3.Error) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
 
 
 def _text(kind: Kind) -> tuple[str, Sequence[str]]:

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, UpdateBase, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstockd.stores.ledger.operations import Kind
-from penstockd.stores.ledger.schema import ATTEMPTS, SCHEMA
+from penstockd.stores.ledger.schema import ATTEMPTS, IS_HELD, SCHEMA
 
 _KEY = [ATTEMPTS.c.call_id, ATTEMPTS.c.attempt]
 _SETTLED = (
@@ -36,7 +36,7 @@ def statements(dialect: ModuleType) -> Mapping[Kind, UpdateBase]:
         Kind.FORGET: delete(ATTEMPTS).where(
             ATTEMPTS.c.call_id == bindparam("call_id"),
             ATTEMPTS.c.attempt == bindparam("attempt"),
-            ATTEMPTS.c.status == "held",
+            IS_HELD,
         ),
         Kind.PROBE: update(SCHEMA).values(version=SCHEMA.c.version),
     }

@@ -147,7 +147,7 @@ class StoredLedger:
 
     async def _tidy(self) -> None:
         if await self._reader.run(self._database.tidy):
-            await self._journal.alone(partial(self._database.tidy, alone=True))
+            await self._journal.alone(self._database.tidy)
 
     async def _look_after_old_rows(self) -> None:
         await self._charge_losses()

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal, select, union_all
 
 from penstockd.ledger import EntryStatus, Spending, Totals, UsageQuery, UsageReport
-from penstockd.stores.ledger.schema import ATTEMPTS, DAYS
+from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, IS_HELD
 
 LONGEST_BREAKDOWN = 1000
 DAY_US: Final = 86_400_000_000
@@ -33,7 +33,7 @@ def spent(connection: Connection, since: float) -> Sequence[Spending]:
     attempts, days = ATTEMPTS.c, DAYS.c
     parts = union_all(
         select(*(attempts[name] for name in _SPENDERS), attempts.cost_nanousd).where(
-            attempts.status != EntryStatus.HELD.value, attempts.at_us >= _us(since)
+            ~IS_HELD, attempts.at_us >= _us(since)
         ),
         select(*(days[name] for name in _SPENDERS), days.cost_nanousd).where(days.day >= _day(since)),
     ).subquery()
@@ -87,7 +87,7 @@ def _totals(query: UsageQuery, by: str | None) -> Select[Any]:
 
 def _matching(query: UsageQuery) -> list[Condition]:
     attempts = ATTEMPTS.c
-    conditions = [attempts.status != EntryStatus.HELD.value]
+    conditions = [~IS_HELD]
     conditions += [attempts[name] == value for name, value in _wanted(query)]
     if query.since is not None:
         conditions.append(attempts.at_us >= _us(query.since))

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from penstockd.ledger import EntryStatus
 from penstockd.stores.ledger.database import Database
-from penstockd.stores.ledger.schema import ATTEMPTS, DAYS
+from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, IS_HELD
 from penstockd.stores.ledger.sums import DAY_US, totals_of_attempts
 
 DETAIL: Final = 35 * 86400.0
@@ -21,12 +21,11 @@ _NAMES = [column.name for column in DAYS.columns if column.primary_key and colum
 
 def charge_losses(database: Database, connection: Connection) -> int:
     """Charge their estimates to attempts whose daemon is gone; return how many there were."""
-    held = ATTEMPTS.c.status == EntryStatus.HELD.value
-    instances = connection.execute(select(ATTEMPTS.c.instance).where(held).distinct()).scalars().all()
+    instances = connection.execute(select(ATTEMPTS.c.instance).where(IS_HELD).distinct()).scalars().all()
     gone = database.gone(connection, [instance for instance in instances if instance != database.instance])
     if not gone:
         return 0
-    lost = update(ATTEMPTS).where(held, ATTEMPTS.c.instance.in_(gone)).values(status=EntryStatus.LOST.value)
+    lost = update(ATTEMPTS).where(IS_HELD, ATTEMPTS.c.instance.in_(gone)).values(status=EntryStatus.LOST.value)
     return connection.execute(lost).rowcount
 
 
@@ -35,14 +34,14 @@ def roll_up(database: Database, connection: Connection, before: float) -> bool:
     database.lock(connection)
     old = (
         select(ATTEMPTS.c.call_id)
-        .where(ATTEMPTS.c.at_us < round(before * 1e6), ATTEMPTS.c.status != EntryStatus.HELD.value)
+        .where(ATTEMPTS.c.at_us < round(before * 1e6), ~IS_HELD)
         .order_by(ATTEMPTS.c.at_us)
         .limit(CALLS_A_STEP)
     )
     calls = set(connection.execute(old).scalars())
     if not calls:
         return False
-    whole = (ATTEMPTS.c.call_id.in_(calls), ATTEMPTS.c.status != EntryStatus.HELD.value)
+    whole = (ATTEMPTS.c.call_id.in_(calls), ~IS_HELD)
     day = (ATTEMPTS.c.at_us // DAY_US).label("day")
     names = [ATTEMPTS.c[name] for name in _NAMES]
     earlier = ATTEMPTS.alias()

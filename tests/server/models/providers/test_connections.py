@@ -183,6 +183,7 @@ async def test_forms_that_an_answer_may_have(upstream: Upstream, provide: Provid
         ((head(transfer_encoding="gzip") + ANSWER, CLOSE), "truncated"),
         ((head() + b"{", Wait(0.02), RESET), "truncated"),
         ((head(204),), "malformed"),
+        ((WHOLE.replace(b"\r\n", b"\r\n" + b"x: y\r\n" * 300, 1),), "malformed"),
     ],
 )
 async def test_forms_that_no_answer_has(

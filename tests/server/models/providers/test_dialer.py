@@ -14,6 +14,9 @@ from fakes.providers import OPENAI, Provide
 from fakes.upstream import CLOSE, Upstream, response
 from peers import peer
 from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.connections import Connections
+from penstockd.models.providers.dialer import Dialer
+from penstockd.models.providers.origin import Origin
 from penstockd.upstream import TimedOut, UpstreamFailure
 
 WHOLE = response(OPENAI.answer("a"))
@@ -176,3 +179,13 @@ async def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_nothing(
         async with asyncio.timeout(1.0):
             await proxy.left.wait()
         assert asyncio.get_running_loop().time() - started < 0.2
+
+
+async def test_tls_is_never_left_out(upstream: Upstream) -> None:
+    """Without anybody to trust, a secure upstream is not spoken to in plain text."""
+    keeper = Connections(Dialer(Origin.of(upstream.url.replace("http", "https")), proxy=None, trust=None, timeout=1.0))
+
+    with pytest.raises(RuntimeError):
+        await keeper.exchange(b"")
+
+    assert upstream.connections == []

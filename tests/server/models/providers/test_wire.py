@@ -207,6 +207,36 @@ async def test_headers_of_the_config_come_last(kind: Kind, upstream: Upstream, p
     assert request.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x-team": "hunter2\r\nx: y"},
+        {"x-team": "hunter2\n"},
+        {"x-team": "hunter2\x00"},
+        {"x: y": "hunter2"},
+        {"": "hunter2"},
+        {"Content-Length": "2"},
+        {"Transfer-Encoding": "chunked"},
+    ],
+)
+def test_a_header_that_would_change_the_request_is_refused(header: dict[str, str], provide: Provide) -> None:
+    """No value can become a header of its own, nor move the request's end; the refusal does not quote it."""
+    with pytest.raises(ValueError, match="cannot be sent") as refusal:
+        provide(OPENAI, headers=header)
+
+    assert "hunter2" not in str(refusal.value)
+
+
+async def test_a_request_names_its_host(upstream: Upstream, provide: Provide) -> None:
+    """The host and the port as in the URL, unless a header of the config says otherwise."""
+    upstream.answer_always(response(OPENAI.answer("a")))
+
+    await ask(provide(OPENAI))
+    await ask(provide(OPENAI, headers={"Host": "llm.internal"}))
+
+    assert [request.headers["host"] for request in upstream.requests] == [f"127.0.0.1:{upstream.port}", "llm.internal"]
+
+
 async def test_cookies_are_not_kept(upstream: Upstream, provide: Provide) -> None:
     """One tenant's call leaves nothing for the next."""
     upstream.answer_always(response(OPENAI.answer("a"), set_cookie="who=acme; Path=/"))

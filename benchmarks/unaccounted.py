@@ -1,0 +1,23 @@
+"""Runs `penstockd` without a ledger, to see what the ledger costs: `python -m benchmarks.unaccounted serve …`."""
+
+import sys
+from collections.abc import Callable
+from unittest.mock import patch
+
+from penstockd.cli import main
+from penstockd.ledger import NoLedger
+
+
+class Unkept(NoLedger):
+    """A ledger that has nothing to start or to stop."""
+
+    async def start(self, changed: Callable[[str], None]) -> None:
+        """Never find a fault."""
+
+    async def stop(self) -> None:
+        """Hold nothing."""
+
+
+if __name__ == "__main__":
+    with patch("penstockd.serve.open_ledger", lambda *_, **__: Unkept()):
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""Hands what is aggregated in process to OpenTelemetry's readers, beside what its SDK has measured itself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import repeat
+from typing import cast
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import Histogram as HistogramKind
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    Metric,
+    MetricExporter,
+    MetricsData,
+    PeriodicExportingMetricReader,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.metrics.export import Histogram as HistogramData
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry
+
+from penstockd.clock import Clock
+from penstockd.instruments import Histogram, Instruments, Series
+
+SCOPE = "penstockd"
+UNSET = cast("float", None)
+
+
+class PrometheusReader(PrometheusMetricReader):
+    """Shows everything at a registry, whenever that is asked."""
+
+    def __init__(self, instruments: Instruments, *, registry: CollectorRegistry, clock: Clock) -> None:
+        """Show `instruments` too."""
+        super().__init__(registry=registry, scope_info_enabled=False)
+        self._ours = _Ours(instruments, clock=clock, is_delta=False)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object) -> None:
+        super()._receive_metrics(self._ours.added_to(metrics_data), timeout_millis, **kwargs)
+
+
+class ExportingReader(PeriodicExportingMetricReader):
+    """Exports everything now and then: how often, and whether as sums or as what is new, the OTEL_* variables say."""
+
+    def __init__(self, instruments: Instruments, *, exporter: MetricExporter, clock: Clock) -> None:
+        """Export `instruments` too."""
+        super().__init__(exporter)
+        preferred = self._preferred_temporality or {}
+        is_delta = preferred.get(HistogramKind) is AggregationTemporality.DELTA
+        self._ours = _Ours(instruments, clock=clock, is_delta=is_delta)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object) -> None:
+        super()._receive_metrics(self._ours.added_to(metrics_data), timeout_millis, **kwargs)
+
+
+class _Ours:
+    """Our instruments as one reader is to see them: all that was measured, or what is new since it looked last."""
+
+    def __init__(self, instruments: Instruments, *, clock: Clock, is_delta: bool) -> None:
+        self._instruments = instruments
+        self._clock = clock
+        self._is_delta = is_delta
+        self._since = _nanoseconds(clock.wall())
+        self._seen: dict[Series, tuple[Sequence[int], float]] = {}
+
+    def added_to(self, data: MetricsData) -> MetricsData:
+        """Return `data` with our metrics added to its resource; the SDK has but one."""
+        now = _nanoseconds(self._clock.wall())
+        metrics = [self._metric(histogram, now) for histogram in self._instruments.histograms if histogram.series]
+        if self._is_delta:
+            self._since = now
+        (resource,) = data.resource_metrics
+        ours = ScopeMetrics(scope=InstrumentationScope(SCOPE), metrics=metrics, schema_url="")
+        return MetricsData([replace(resource, scope_metrics=[*resource.scope_metrics, ours])])
+
+    def _metric(self, histogram: Histogram, now: int) -> Metric:
+        points = [self._point(histogram, labels, series, now) for labels, series in histogram.series]
+        temporality = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
+        data = HistogramData(data_points=points, aggregation_temporality=temporality)
+        return Metric(name=histogram.name, description=histogram.description, unit=histogram.unit, data=data)
+
+    def _point(self, histogram: Histogram, labels: dict[str, str], series: Series, now: int) -> HistogramDataPoint:
+        counts, total = self._measured(series)
+        return HistogramDataPoint(
+            attributes=labels,
+            start_time_unix_nano=self._since,
+            time_unix_nano=now,
+            count=sum(counts),
+            sum=total,
+            bucket_counts=counts,
+            explicit_bounds=histogram.bounds,
+            min=UNSET if self._is_delta else series.smallest,
+            max=UNSET if self._is_delta else series.largest,
+        )
+
+    def _measured(self, series: Series) -> tuple[Sequence[int], float]:
+        """The counts and the sum of `series`."""
+        counts, total = tuple(series.counts), series.sum
+        if not self._is_delta:
+            return counts, total
+        counts_before, total_before = self._seen.get(series, (repeat(0), 0.0))
+        self._seen[series] = counts, total
+        return [count - before for count, before in zip(counts, counts_before, strict=False)], total - total_before
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)

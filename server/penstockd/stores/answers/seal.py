@@ -1,0 +1,53 @@
+"""How an answer lies in a store that others may write to, or that may lose a part of it."""
+
+import hmac
+from hashlib import blake2b
+
+from penstock.v1.agent_service_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP, ProcessResponse
+from penstockd.answers import Answer
+from penstockd.outcome import FinishReason
+
+VERSION = b"\x01"
+TAG_SIZE = 16
+LONGEST = 2**20
+"""Bytes of the longest answer that is kept."""
+
+_TO_WIRE = {FinishReason.STOP: FINISH_REASON_STOP, FinishReason.LENGTH: FINISH_REASON_LENGTH}
+_FROM_WIRE = {number: reason for reason, number in _TO_WIRE.items()}
+
+
+class Seal:
+    """Makes bytes of answers, and answers of the bytes that it made for the same key, of no others.
+
+    The bytes are a version, a keyed BLAKE2b tag over version, key and message, and a ProcessResponse.
+    """
+
+    def __init__(self, secret: bytes, *, longest: int = LONGEST) -> None:
+        """Only who has `secret`, 16 to 64 bytes, makes bytes that are believed."""
+        self._secret = secret
+        self._longest = longest
+
+    def close(self, key: str, answer: Answer) -> bytes | None:
+        """Return the bytes of `answer` under `key`; None if it is too long to be kept."""
+        message = ProcessResponse(
+            output=answer.text, finish_reason=_TO_WIRE[answer.finish_reason], model_used=answer.model
+        ).SerializeToString()
+        if len(message) > self._longest:
+            return None
+        return VERSION + self._tag(key, message) + message
+
+    def open(self, key: str, value: object) -> Answer | None:
+        """Return the answer that `value` is; None if it is of another version, key or origin, cut, altered or long."""
+        head = len(VERSION) + TAG_SIZE
+        if not isinstance(value, bytes) or not head <= len(value) <= head + self._longest or value[:1] != VERSION:
+            return None
+        message = value[head:]
+        if not hmac.compare_digest(value[1:head], self._tag(key, message)):
+            return None
+        kept = ProcessResponse.FromString(message)
+        return Answer(text=kept.output, finish_reason=_FROM_WIRE[kept.finish_reason], model=kept.model_used)
+
+    def _tag(self, key: str, message: bytes) -> bytes:
+        named = key.encode()
+        parts = (VERSION, len(named).to_bytes(4), named, message)
+        return blake2b(b"".join(parts), key=self._secret, digest_size=TAG_SIZE).digest()

@@ -1,0 +1,140 @@
+"""A meter around scripted models, and the books that it keeps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fakes.model_calls import Asked, ModelCalls
+from fakes.scripted_model import ScriptedModel
+from fakes.telescope import Telescope
+from penstockd.call import Call, chain
+from penstockd.clock import Clock
+from penstockd.interceptors.budget_alerts import BudgetAlerts
+from penstockd.interceptors.circuit_breaker import CircuitBreaker
+from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.meter import Meter
+from penstockd.interceptors.retry import Retry
+from penstockd.interceptors.settlement import Settlements
+from penstockd.ledger import Entry, EntryStatus, LedgerUnavailable, NoLedger
+from penstockd.limits import BudgetState
+from penstockd.log import Log
+from penstockd.model import Price, Prompt, chosen
+from penstockd.outcome import Outcome
+from penstockd.period import Period
+from penstockd.principal import Principal
+from penstockd.resilience.backoff import Backoff
+from penstockd.rules import BudgetRule, Per, Rulebook, TenantRules
+from penstockd.stores.memory_limits import MemoryLimits
+
+PRICE = Price(input=2_000_000, cached_input=1_000_000, cache_write=3_000_000, output=5_000_000)
+"""Nano-USD per million tokens: 2 a token of input, 5 a token of output."""
+INPUT, OUTPUT = 9, 100
+"""Tokens that `a_prompt` is estimated at: "hello" takes 2, its message 4, every prompt 3; the output it allows."""
+ESTIMATE = 2 * INPUT + 5 * OUTPUT
+"""What an attempt holds, in nano-USD."""
+BUDGET_KEY = "budget:total:0:tenant:acme"
+
+
+class FakeLedger(NoLedger):
+    """Keeps entries as a ledger does; takes its time, and fails when it is told to."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.rows: dict[tuple[str, int], Entry] = {}
+        self.closed: list[Entry] = []
+        self.open_takes = self.close_takes = 0.0
+        self.open_fails: list[BaseException | None] = []
+        self.close_fails: list[BaseException | None] = []
+        self._clock = clock
+
+    async def open(self, entry: Entry) -> None:
+        await self._take_time(self.open_takes, self.open_fails)
+        assert entry.status is EntryStatus.HELD
+        assert _key(entry) not in self.rows, "an attempt is opened once"
+        self.rows[_key(entry)] = entry
+
+    async def close(self, entry: Entry) -> None:
+        self.closed.append(entry)
+        assert self.rows[_key(entry)].status is EntryStatus.HELD, "an attempt is closed once"
+        try:
+            await self._take_time(self.close_takes, self.close_fails)
+        except LedgerUnavailable:
+            self.rows[_key(entry)] = entry  # it is kept, and written later
+            raise
+        self.rows[_key(entry)] = entry
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Every row, in the order of their opening."""
+        return list(self.rows.values())
+
+    @property
+    def cost(self) -> int:
+        """What all rows come to."""
+        return sum(entry.cost_nanousd or 0 for entry in self.rows.values())
+
+    async def _take_time(self, seconds: float, fails: list[BaseException | None]) -> None:
+        if seconds:
+            await self._clock.sleep(seconds)
+        error = fails.pop(0) if fails else None
+        if error is not None:
+            raise error
+
+
+class MeteredCalls(ModelCalls):
+    """Retry, meter and circuit breaker around scripted models, for one tenant, acme."""
+
+    def __init__(self, rules: TenantRules | None = None, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self.store = MemoryLimits(self.clock, random=lambda: 0.5)
+        self.ledger = FakeLedger(self.clock)
+        self.telescope = Telescope()
+        log = Log("test")
+        self.settlements = Settlements(log)
+        self.meter = Meter(
+            rulebook=Rulebook({"acme": rules or TenantRules()}),
+            store=self.store,
+            ledger=self.ledger,
+            settlements=self.settlements,
+            denials=Denials(self.telescope.meter),
+            alerts=BudgetAlerts(log=log, meter=self.telescope.meter),
+            clock=self.clock,
+            log=log,
+        )
+        retry = Retry(clock=self.clock, backoff=Backoff(0.2, 10.0, random=lambda: 0.5), max_attempts=4)
+        self.handle = chain([retry, self.meter, CircuitBreaker(clock=self.clock, changed=self._changed)], _answer)
+
+    async def ask(self, *models: ScriptedModel, asked: Asked | None = None, **options: Any) -> Asked:  # noqa: ANN401
+        """Make one call of acme's."""
+        asked = asked or Asked(outcome=Outcome(principal=Principal(tenant="acme", key="web"), agent="support"))
+        return await super().ask(*models, asked=asked, **options)
+
+    def model(self, name: str, *script: Any, **options: Any) -> ScriptedModel:  # noqa: ANN401
+        """A model on the same clock that has a price, unless it is given as None."""
+        return super().model(name, *script, **{"price": PRICE, **options})
+
+    async def budget(self) -> BudgetState:
+        """How acme's budget stands."""
+        return await self.store.budget(BUDGET_KEY)
+
+    async def settled(self) -> BudgetState:
+        """How acme's budget stands once everything is settled."""
+        await self.settlements.idle()
+        return await self.budget()
+
+    @property
+    def holds(self) -> str:
+        """How many holds there are, as the store tells it."""
+        return repr(self.store).removesuffix(">").rpartition(", ")[2]
+
+
+def a_budget(limit: int, **fields: Any) -> TenantRules:  # noqa: ANN401
+    """So many nano-USD for acme, once and for all."""
+    rule = BudgetRule(per=Per.TENANT, limit=limit, period=Period.TOTAL, text=f"{limit} nano-USD", **fields)
+    return TenantRules(budgets=[rule])
+
+
+def _key(entry: Entry) -> tuple[str, int]:
+    return entry.call_id, entry.attempt
+
+
+async def _answer(call: Call[Prompt]) -> None:
+    await chosen(call.request).answer(call)

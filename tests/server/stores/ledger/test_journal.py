@@ -1,0 +1,324 @@
+"""The journal writes everything in order, together where it can, and keeps what it owes through every fault."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.ledger import until
+from penstockd.ledger import LedgerUnavailable
+from penstockd.resilience.backoff import Backoff
+from penstockd.stores.ledger import journal as journals
+from penstockd.stores.ledger.journal import Journal
+from penstockd.stores.ledger.operations import Kind, Operation
+from penstockd.stores.ledger.worker import Worker
+
+
+class Paper:
+    """A database that remembers its commits, and fails while it has a `fault`."""
+
+    def __init__(self, *, commits_fast: bool) -> None:
+        self.commits_fast = commits_fast
+        self.commits: list[list[str]] = []
+        self.threads: set[str] = set()
+        self.fault: Exception | None = None
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.may_go_on.wait(10)
+        if self.fault is not None:
+            raise self.fault
+        self.commits.append([name_of(operation) for operation in operations if operation.kind is not Kind.PROBE])
+
+    @property
+    def written(self) -> list[str]:
+        """Everything, in order."""
+        return [name for commit in self.commits for name in commit]
+
+
+class Desk:
+    """A journal on paper, and everything it says."""
+
+    def __init__(self, *, commits_fast: bool) -> None:
+        self.clock = FakeClock()
+        self.paper = Paper(commits_fast=commits_fast)
+        self.faults: list[str] = []
+        self.worker = Worker("writer")
+        self.journal = Journal(
+            self.paper,
+            self.worker,
+            clock=self.clock,
+            backoff=Backoff(1.0, 8.0, random=lambda: 1.0),
+            changed=self.faults.append,
+        )
+
+    async def fail(self, text: str = "the disk is full") -> None:
+        """Let a write find a fault."""
+        self.paper.fault = OSError(text)
+        with pytest.raises(LedgerUnavailable, match=text):
+            await self.journal.write(close("first"))
+
+    async def sleeps(self) -> None:
+        """Return once the journal waits for its next attempt to recover."""
+        await until(lambda: self.clock.sleeping > 0)
+
+    async def recovers(self) -> None:
+        """Let the database be back, and return once the journal knows."""
+        await self.sleeps()
+        self.paper.fault = None
+        self.clock.advance(8.0)
+        await until(lambda: not self.journal.fault)
+
+
+@pytest.fixture(params=["on the loop", "in a thread"])
+async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    """Either way to commit."""
+    desk = Desk(commits_fast=request.param == "on the loop")
+    yield desk
+    desk.paper.fault = None
+    desk.paper.may_go_on.set()
+    await desk.journal.close()
+    desk.worker.stop()
+
+
+async def test_an_idle_journal_commits_at_once(desk: Desk) -> None:
+    """One row is one commit, without a pause on either side."""
+    await desk.journal.write(close("a"))
+    await desk.journal.write(close("b"))
+
+    assert desk.paper.commits == [["close a"], ["close b"]]
+    assert desk.clock.sleeping == 0
+    assert desk.paper.threads == {"MainThread" if desk.paper.commits_fast else "writer"}
+
+
+async def test_what_arrives_together_is_committed_together(desk: Desk) -> None:
+    """In the order in which it came."""
+    await asyncio.gather(*(desk.journal.write(close(name)) for name in "abc"))
+
+    assert desk.paper.commits == [["close a", "close b", "close c"]]
+
+
+async def test_a_batch_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd takes several commits."""
+    monkeypatch.setattr(journals, "LARGEST_BATCH", 2)
+
+    await asyncio.gather(*(desk.journal.write(close(name)) for name in "abcde"))
+
+    assert [len(commit) for commit in desk.paper.commits] == [2, 2, 1]
+    assert desk.paper.written == [f"close {name}" for name in "abcde"]
+
+
+async def test_a_fault_refuses_opens_and_keeps_closes(desk: Desk) -> None:
+    """Those that met it and those that come later; each is told why."""
+    desk.paper.fault = OSError("the disk is full")
+
+    results = await asyncio.gather(
+        desk.journal.write(close("a")), desk.journal.write(opening("b")), return_exceptions=True
+    )
+    for late in (opening("c"), close("d")):
+        with pytest.raises(LedgerUnavailable, match="the disk is full"):
+            await desk.journal.write(late)
+
+    assert [str(result) for result in results] == ["the disk is full"] * 2
+    assert (desk.journal.fault, desk.faults) == ("the disk is full", ["the disk is full"])
+    assert desk.journal.kept == 3  # a, the taking back of b, d
+    assert "3 kept" in repr(desk.journal)
+
+
+async def test_what_was_kept_is_written_in_order_when_the_database_is_back(desk: Desk) -> None:
+    """Before anything new, and an open that may or may not have been written is taken back."""
+    desk.paper.fault = OSError("gone")
+    await asyncio.gather(desk.journal.write(close("a")), desk.journal.write(opening("b")), return_exceptions=True)
+    with pytest.raises(LedgerUnavailable):
+        await desk.journal.write(close("c"))
+
+    await desk.recovers()
+    await desk.journal.write(close("d"))
+
+    assert desk.paper.written == ["close a", "forget b", "close c", "close d"]
+    assert desk.faults == ["gone", ""]
+
+
+async def test_it_tries_again_with_backoff_until_the_fault_is_over(desk: Desk) -> None:
+    """And tells when the fault has become another one."""
+    await desk.fail()
+    desk.paper.fault = OSError("it is read-only")
+
+    for delay in (1.0, 2.0, 4.0):
+        await desk.sleeps()
+        desk.clock.advance(delay - 0.01)
+        await asyncio.sleep(0.01)
+        assert desk.clock.sleeping == 1
+        desk.clock.advance(0.01)
+    await desk.recovers()
+
+    assert desk.faults == ["the disk is full", "it is read-only", ""]
+    assert desk.paper.written == ["close first"]
+
+
+async def test_many_kept_are_written_in_several_commits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order all the same."""
+    monkeypatch.setattr(journals, "LARGEST_BATCH", 2)
+    await desk.fail()
+    for name in "abcd":
+        with pytest.raises(LedgerUnavailable):
+            await desk.journal.write(close(name))
+
+    await desk.recovers()
+
+    assert desk.paper.written == ["close first", "close a", "close b", "close c", "close d"]
+
+
+async def test_an_open_cut_short_is_taken_back(desk: Desk) -> None:
+    """After it was written, as it may have been."""
+    task = asyncio.create_task(desk.journal.write(opening("a")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    await desk.journal.write(close("b"))
+
+    assert desk.paper.written == ["open a", "forget a", "close b"]
+
+
+async def test_an_open_cut_short_during_a_fault_is_taken_back_later(desk: Desk) -> None:
+    """The fault and the cut may come at the same moment."""
+    desk.paper.may_go_on.clear()
+    desk.paper.fault = OSError("gone")
+    task = asyncio.create_task(desk.journal.write(opening("a")))
+    await asyncio.sleep(0)
+    desk.paper.may_go_on.set()
+    async with asyncio.timeout(5):
+        while not desk.journal.fault:
+            await asyncio.sleep(0)
+            if desk.journal.fault:
+                task.cancel()
+    await asyncio.wait([task])
+
+    await desk.recovers()
+
+    assert set(desk.paper.written) == {"forget a"}
+
+
+async def test_nothing_is_written_while_something_is_done_alone(desk: Desk) -> None:
+    """What arrives meanwhile is written right after."""
+    order: list[str] = []
+
+    async def write(name: str) -> None:
+        await desk.journal.write(close(name))
+        order.append(name)
+
+    def work() -> list[str]:
+        order.append("alone")
+        return desk.paper.written
+
+    alone = asyncio.create_task(desk.journal.alone(work))
+    await asyncio.sleep(0)
+    await asyncio.gather(alone, write("a"))
+
+    assert alone.result() == []
+    assert order == ["alone", "a"]
+
+
+async def test_what_has_arrived_is_written_before_the_end(desk: Desk) -> None:
+    """Closing waits for it, and for what was kept if that can be written now."""
+    await desk.fail()
+    desk.paper.fault = None
+    await desk.journal.close()
+    late = asyncio.create_task(desk.journal.write(close("late")))
+    await asyncio.sleep(0)
+
+    await desk.journal.close()
+
+    assert late.done()
+    assert desk.paper.written == ["close first", "close late"]
+
+
+async def test_a_database_that_hangs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers get their answers; when it moves again, nothing is missing."""
+    monkeypatch.setattr(journals, "PATIENCE", 0.05)
+    desk = Desk(commits_fast=False)
+    desk.paper.may_go_on.clear()
+
+    with pytest.raises(LedgerUnavailable, match="does not answer"):
+        await desk.journal.write(close("a"))
+    await desk.sleeps()
+    desk.clock.advance(1.0)  # this attempt does not get its turn either
+    await desk.sleeps()
+    desk.paper.may_go_on.set()
+    await desk.recovers()
+
+    assert set(desk.paper.written) == {"close a"}
+    await desk.journal.close()
+    desk.worker.stop()
+
+
+async def test_many_callers_leave_a_gap_between_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the last commit took, at most five milliseconds."""
+    desk = Desk(commits_fast=False)
+    desk.paper.may_go_on.clear()
+    first = asyncio.gather(*(desk.journal.write(close(name)) for name in "ab"))
+    await asyncio.sleep(0.01)
+    desk.clock.advance(1.0)
+    desk.paper.may_go_on.set()
+    await first
+    second = asyncio.create_task(desk.journal.write(close("c")))
+    await desk.sleeps()
+
+    desk.clock.advance(0.004)
+    await asyncio.sleep(0.01)
+    before = len(desk.paper.commits)
+    desk.clock.advance(0.001)
+    await second
+
+    assert (before, len(desk.paper.commits)) == (1, 2)
+    await desk.journal.close()
+    desk.worker.stop()
+
+
+async def test_an_error_nobody_foresaw_keeps_nobody_waiting(desk: Desk) -> None:
+    """It is a fault like others, by its own name where it has no words."""
+    desk.paper.fault = ZeroDivisionError()
+
+    with pytest.raises(LedgerUnavailable, match="ZeroDivisionError"):
+        await desk.journal.write(close("a"))
+
+
+def test_work_that_is_given_up_before_its_turn_is_not_begun() -> None:
+    """A reader that left costs nothing."""
+    begun: list[str] = []
+
+    async def give_up() -> None:
+        worker = Worker("reader")
+        holding = threading.Event()
+        first = worker.run(lambda: holding.wait(5))
+        second = worker.run(lambda: begun.append("second"))
+        second.cancel()
+        await asyncio.sleep(0)  # the thread learns of it
+        holding.set()
+        await first
+        await worker.run(lambda: begun.append("third"))
+        worker.stop()
+
+    asyncio.run(give_up())
+
+    assert begun == ["third"]
+
+
+def close(name: str) -> Operation:
+    """What settles a row."""
+    return Operation(Kind.CLOSE, {"call_id": name})
+
+
+def opening(name: str) -> Operation:
+    """What opens a row."""
+    return Operation(Kind.OPEN, {"call_id": name})
+
+
+def name_of(operation: Operation) -> str:
+    """What it does to which row."""
+    return f"{operation.kind.value} {operation.row['call_id']}"

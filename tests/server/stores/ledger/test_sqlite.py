@@ -1,0 +1,291 @@
+"""The ledger in a file: whose it is, what it survives, and what it says when the disk fails it."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.ledger import held, ledger_on, put, settled, sqlite_file, until
+from fakes.small_disk import SmallDisk, small_disk
+from penstockd.clock import SystemClock
+from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
+from penstockd.stores.ledger import sqlite
+from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
+from penstockd.stores.ledger.sqlite import SqliteDatabase
+from penstockd.stores.ledger.stored_ledger import StoredLedger
+
+TESTS = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is."""
+    return sqlite_file(tmp_path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of one megabyte."""
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+@asynccontextmanager
+async def running(path: Path, clock: FakeClock) -> AsyncIterator[tuple[StoredLedger, list[str]]]:
+    """A ledger in a file, and the faults it tells."""
+    ledger = ledger_on(SqliteDatabase(path, is_durable=False), clock)
+    faults: list[str] = []
+    await ledger.start(faults.append)
+    try:
+        yield ledger, faults
+    finally:
+        await ledger.stop()
+
+
+def test_file_and_directory_are_their_users_alone(path: Path) -> None:
+    """Whatever the process's mask; the log beside it as well."""
+    mask = os.umask(0)
+    try:
+        with closing(SqliteDatabase(path, is_durable=False)) as database:
+            database.write([PROBE])
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(mask)
+
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert modes == dict.fromkeys(["ledger.db", "ledger.db-shm", "ledger.db-wal", "ledger.db.lock"], 0o600)
+
+
+def test_a_second_daemon_is_refused_until_the_first_has_gone(path: Path) -> None:
+    """One line that says which file it is."""
+    first = SqliteDatabase(path, is_durable=False)
+
+    with pytest.raises(CannotOpenLedger, match=rf"the ledger {path} belongs to another daemon that runs"):
+        SqliteDatabase(path, is_durable=False)
+
+    first.close()
+    SqliteDatabase(path, is_durable=False).close()
+
+
+@pytest.mark.parametrize(("is_durable", "synchronous"), [(False, 1), (True, 2)])
+def test_durability_is_how_a_commit_is_written(path: Path, *, is_durable: bool, synchronous: int) -> None:
+    """NORMAL in the log survives the process, FULL the machine; neither flushes the disk on its own account."""
+    with closing(SqliteDatabase(path, is_durable=is_durable)) as database, database.transaction() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("synchronous", "journal_mode", "wal_autocheckpoint")
+        ]
+
+    assert found == [synchronous, "wal", 0]
+
+
+def test_a_file_that_is_no_ledger_is_refused_with_what_to_do(path: Path) -> None:
+    """Corrupt at the start: nobody writes on top of it."""
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all" * 1000)
+
+    with pytest.raises(
+        CannotOpenLedger, match="corrupt: stop the daemon, keep a copy of the file, and restore a backup"
+    ) as caught:
+        SqliteDatabase(path, is_durable=False)
+
+    assert str(path) in str(caught.value)
+    assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """With the system's reason."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(CannotOpenLedger, match="File exists"):
+        SqliteDatabase(tmp_path / "file" / "ledger.db", is_durable=False)
+
+
+async def test_another_programs_lock_is_a_fault_that_passes(path: Path) -> None:
+    """The event loop does not wait for it; a closing attempt is kept and written when it is gone."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, faults):
+        entry = held()
+        await ledger.open(entry)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerUnavailable, match="another program has it locked"):
+                await ledger.close(settled(entry))
+            other.execute("COMMIT")
+
+        await until(lambda: not ledger.fault, clock)
+
+        assert faults == ["another program has it locked", ""]
+        assert (await ledger.usage(UsageQuery())).total.requests == 1
+
+
+async def test_a_full_disk_refuses_new_attempts_and_keeps_what_is_settled(disk: SmallDisk) -> None:
+    """And when there is space again, nothing is missing and nothing is there twice."""
+    clock = FakeClock()
+    async with running(disk.path / "ledger.db", clock) as (ledger, faults):
+        running_calls = [held(labels={"x": "y" * 200}) for _ in range(50)]
+        for entry in running_calls:
+            await ledger.open(entry)
+        disk.fill()
+
+        kept = [entry for entry in running_calls if not await could_close(ledger, entry)]
+        with pytest.raises(LedgerUnavailable, match="the disk is full"):
+            await ledger.open(held())
+        refused_while_full = ledger.fault
+
+        disk.free()
+        await until(lambda: not ledger.fault, clock)
+        await put(ledger, settled())
+
+        total = (await ledger.usage(UsageQuery())).total
+        assert kept
+        assert refused_while_full == "the disk is full"
+        assert (total.requests, total.cost_nanousd) == (51, 50 * 7 + 1000)
+        assert faults[0] == "the disk is full"
+        assert faults[-1] == ""
+
+
+def test_a_disk_that_is_read_only_is_refused(disk: SmallDisk) -> None:
+    """At the start, with the system's reason."""
+    SqliteDatabase(disk.path / "ledger.db", is_durable=False).close()
+    disk.protect()
+
+    with pytest.raises(CannotOpenLedger, match="Read-only file system"):
+        SqliteDatabase(disk.path / "ledger.db", is_durable=False)
+
+
+def test_a_log_that_does_not_fit_the_disk_is_a_fault(disk: SmallDisk) -> None:
+    """Tidying says so in the same words as writing."""
+    with closing(SqliteDatabase(disk.path / "ledger.db", is_durable=False)) as database:
+        write(database, 50)
+        disk.fill()
+
+        with pytest.raises(DatabaseFault, match="the disk is full"):
+            database.tidy()
+
+
+async def test_the_log_is_put_into_the_file_beside_the_writing(path: Path) -> None:
+    """So that it does not grow, and no commit flushes the disk."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, _):
+        await put(ledger, *(settled() for _ in range(100)))
+        size = size_of(path)
+
+        await until(lambda: size_of(path) > size, clock)
+
+
+async def test_a_log_that_grows_long_is_put_into_the_file_while_nothing_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under steady load the quiet way never comes to the log's end; a reader of old pages stands for that load."""
+    monkeypatch.setattr(sqlite, "LONGEST_LOG", 10)
+    tidied = []
+
+    class Watched(SqliteDatabase):
+        def tidy(self) -> bool:
+            is_behind = super().tidy()
+            tidied.append((threading.current_thread().name, is_behind))
+            return is_behind
+
+    database = Watched(path, is_durable=False)
+    write(database, 100)
+    clock = FakeClock()
+    ledger = ledger_on(database, clock)
+    await ledger.start(lambda _: None)
+    with database.transaction() as reader:
+        reader.exec_driver_sql("SELECT count(*) FROM attempts").all()
+        await put(ledger, *(settled() for _ in range(100)))
+        await until(lambda: len(tidied) >= 2, clock)
+    await ledger.stop()
+
+    assert tidied[:2] == [("ledger-reader", True), ("ledger-writer", True)]
+
+
+async def test_a_ledger_that_cannot_charge_what_was_lost_is_not_started(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator is told in one line why."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
+    with closing(SqliteDatabase(path, is_durable=False)) as dead:
+        dead.write([Operation(Kind.OPEN, row_of(held(), dead.instance))])
+    ledger = ledger_on(SqliteDatabase(path, is_durable=False))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(CannotOpenLedger, match="cannot write the ledger: another program has it locked"):
+            await ledger.start(lambda _: None)
+
+    await ledger.stop()
+
+
+async def test_a_fault_that_nobody_watches_for_can_be_asked_for(path: Path) -> None:
+    """A ledger that was not started yet has nobody to tell."""
+    database = SqliteDatabase(path, is_durable=False)
+    ledger = ledger_on(database)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("DROP TABLE attempts")
+
+    with pytest.raises(LedgerUnavailable):
+        await ledger.open(held())
+    await ledger.stop()
+
+    assert ledger.fault == "SQLite says: no such table: attempts"
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_what_was_answered_survives_the_death_of_the_process(path: Path, round_: int) -> None:
+    """SIGKILL under load: every call that was told durable is there once, those on their way are charged once."""
+    command = [sys.executable, "-m", "fakes.ledger_writer", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=TESTS, text=True) as process:
+        assert process.stdout is not None
+        answered = [process.stdout.readline().strip() for _ in range(200 + 150 * round_)]
+        process.kill()
+        answered += [line.strip() for line in process.stdout if line.endswith("\n")]
+
+    total, calls = asyncio.run(restart(path))
+
+    assert set(answered) <= set(calls)
+    assert len(calls) == len(set(calls)) == total
+    assert len(calls) <= len(answered) + 2 * 8
+
+
+async def restart(path: Path) -> tuple[int, list[str]]:
+    """Start a ledger anew; return how many requests it counts, and whose."""
+    database = SqliteDatabase(path, is_durable=False)
+    ledger = ledger_on(database, SystemClock())
+    await ledger.start(lambda _: None)
+    total = (await ledger.usage(UsageQuery())).total
+    with database.transaction() as connection:
+        calls = connection.exec_driver_sql("SELECT call_id FROM attempts WHERE status <> 'held'").scalars().all()
+    await ledger.stop()
+    return total.requests, list(calls)
+
+
+def write(database: SqliteDatabase, rows: int) -> None:
+    """Write some settled attempts."""
+    for _ in range(rows):
+        database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+
+
+async def could_close(ledger: StoredLedger, entry: object) -> bool:
+    """Settle an attempt for 7 nano-USD; false if it was kept."""
+    try:
+        await ledger.close(settled(entry, cost_nanousd=7))  # type: ignore[arg-type]
+    except LedgerUnavailable:
+        return False
+    return True
+
+
+def size_of(path: Path) -> int:
+    """How many bytes are in a file."""
+    return path.stat().st_size

@@ -1,0 +1,55 @@
+"""The settings say where the ledger is."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.config_file import ConfigFile
+from penstockd.config import Settings
+from penstockd.ledger import CannotOpenLedger
+from penstockd.ledger_builder import open_ledger
+from penstockd.log import Log
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("", "state/ledger.db"),
+        ("sqlite:///other.db", "state/other.db"),
+        ("sqlite:///a%20b/c.db", "state/a b/c.db"),
+        ("sqlite:///{root}/elsewhere.db", "elsewhere.db"),
+    ],
+)
+async def test_a_file_is_in_the_state_directory_unless_it_says_otherwise(
+    config: ConfigFile, tmp_path: Path, url: str, file: str
+) -> None:
+    """An absolute path has one slash more."""
+    ledger = open_ledger(settings(config, tmp_path, url), clock=FakeClock(), log=Log("test"))
+
+    assert (tmp_path / file).is_file()
+    await ledger.stop()
+
+
+def test_postgresql_is_asked_where_the_url_says_so(config: ConfigFile, tmp_path: Path) -> None:
+    """No file is made beside it."""
+    with pytest.raises(CannotOpenLedger, match="PostgreSQL says"):
+        open_ledger(settings(config, tmp_path, "postgresql://u@127.0.0.1:1/d"), clock=FakeClock(), log=Log("test"))
+
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite://ledger.db", "sqlite:///a.db?mode=ro", "mysql://h/d"]
+)
+def test_a_url_that_names_no_database_is_a_mistake(config: ConfigFile, url: str) -> None:
+    """It is found with the rest of the configuration's."""
+    (line,) = config.mistakes(f"database_url: '{url}'")
+
+    assert line.startswith("database_url: must be ")
+
+
+def settings(config: ConfigFile, root: Path, url: str) -> Settings:
+    """The settings with this database_url."""
+    database = f"database_url: '{url.format(root=root)}'\n" if url else ""
+    return config.load(f"models: {{m: {{provider: echo}}}}\nstate_dir: {root}/state\n{database}")

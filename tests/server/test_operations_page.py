@@ -1,0 +1,75 @@
+"""docs/operations.md: what it tells people to type works."""
+
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fakes.ledger import settled
+from fakes.postgres import Postgres, postgres_server
+from penstock.cli import arguments
+from penstockd.stores.ledger.database import Database
+from penstockd.stores.ledger.operations import Kind, Operation, row_of
+from penstockd.stores.ledger.postgres import PostgresDatabase
+from penstockd.stores.ledger.sqlite import SqliteDatabase
+
+ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("penstock ")])
+def test_what_is_asked_of_the_client_can_be_asked(command: str) -> None:
+    """Its own parser takes it."""
+    chosen = arguments.parse(shlex.split(command)[1:])
+
+    assert chosen.since
+
+
+def test_a_ledger_can_be_copied_while_it_is_written(tmp_path: Path) -> None:
+    """Rows that are still in the log are in the copy."""
+    (command,) = [command for command in COMMANDS if command.startswith("sqlite3 ")]
+    if shutil.which("sqlite3") is None:
+        pytest.skip("sqlite3 is not installed")
+    with closing(SqliteDatabase(tmp_path / "ledger.db", is_durable=False)) as database:
+        write_a_row(database)
+
+        subprocess.run(shlex.split(command), cwd=tmp_path, check=True, timeout=30)
+
+    with closing(sqlite3.connect(tmp_path / "ledger-backup.db")) as copied:
+        assert copied.execute("SELECT tenant FROM attempts").fetchall() == [("acme",)]
+
+
+def test_postgresql_can_be_dumped(postgres: Postgres) -> None:
+    """The tables that it names are all there are."""
+    (command,) = [command for command in COMMANDS if command.startswith("pg_dump ")]
+    url = postgres.database()
+    with closing(PostgresDatabase(url)) as database:
+        write_a_row(database)
+    program, _, rest = command.partition(" ")
+    script = f"{shlex.quote(str(postgres.program(program)))} {rest.partition(' > ')[0]}"
+
+    dumped = subprocess.run(  # noqa: S602 - our own page's
+        script, shell=True, check=True, timeout=30, env={"DATABASE_URL": url}, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+    assert set(re.findall(r"^CREATE TABLE \w+\.(\w+)", dumped, re.MULTILINE)) == {"attempts", "days", "schema_version"}
+    assert "acme" in dumped
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A server of this file's own."""
+    with postgres_server() as running:
+        yield running
+
+
+def write_a_row(database: Database) -> None:
+    """Settle one attempt."""
+    database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
