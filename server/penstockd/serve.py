@@ -11,15 +11,15 @@ from grpc_reflection.v1alpha import reflection
 
 from penstockd.admin import Admin
 from penstockd.app import App
+from penstockd.builders.certificate import certificate
+from penstockd.builders.ledger import open_ledger
 from penstockd.clock import SystemClock
 from penstockd.config import Settings
 from penstockd.exporters import exporters
 from penstockd.grpc_server import grpc_server
-from penstockd.ledger_builder import open_ledger
 from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.log import Log, write_logs_to
 from penstockd.service import SERVICES
-from penstockd.tls_builder import certificate
 
 
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:

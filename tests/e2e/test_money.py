@@ -179,8 +179,8 @@ def assert_exact_where_counted(biller: Biller, crowd: Crowd, rows: Sequence[Row]
         if row.is_exact and row.cost:
             charges[row.question, row.model].remove(billed(row, charges[row.question, row.model]))
     left = [charge for charged in charges.values() for charge in charged]
-    stayed = crowd.answered.keys()
-    assert [each for each in left if each.conduct in COUNTED and each.question in stayed] == []
+    unwritten = [charge for charge in left if charge.conduct in COUNTED and charge.question in crowd.answered]
+    assert unwritten == [], [row for charge in unwritten for row in rows if row.question == charge.question]
     return {
         status: (
             sum(row.cost for row in rows if row.is_estimated and row.status == status),

@@ -43,7 +43,7 @@ class Telescope:
 
     def points(self, name: str) -> list[Point]:
         """The attributes and the sum of each point of a metric."""
-        ours = [
+        ours: list[Point] = [
             (labels, series.sum)
             for histogram in self.instruments.histograms
             if histogram.name == name

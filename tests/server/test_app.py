@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2
 
 from fakes.config_file import ConfigFile
 from penstockd import app as module
-from penstockd.app import App, Runtime, check
+from penstockd.app import App, check
 from penstockd.clock import SystemClock
 from penstockd.config import ConfigErrors, Settings
 from penstockd.exporters import exporters
@@ -17,6 +17,7 @@ from penstockd.ledger import NoLedger
 from penstockd.log import Log
 from penstockd.model import Model
 from penstockd.resilience.circuit import State
+from penstockd.runtime import Runtime
 
 TWO = """
 models:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fakes.config_file import ConfigFile
 from penstockd.api_key import SAMPLE_KEY, SAMPLE_PEPPER, digest, is_well_formed
+from penstockd.builders.identities import identify
 from penstockd.identity import Refusal
-from penstockd.identity_builder import identify
 from penstockd.principal import Principal
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())

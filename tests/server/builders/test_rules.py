@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fakes.config_file import ConfigFile
+from penstockd.builders.rules import rulebook
 from penstockd.period import Period
-from penstockd.rule_builder import rulebook
 from penstockd.rules import BudgetRule, LimitRule, Per, Rate
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from fakes.config_file import ConfigFile
 from penstockd.api_key import digest, generate
+from penstockd.builders.identities import identify
 from penstockd.identity import Refusal
-from penstockd.identity_builder import identify
 from penstockd.principal import KeyRole, Principal
 
 PEPPER = {"PENSTOCK_KEY_PEPPER": "pepper"}

@@ -4,13 +4,13 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
+from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
 from penstockd.model import Price, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import BUNDLED
 from penstockd.models.providers.echo import Echo
 from penstockd.models.providers.foreign import Foreign
-from penstockd.pool_builder import PoolBuilder
 from penstockd.resilience.circuit import State
 
 MODELS = """

@@ -8,9 +8,9 @@ import pytest
 from fakes.certificates import Authority
 from fakes.config_file import ConfigFile
 from peers import peer
+from penstockd.builders.certificate import certificate
 from penstockd.config import ConfigErrors, Settings
 from penstockd.log import Log
-from penstockd.tls_builder import certificate
 
 
 @pytest.fixture

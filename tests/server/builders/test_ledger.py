@@ -6,9 +6,9 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
+from penstockd.builders.ledger import open_ledger
 from penstockd.config import Settings
 from penstockd.ledger import CannotOpenLedger
-from penstockd.ledger_builder import open_ledger
 from penstockd.log import Log
 
 

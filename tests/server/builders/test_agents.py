@@ -6,12 +6,12 @@ from fakes.calls import Inner, a_call
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.agent import Caching, Directory
-from penstockd.agent_builder import AgentBuilder
 from penstockd.agents.python_agent import PythonAgent
+from penstockd.builders.agents import AgentBuilder
+from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
 from penstockd.log import Log
 from penstockd.models.route import LeastLatency, Route, Weighted, priority
-from penstockd.pool_builder import PoolBuilder
 from penstockd.request import Parameters, Request
 
 AGENTS = """

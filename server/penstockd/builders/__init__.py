@@ -1,0 +1,1 @@
+"""Builds the parts that the settings describe."""

@@ -1,0 +1,79 @@
+"""What outlives every configuration: limits and budgets, kept answers, work in flight."""
+
+import asyncio
+import random
+from secrets import token_bytes
+
+from penstockd.answer_keys import AnswerKeys
+from penstockd.answers import Lookups
+from penstockd.budget_gauge import BudgetGauge
+from penstockd.budgets import rebuild
+from penstockd.cache_gauge import show_cache
+from penstockd.clock import Clock
+from penstockd.config import Settings
+from penstockd.exporters import Exporters
+from penstockd.interceptors.budget_alerts import BudgetAlerts
+from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.idempotency import LINGER
+from penstockd.interceptors.settlement import Settlements
+from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable
+from penstockd.log import Log
+from penstockd.resilience.permits import Permits
+from penstockd.rules import Rulebook
+from penstockd.stores.answers.memory_answers import MemoryAnswers
+from penstockd.stores.answers.seal import Seal
+from penstockd.stores.memory_idempotency import MemoryIdempotency
+from penstockd.stores.memory_limits import MemoryLimits
+
+LAST_CHANCE = 1.0
+"""Seconds that work in flight has to end at the daemon's end."""
+
+
+class State:
+    """One of each, shared by the interceptors of whatever configuration is in use."""
+
+    def __init__(self, *, ledger: Ledger, clock: Clock, log: Log, exporters: Exporters) -> None:
+        """Remember nothing yet."""
+        meter = exporters.meter
+        secret = token_bytes(32)
+        self.ledger = ledger
+        self.in_flight = Permits(limit=1)
+        self.limits = MemoryLimits(clock, random=random.random)
+        self.settlements = Settlements(log)
+        self.denials = Denials(meter)
+        self.alerts = BudgetAlerts(log=log, meter=meter)
+        self.keys = AnswerKeys(secret)
+        self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
+        self.lookups = Lookups()
+        self.flights = Flights()
+        self.memory = MemoryIdempotency(clock)
+        self.keyed_flights = Flights(linger=LINGER)
+        self._clock = clock
+        self._budget_gauge = BudgetGauge(self.limits, clock=clock, meter=meter)
+        show_cache(meter, answers=self.answers, lookups=self.lookups, flights=self.flights)
+
+    def bound(self, settings: Settings) -> None:
+        """Keep within what `settings` say."""
+        cache = settings.cache
+        self.in_flight.limit = settings.server.max_in_flight
+        self.answers.cache.limit(max_entries=cache.max_entries if cache.enabled else 0, max_bytes=cache.max_bytes)
+
+    async def remember_spending(self, rulebook: Rulebook) -> None:
+        """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger."""
+        try:
+            await rebuild(rulebook, self.limits, self.ledger.spent, self._clock.wall())
+        except LedgerUnavailable as error:
+            message = f"cannot read from the ledger what was spent: {error}"
+            raise CannotOpenLedger(message) from error
+
+    async def keep_up(self, rulebook: Rulebook) -> None:
+        """Forget what has gone idle, and look at the budgets."""
+        self.limits.sweep()
+        self.answers.cache.sweep()
+        await self._budget_gauge.refresh(rulebook)
+
+    async def settle(self) -> None:
+        """End all work in flight, and return when it is accounted for."""
+        await asyncio.gather(self.flights.close(LAST_CHANCE), self.keyed_flights.close(LAST_CHANCE))
+        await self.settlements.idle()
