@@ -17,10 +17,6 @@ GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
 GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 
-SERVICE_VERSION = "service.version"
-
-PENSTOCK_BUILD_INFO = "penstock.build_info"
-
 PENSTOCK_REQUEST_ID = "penstock.request_id"
 PENSTOCK_TENANT = "penstock.tenant"
 PENSTOCK_REASON = "penstock.reason"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Meter, Observation
+from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
-from penstockd import conventions as names
 from penstockd.clock import SystemClock
 from penstockd.instruments import Instruments
 from penstockd.metric_readers import SCOPE, ExportingReader, PrometheusReader
@@ -57,29 +56,18 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
         {"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version}
     )
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
-    if not is_disabled and "otlp" in _chosen(environ, "METRICS"):
+    if not is_disabled and "otlp" in _names(environ, "METRICS"):
         readers.append(ExportingReader(instruments, exporter=OTLPMetricExporter(), clock=clock))
-    span_exporters = [] if is_disabled else _span_exporters(_chosen(environ, "TRACES"))
-    meters = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
-    _show_build(meters.get_meter(SCOPE), version)
+    span_exporters = [] if is_disabled else _span_exporters(_names(environ, "TRACES"))
     return Exporters(
         registry=registry,
         instruments=instruments,
-        meters=meters,
+        meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
         tracers=_tracers(span_exporters, resource),
     )
 
 
-def _show_build(meter: Meter, version: str) -> None:
-    """Show the version: always, since readers are handed nothing at all while the SDK has nothing to show."""
-    meter.create_observable_gauge(
-        names.PENSTOCK_BUILD_INFO,
-        callbacks=[lambda _: [Observation(1, {names.SERVICE_VERSION: version})]],
-        description="The version of the daemon, as a label.",
-    )
-
-
-def _chosen(environ: Mapping[str, str], signal: str) -> list[str]:
+def _names(environ: Mapping[str, str], signal: str) -> list[str]:
     """The exporters chosen for a signal: by name, else OTLP where an endpoint is set."""
     chosen = environ.get(f"OTEL_{signal}_EXPORTER", "").strip()
     if chosen:
@@ -88,9 +76,9 @@ def _chosen(environ: Mapping[str, str], signal: str) -> list[str]:
     return ["otlp"] if any(environ.get(name) for name in endpoints) else []
 
 
-def _span_exporters(chosen: Sequence[str]) -> list[SpanExporter]:
+def _span_exporters(names: Sequence[str]) -> list[SpanExporter]:
     makers = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
-    return [makers[name]() for name in chosen if name in makers]
+    return [makers[name]() for name in names if name in makers]
 
 
 def _tracers(span_exporters: Sequence[SpanExporter], resource: Resource) -> TracerProvider | None:

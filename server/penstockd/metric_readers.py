@@ -1,4 +1,7 @@
-"""Hands what is aggregated in process to OpenTelemetry's readers, beside what its SDK has measured itself."""
+"""Hands what is aggregated in process to OpenTelemetry's readers, beside what its SDK has measured itself.
+
+The SDK calls a reader only when it has something to show itself; the daemon's gauges always have.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,6 +1,7 @@
 """Work begins at once, and becomes a task of its own only if it has to wait."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -68,7 +69,7 @@ async def test_a_timeout_set_before_the_first_wait_ends_the_work_and_not_its_cal
 
     end = begun(work())
     with pytest.raises(TimeoutError):
-        await end
+        await asyncio.shield(end)
 
     caller = asyncio.current_task()
     assert caller is not None
@@ -104,14 +105,25 @@ async def test_the_caller_is_the_current_task_again() -> None:
     await asyncio.wait(ends)
 
 
-async def test_cancelling_the_task_cancels_the_work() -> None:
-    """As with any other."""
+async def forever() -> None:
+    """Wait for nothing in particular."""
+    await asyncio.Event().wait()
+
+
+async def a_turn() -> None:
+    """Let others go first."""
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("wait", [forever, a_turn])
+async def test_cancelling_the_task_cancels_the_work(wait: Callable[[], Awaitable[None]]) -> None:
+    """As with any other, whatever the work waits for."""
     was_cancelled = False
 
     async def work() -> None:
         nonlocal was_cancelled
         try:
-            await asyncio.Event().wait()
+            await wait()
         except asyncio.CancelledError:
             was_cancelled = True
             raise

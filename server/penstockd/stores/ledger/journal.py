@@ -4,21 +4,28 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from math import inf
 from typing import Protocol, TypeAlias, TypeVar
 
 from penstockd.clock import Clock
 from penstockd.ledger import LedgerUnavailable
 from penstockd.resilience.backoff import Backoff
-from penstockd.stores.ledger.operations import PROBE, Operation
+from penstockd.stores.ledger.operations import PROBE, Kind, Operation
 from penstockd.stores.ledger.worker import Worker
 
 T = TypeVar("T")
 
 LONGEST_GAP = 0.005
 """Seconds between two commits in a thread at most: as long as the first took, if more than one caller waited for it."""
+BUSY = 4
+"""Attempts under way from which on commits on the loop are shared: before, each is made as soon as it can be."""
+SHARED_GAP = 0.002
+"""Seconds between two commits on the loop then: little beside a model's answer, and commits cost more than rows."""
 PATIENCE = 5.0
 """Seconds that a commit in a thread may take before callers are told that it failed."""
 LARGEST_BATCH = 1000
+
+_UNDER_WAY = {Kind.OPEN: 1, Kind.CLOSE: -1, Kind.FORGET: -1, Kind.PROBE: 0}
 
 Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
 
@@ -57,6 +64,8 @@ class Journal:
         self._pauses = 0
         self._task: asyncio.Task[None] | None = None
         self._is_due = False
+        self._under_way = 0
+        self._written_at = -inf
 
     def __repr__(self) -> str:
         state = self.fault or "well"
@@ -121,9 +130,15 @@ class Journal:
             return
         if self._database.commits_fast:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._write_now)
+            asyncio.get_running_loop().call_later(self._gap(), self._write_now)
         else:
             self._task = asyncio.create_task(self._write_in_thread())
+
+    def _gap(self) -> float:
+        """Seconds for which the next commit on the loop gathers."""
+        if self._under_way < BUSY:
+            return 0.0
+        return max(0.0, self._written_at + SHARED_GAP - self._clock.monotonic())
 
     def _write_now(self) -> None:
         self._is_due = False
@@ -168,7 +183,9 @@ class Journal:
 
     def _succeed(self, batch: Batch) -> None:
         self.written += len(batch)
-        for _, waiter in batch:
+        self._written_at = self._clock.monotonic()
+        for operation, waiter in batch:
+            self._under_way += _UNDER_WAY[operation.kind]
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -200,8 +217,9 @@ class Journal:
             except Exception as error:  # noqa: BLE001 - as above
                 self._note(str(error) or type(error).__name__)
                 return
-            for _ in batch:
+            for operation in batch:
                 self._kept.popleft()
+                self._under_way += _UNDER_WAY[operation.kind]
             self.written += len(batch)
             if not self._kept:
                 break
