@@ -21,7 +21,9 @@ from penstockd.model import Price, Prompt, chosen
 from penstockd.outcome import Outcome
 from penstockd.period import Period
 from penstockd.principal import Principal
+from penstockd.resilience.allowance import Allowance
 from penstockd.resilience.backoff import Backoff
+from penstockd.resilience.token_bucket import TokenBucket
 from penstockd.rules import BudgetRule, Per, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
 
@@ -120,6 +122,22 @@ class MeteredCalls(ModelCalls):
         await self.settlements.idle()
         return await self.budget()
 
+    def grant(self) -> Allowance:
+        """What a provider grants: ten requests and 1,000 tokens, and hardly any more later."""
+        return Allowance(requests=TokenBucket(1e-9, 10, self.clock), tokens=TokenBucket(1e-9, 1000, self.clock))
+
+    @property
+    def written(self) -> Sequence[tuple[str, EntryStatus, int | None, bool]]:
+        """Model, status, cost and whether that is an estimate, of each entry."""
+        return [(each.model, each.status, each.cost_nanousd, each.is_estimated) for each in self.ledger.entries]
+
+    def assert_settled(self, *models: ScriptedModel) -> None:
+        """Nothing is held or in flight any more, and each attempt was closed once."""
+        assert self.holds == "0 holds"
+        assert EntryStatus.HELD not in {entry.status for entry in self.ledger.entries}
+        assert len(self.ledger.closed) == len(self.ledger.rows)
+        assert [model.in_flight for model in models] == [0] * len(models)
+
     @property
     def holds(self) -> str:
         """How many holds there are, as the store tells it."""
@@ -130,6 +148,14 @@ def a_budget(limit: int, **fields: Any) -> TenantRules:  # noqa: ANN401
     """So many nano-USD for acme, once and for all."""
     rule = BudgetRule(per=Per.TENANT, limit=limit, period=Period.TOTAL, text=f"{limit} nano-USD", **fields)
     return TenantRules(budgets=[rule])
+
+
+def left(model: ScriptedModel) -> tuple[int, int]:
+    """Requests and tokens that are left of what its provider grants."""
+    allowance = model.model.allowance
+    assert allowance.requests is not None
+    assert allowance.tokens is not None
+    return round(allowance.requests.remaining), round(allowance.tokens.remaining)
 
 
 def _key(entry: Entry) -> tuple[str, int]:

@@ -69,11 +69,6 @@ class Account:
         """Give back what the attempt took of its provider's grant and did not use, in tokens."""
         self.model.allowance.settle(held=self.attempt.held_tokens, used=used)
 
-    def give_up_grant(self) -> None:
-        """Give back all that the attempt took of its provider's grant, its request too: nothing was sent."""
-        self.give_back_grant(used=0)
-        self.model.allowance.give_back_request()
-
     def used(self, entry: Entry) -> dict[str, float]:
         """What `entry` used of each demand, by key."""
         return {

@@ -62,6 +62,8 @@ class Choice:
             self.model.retries.deposit()
 
     def refund(self) -> None:
-        """Leave the retry budget as it was before a repeat that came to nothing."""
+        """Leave the retry budget as it was, and the provider's grant where nothing was sent."""
         if self._withdrawn_at is not None:
             self.model.retries.refund(self._clock.monotonic() - self._withdrawn_at)
+        if not any(attempt is self.attempt for attempt in self._caller.outcome.attempts):
+            self.model.allowance.give_back_request()

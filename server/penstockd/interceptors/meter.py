@@ -56,7 +56,7 @@ class Meter:
         try:
             await self._open(account)
         except BaseException:
-            account.give_up_grant()
+            account.give_back_grant(used=0)
             raise
 
         async def send(reply: Reply) -> None:

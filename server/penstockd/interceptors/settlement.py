@@ -2,30 +2,27 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from penstockd.interceptors.head_start import begun
 from penstockd.log import Log
 
 T = TypeVar("T")
 
 
 class Settlements:
-    """Runs work that must be done however its call ends: no cancel of a call reaches it."""
+    """Runs work that must be done however its call ends: in tasks of the daemon, which no cancel of a call reaches."""
 
     def __init__(self, log: Log) -> None:
         """Tell `log` of what fails when nobody waits for it any more."""
         self._log = log
-        self._tasks: set[asyncio.Future[Any]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def __repr__(self) -> str:
         return f"<Settlements {len(self._tasks)} running>"
 
     async def run(self, work: Coroutine[object, object, T]) -> T:
         """Return what `work` returns or raise what it raises; a cancelled caller leaves at once, the work goes on."""
-        task = begun(work)
-        if task.done():
-            return task.result()
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -39,7 +36,7 @@ class Settlements:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _tell(self, task: asyncio.Future[T]) -> None:
+    def _tell(self, task: asyncio.Task[T]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._log.exception("a call could not be settled", error)

@@ -75,7 +75,6 @@ class Trial:
     def passed_over(self, choice: Choice) -> None:
         """Count no attempt where the circuit admitted none: nothing was sent."""
         self._attempts_left += 1
-        choice.model.allowance.give_back_request()
         choice.refund()
 
     def abandoned(self, choice: Choice) -> None:

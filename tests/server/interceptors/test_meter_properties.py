@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fakes.metering import MeteredCalls, a_budget
+from fakes.metering import MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
 from fakes.scripted_model import HANGS, Answer, ScriptedModel
 from penstockd.ledger import EntryStatus, LedgerUnavailable
@@ -78,9 +78,7 @@ def test_every_ending_leaves_the_accounts_even(
 
     assert all(budget.spent + budget.held <= LIMIT for budget in budgets)
     assert last == BudgetState(spent=calls.ledger.cost, held=0)
-    assert calls.holds == "0 holds"
-    assert all(entry.status is not EntryStatus.HELD for entry in calls.ledger.entries)
-    assert len(calls.ledger.closed) == len(calls.ledger.rows)
+    calls.assert_settled(*models)
     for model in models:
         assert_grants_are_even(calls, model)
     for each in asked:
@@ -108,13 +106,8 @@ async def asked_at_once(
 
 def assert_grants_are_even(calls: MeteredCalls, model: ScriptedModel) -> None:
     """A provider's grant has lost what was sent and used, and nothing else."""
-    allowance = model.model.allowance
-    assert allowance.requests is not None
-    assert allowance.tokens is not None
     used = sum(entry.usage.total for entry in calls.ledger.entries if entry.model == model.name)
-    assert model.in_flight == 0
-    assert round(allowance.requests.remaining) == REQUESTS - len(model.calls)
-    assert round(allowance.tokens.remaining) == TOKENS - used
+    assert left(model) == (REQUESTS - len(model.calls), TOKENS - used)
 
 
 def assert_told_as_written(calls: MeteredCalls, asked: Asked) -> None:
