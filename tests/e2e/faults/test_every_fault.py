@@ -17,7 +17,7 @@ from fakes.upstream import Upstream
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ATTEMPTS = 2
-MOST_MEMORY = 48 << 20
+MOST_MEMORY = 64 << 20
 """Bytes that one call may cost: a body of 16 MiB is the longest that is read, and it is copied once."""
 MOST_MEMORY_OF_A_STREAM = 12 << 20
 IMPATIENT = {"first_token": "100ms", "idle": "100ms", "total": "200ms"}
