@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from typing import Any, TypeAlias, cast
 
@@ -113,21 +112,23 @@ class Adapter(grpc.aio.ServerInterceptor):
         return self._handlers.get(handler_call_details.method) or await continuation(handler_call_details)
 
     def _handler(self, method: Method) -> MethodHandler:
+        """A plain coroutine function: gRPC finds out at every call what kind of callable it has."""
+
+        async def unary(data: bytes, context: Context) -> bytes:
+            messages: list[bytes] = []
+
+            async def write(written: bytes) -> None:
+                messages.append(written)
+
+            await self._run(method.path, data, context, write)
+            return messages[-1]
+
+        async def stream(data: bytes, context: Context) -> None:
+            await self._run(method.path, data, context, context.write)
+
         if method.streams:
-            return grpc.unary_stream_rpc_method_handler(partial(self._stream, method.path))
-        return grpc.unary_unary_rpc_method_handler(partial(self._unary, method.path))
-
-    async def _unary(self, path: str, data: bytes, context: Context) -> bytes:
-        messages: list[bytes] = []
-
-        async def write(written: bytes) -> None:
-            messages.append(written)
-
-        await self._run(path, data, context, write)
-        return messages[-1]
-
-    async def _stream(self, path: str, data: bytes, context: Context) -> None:
-        await self._run(path, data, context, context.write)
+            return grpc.unary_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(unary)
 
     async def _run(self, path: str, data: bytes, context: Context, write: Write) -> None:
         """Run one RPC through its chain; whatever it raises ends as a status."""

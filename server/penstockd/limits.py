@@ -89,7 +89,14 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class LimitStore(Protocol):
-    """Keeps the state of limits and budgets, here or shared by all replicas."""
+    """Keeps the state of limits and budgets, here or shared by all replicas.
+
+    `is_local` where no step of it ever waits, so that no cancel comes in between.
+    """
+
+    @property
+    def is_local(self) -> bool:
+        """Whether settling needs no guard against a cancelled caller."""
 
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.

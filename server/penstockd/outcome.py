@@ -11,6 +11,14 @@ from penstockd.errors import PenstockError
 from penstockd.principal import Principal
 from penstockd.usage import Usage
 
+_PROCESS = token_hex(10)
+_numbers = count()
+
+
+def _next_call_id() -> str:
+    """Unique among all processes, and in ascending order in this one, so that a ledger only appends."""
+    return f"{_PROCESS}{next(_numbers):012x}"
+
 
 class FinishReason(Enum):
     """Why an answer ended."""
@@ -55,7 +63,7 @@ class Outcome(Struct, kw_only=True):
     call: it is what the caller is told. `headers` go out with the first message, or with the refusal.
     """
 
-    call_id: str = field(default_factory=lambda: token_hex(16))
+    call_id: str = field(default_factory=_next_call_id)
     ordinals: Iterator[int] = field(default_factory=lambda: count(1))
     request_id: str = ""
     agent: str = ""

@@ -1,5 +1,6 @@
 """A meter around scripted models, and the books that it keeps."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.meter import Meter
 from penstockd.interceptors.retry import Retry
 from penstockd.interceptors.settlement import Settlements
-from penstockd.ledger import Entry, EntryStatus, LedgerUnavailable, NoLedger
+from penstockd.ledger import Entry, EntryStatus, NoLedger
 from penstockd.limits import BudgetState
 from penstockd.log import Log
 from penstockd.model import Price, Prompt, chosen
@@ -56,12 +57,17 @@ class FakeLedger(NoLedger):
     async def close(self, entry: Entry) -> None:
         self.closed.append(entry)
         assert self.rows[_key(entry)].status is EntryStatus.HELD, "an attempt is closed once"
+        if not (self.close_takes or self.close_fails):
+            self.rows[_key(entry)] = entry
+            return
+        self._closing = asyncio.create_task(self._close(entry))  # a cancelled caller does not take it along
+        await asyncio.shield(self._closing)
+
+    async def _close(self, entry: Entry) -> None:
         try:
             await self._take_time(self.close_takes, self.close_fails)
-        except LedgerUnavailable:
-            self.rows[_key(entry)] = entry  # it is kept, and written later
-            raise
-        self.rows[_key(entry)] = entry
+        finally:
+            self.rows[_key(entry)] = entry  # what cannot be written now is kept, and written later
 
     @property
     def entries(self) -> Sequence[Entry]:

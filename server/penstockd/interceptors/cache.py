@@ -41,18 +41,22 @@ class Cache:
         call.outcome.agent = agent.name
         key = self._key_of(call, agent)
         if policy.reads:
+            landed = self._flights.landed
             if await self._replayed(key, call):
                 return
             self._lookups.misses += 1
             call.outcome.cache = CacheStatus.MISS
-            proceed = partial(self._unless_kept_since, key, proceed)
+            proceed = partial(self._unless_kept_since, key, landed, proceed)
         keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
         await self._flights.ride(flight, call, proceed, keep)
 
-    async def _unless_kept_since(self, key: str, proceed: Handler[Request], call: Call[Request]) -> None:
-        """Proceed, unless the flight that would have been joined has landed while the answer was looked up."""
-        if not await self._replayed(key, call):
+    async def _unless_kept_since(self, key: str, landed: int, proceed: Handler[Request], call: Call[Request]) -> None:
+        """Proceed, unless the flight that would have been joined has landed while the answer was looked up.
+
+        It can only have landed if any did since the count was `landed`.
+        """
+        if self._flights.landed == landed or not await self._replayed(key, call):
             await proceed(call)
 
     async def _replayed(self, key: str, call: Call[Request]) -> bool:

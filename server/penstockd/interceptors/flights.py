@@ -70,8 +70,12 @@ class Flights:
     """The work in flight, by key."""
 
     def __init__(self, *, linger: float = 0.0) -> None:
-        """Work that everybody has left goes on for `linger` seconds, for those who come back."""
+        """Work that everybody has left goes on for `linger` seconds, for those who come back.
+
+        `joins` counts callers who joined, `landed` the works that ended.
+        """
         self.joins = 0
+        self.landed = 0
         self._linger = linger
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,6 +141,7 @@ class Flights:
         except BaseException as error:  # noqa: BLE001 - whoever listens raises it again
             flight.end(error)
         finally:
+            self.landed += 1
             self._forget(work)
 
     async def _listen(self, work: _Work, call: Call[Request], keep: Keep | None) -> BaseException | None:
@@ -144,8 +149,13 @@ class Flights:
 
         The last one to leave ends the work.
         """
-        news = asyncio.Event()
-        seat = work.flight.board(news.set)
+        news: asyncio.Future[None] | None = None
+
+        def wake() -> None:
+            if news is not None and not news.done():
+                news.set_result(None)
+
+        seat = work.flight.board(wake, wants_pieces=call.method.streams)
         work.keep = work.keep or keep
         work.overtime.grant(call.expires_at)
         _stop(work.timer)
@@ -160,8 +170,8 @@ class Flights:
                     outcome.model = first.model
                     await call.send(Delta(text))
                 elif seat.ending is None:
-                    news.clear()
-                    await news.wait()
+                    news = asyncio.get_running_loop().create_future()
+                    await news
             if not isinstance(ending, Completed):
                 return ending
             outcome.model = ending.model

@@ -109,7 +109,10 @@ class Meter:
 
     async def _settle(self, account: Account, entry: Entry) -> None:
         account.give_back_grant(used=entry.usage.total)
-        await self._settlements.run(self._close(account, entry))
+        closing = self._close(account, entry)
+        if account.demands and not self._store.is_local:
+            closing = self._settlements.run(closing)
+        await closing
 
     async def _close(self, account: Account, entry: Entry) -> None:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""

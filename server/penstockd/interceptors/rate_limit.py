@@ -49,7 +49,8 @@ class RateLimit:
             call.outcome.headers.clear()
             raise
         finally:
-            await self._settlements.run(self._store.settle(call.outcome.call_id, used))
+            settling = self._store.settle(call.outcome.call_id, used)
+            await (settling if self._store.is_local else self._settlements.run(settling))
 
     async def _admit(self, call: Call[Request], demands: list[Demand]) -> None:
         try:

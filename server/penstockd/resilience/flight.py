@@ -7,15 +7,19 @@ E = TypeVar("E")
 
 
 class Seat(Generic[E]):
-    """One caller's place in a flight's text; `wake` is called whenever there is news for it."""
+    """One caller's place in a flight's text; `wake` is called whenever there is news for it.
 
-    __slots__ = ("_flight", "_position", "wake")
+    Who `wants_pieces` is woken by each, who wants the whole text by its end.
+    """
 
-    def __init__(self, flight: "Flight[E]", wake: Callable[[], None]) -> None:
+    __slots__ = ("_flight", "_position", "wake", "wants_pieces")
+
+    def __init__(self, flight: "Flight[E]", wake: Callable[[], None], *, wants_pieces: bool = True) -> None:
         """Begin at the beginning of the text."""
         self._flight = flight
         self._position = 0
         self.wake = wake
+        self.wants_pieces = wants_pieces
 
     def read(self) -> str:
         """Return all that was said since the last read, in one piece; empty when there is nothing new."""
@@ -51,9 +55,9 @@ class Flight(Generic[E]):
         """Whether it goes on and nobody listens any more."""
         return self.ending is None and not self._seats
 
-    def board(self, wake: Callable[[], None]) -> Seat[E]:
-        """Listen from the beginning."""
-        seat = Seat(self, wake)
+    def board(self, wake: Callable[[], None], *, wants_pieces: bool = True) -> Seat[E]:
+        """Listen from the beginning, to each piece or for the end."""
+        seat = Seat(self, wake, wants_pieces=wants_pieces)
         self._seats[seat] = None
         return seat
 
@@ -64,14 +68,13 @@ class Flight(Generic[E]):
     def say(self, text: str) -> None:
         """Add to the text."""
         self.pieces.append(text)
-        self._wake()
+        for seat in self._seats:
+            if seat.wants_pieces:
+                seat.wake()
 
     def end(self, ending: E) -> None:
         """Land, with whatever the ending is; the first one stands."""
         if self.ending is None:
             self.ending = ending
-            self._wake()
-
-    def _wake(self) -> None:
-        for seat in self._seats:
-            seat.wake()
+            for seat in self._seats:
+                seat.wake()

@@ -42,6 +42,8 @@ class MemoryLimits:
     Rates, leases and budgets that are as good as new are forgotten, a few at every step and more at every `sweep`.
     """
 
+    is_local = True
+
     def __init__(self, clock: Clock, *, random: Callable[[], float]) -> None:
         """Start with nothing taken; `random` draws from [0, 1)."""
         self._clock = clock

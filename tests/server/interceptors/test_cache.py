@@ -30,11 +30,12 @@ class House:
         self.work = Work()
         self.answers = kept or answers(self.clock)
         self.lookups = Lookups()
+        self.flights = Flights()
         self.cache = Cache(
             agents=Directory([agent or KeptAgent()], default="default"),
             answers=self.answers,
             lookups=self.lookups,
-            flights=Flights(),
+            flights=self.flights,
             key_of=AnswerKeys(SECRET).key_of,
         )
         self.handle = through(self.cache, self.work)
@@ -261,6 +262,7 @@ async def test_an_answer_that_is_kept_while_it_is_looked_up_is_not_made_again() 
     await settled()
     assert distant.looks == 1
     distant.kept = dict.fromkeys([AnswerKeys(SECRET).key_of(early.call, KeptAgent())], answer("since"))
+    house.flights.landed += 1
     distant.way.set()
 
     assert (await early.ends()).text == "since"

@@ -24,13 +24,14 @@ class _Entry(Struct, frozen=True):
 class BoundedMemoryCache(SimpleMemoryCache):
     """Forgets the least recently used entries where there would be too many, and those whose time is over.
 
-    Only get, set, delete and clear are its business. Time is looked at when an entry is asked for, and in sweeps.
+    Only get, set, delete and clear are its business, and they are overridden whole: the plugins, timeouts and
+    serializers that aiocache puts around them cost several times what they do. Time is looked at when an entry is asked
+    for, and in sweeps.
     """
 
     def __init__(self, *, max_entries: int, max_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Start empty."""
-        # aiocache's own timeouts cost a task an operation, and nothing here waits.
-        super().__init__(timeout=0)  # type: ignore[no-untyped-call]  # it has no types
+        super().__init__()  # type: ignore[no-untyped-call]  # it has no types
         self.bytes = 0
         self.evictions = 0
         self._max_entries = max_entries
@@ -68,7 +69,8 @@ class BoundedMemoryCache(SimpleMemoryCache):
             self._remove(key)
         return len(wanted)
 
-    async def _get(self, key: str, **_options: object) -> bytes | None:  # type: ignore[override]  # of the rest it takes nothing
+    async def get(self, key: str) -> bytes | None:
+        """Return the value of `key`, if its time is not over."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -78,7 +80,8 @@ class BoundedMemoryCache(SimpleMemoryCache):
         self._entries.move_to_end(key)
         return entry.value
 
-    async def _set(self, key: str, value: bytes, ttl: float | None = None, **_options: object) -> bool:  # type: ignore[override]  # of the rest it takes nothing
+    async def set(self, key: str, value: bytes, ttl: float | None = None) -> bool:
+        """Keep `value` for `ttl` seconds; return whether there is room for it."""
         self._remove(key)
         if _size(key, value) > self._max_bytes:
             return False
@@ -88,10 +91,12 @@ class BoundedMemoryCache(SimpleMemoryCache):
         self._evict()
         return True
 
-    async def _delete(self, key: str, **_options: object) -> int:  # type: ignore[override]  # of the rest it takes nothing
+    async def delete(self, key: str) -> int:
+        """Forget `key`; return how many entries that was."""
         return self._remove(key)
 
-    async def _clear(self, _namespace: object = None, **_options: object) -> bool:  # type: ignore[override]  # of the rest it takes nothing
+    async def clear(self) -> bool:
+        """Forget everything."""
         self._entries.clear()
         self.bytes = 0
         return True
