@@ -75,7 +75,7 @@ BAD = {
         bearer(""),
         bearer(WEB[:-1]),
         bearer(f"{WEB}, Bearer {WEB}"),
-        bearer("x" * 12_000),
+        bearer("x" * 2**20),
     ),
 }
 
@@ -103,20 +103,6 @@ async def test_every_bad_credential_is_told_the_same_by_every_method(daemons: Da
     for why, sent in BAD.items():
         [line] = [line for line in counted if f'"{why}"' in line]
         assert float(line.split()[-1]) == len(sent) * len(METHODS) * 2
-
-
-async def test_a_credential_of_a_megabyte_gets_nowhere(daemons: Daemons) -> None:
-    """GRPC itself refuses metadata of that size, and the daemon serves on."""
-    daemon = await daemons.start(environ=ENVIRON, **config(key("web", WEB)))
-
-    async with wire(daemon.target) as client:
-        ended = await client.ask(PROCESS, ProcessRequest(input="hi"), metadata=bearer("x" * 2**20))
-        after = await client.ask(PROCESS, ProcessRequest(input="hi"), metadata=bearer(WEB))
-
-    assert ended.code is not StatusCode.OK
-    assert after.code is StatusCode.OK
-    await daemon.line("call finished", code="OK")
-    assert len(daemon.logged("call finished")) == 1
 
 
 @pytest.mark.timeout(180)  # on two busy cores, measured for coverage
