@@ -7,35 +7,37 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from benchmarks.configuration import as_it_comes
 from benchmarks.load import ask
 from benchmarks.measure import Load, measure
 from benchmarks.processes import PENSTOCKD, daemon, upstream
+from benchmarks.table import Table
 
 LOADS = tuple(Load("ledger", f"unary, {callers} at once", ask, callers, "call") for callers in (1, 16, 128))
 WITHOUT = (sys.executable, "-m", "benchmarks.unaccounted")
 HEADINGS = ("durability", "load", "figure", "no ledger", "ledger", "ratio", "min … max")
-WIDTHS = (10, 20, 17, 9, 9, 5, 15)
+TABLE = Table(widths=(10, 20, 17, 9, 9, 5, 15), texts=3)
 
 
 async def main(arguments: argparse.Namespace) -> None:
     """Measure both durabilities, each beside a daemon without a ledger; two commits a call, open and close."""
     rounds, seconds = (5, 0.25) if arguments.quick else (7, 1.4)
-    _show(HEADINGS)
+    TABLE.begin(HEADINGS)
     with TemporaryDirectory(dir=arguments.dir) as name:
         bare, ours = (Path(name, part) for part in ("bare", "ours"))
         bare.mkdir()
         ours.mkdir()
         async with upstream(Path(name)) as source:
+            configuration = as_it_comes(source.address)
             for durability in ("process", "power"):
                 kept = ("env", f"PENSTOCK__LEDGER__DURABILITY={durability}", *PENSTOCKD)
-                async with daemon(source, bare, WITHOUT) as without, daemon(source, ours, kept) as with_ledger:
+                async with (
+                    daemon(configuration, bare, WITHOUT) as without,
+                    daemon(configuration, ours, kept) as with_ledger,
+                ):
                     async for comparison in measure(without, with_ledger, LOADS, rounds=rounds, seconds=seconds):
-                        _show((durability, *comparison.cells()))
+                        TABLE.show((durability, *comparison.cells()))
     print(f"\nMedians of {rounds} rounds, {seconds} s a turn; each ratio is of two turns of one round.")
-
-
-def _show(cells: tuple[str, ...]) -> None:
-    print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)).rstrip(), flush=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -10,12 +10,15 @@ from itertools import count
 
 import grpc
 
+from benchmarks.configuration import KEY
 from benchmarks.upstream import ANSWER, TOKENS
 from penstock.v1 import agent_service_pb2 as pb
 
 CONNECTIONS = 4
 """Several services call one daemon."""
 TIMEOUT = 30.0
+METADATA = (("authorization", f"Bearer {KEY}"),)
+USERS = 100
 INPUT = "Where is my parcel? I ordered it on Monday, and it was to be here yesterday. " * 3
 
 _SENT_AT = re.compile(rb" token@(\d+)\.")
@@ -60,7 +63,7 @@ async def load(channels: Sequence[grpc.aio.Channel], caller: Caller, *, callers:
 
 async def ask(channel: grpc.aio.Channel, sample: Sample) -> None:
     """Make one unary call that nobody made before; its wait is the whole of it."""
-    await _ask(_request("fast"), channel, sample)
+    await _ask(question("fast"), channel, sample)
 
 
 async def ask_again(channel: grpc.aio.Channel, sample: Sample) -> None:
@@ -71,7 +74,7 @@ async def ask_again(channel: grpc.aio.Channel, sample: Sample) -> None:
 async def _ask(request: bytes, channel: grpc.aio.Channel, sample: Sample) -> None:
     process: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/penstock.v1.AgentService/Process")
     started_at = time.monotonic()
-    answer = await process(request, timeout=TIMEOUT)
+    answer = await process(request, timeout=TIMEOUT, metadata=METADATA)
     sample.waits.append(time.monotonic() - started_at)
     sample.calls += 1
     assert ANSWER.encode() in answer, "the answer is not the upstream's"
@@ -85,7 +88,7 @@ def stream_of(agent: str) -> Caller:
             "/penstock.v1.AgentService/ProcessStream"
         )
         read = 0
-        async for message in process(_request(agent), timeout=TIMEOUT):
+        async for message in process(question(agent), timeout=TIMEOUT, metadata=METADATA):
             now = time.monotonic_ns()
             sent = _SENT_AT.findall(message)
             sample.waits += [(now - int(at)) / 1e9 for at in sent]
@@ -98,10 +101,12 @@ def stream_of(agent: str) -> Caller:
     return stream
 
 
-def _request(agent: str) -> bytes:
-    """A question that nobody asked before, for no cache to answer; both requests of the contract have these fields."""
-    return pb.ProcessRequest(agent=agent, input=f"{INPUT}{next(_numbers)}").SerializeToString()
+def question(agent: str) -> bytes:
+    """A request that nobody made before, for no cache to answer; both requests of the contract have these fields."""
+    number = next(_numbers)
+    request = pb.ProcessRequest(agent=agent, input=f"{INPUT}{number}", user_id=f"user-{number % USERS}")
+    return request.SerializeToString()
 
 
 _numbers = count()
-_REPEATED = pb.ProcessRequest(agent="echo", input=ANSWER).SerializeToString()
+_REPEATED = pb.ProcessRequest(agent="echo", input=ANSWER, user_id="user-0").SerializeToString()

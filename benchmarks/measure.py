@@ -75,17 +75,18 @@ async def measure(
         sides = [(server, await stack.enter_async_context(channels(server.address))) for server in (relay, daemon)]
         for each in loads:
             for server, opened in sides:
-                await _turn(server, opened, each, WARM_UP)
+                await turn(server, opened, each, WARM_UP)
             turns: list[Sequence[Mapping[str, float]]] = []
             for number in range(rounds):
                 step = -1 if number % 2 else 1
-                turns.append([await _turn(server, opened, each, seconds) for server, opened in sides[::step]][::step])
+                turns.append([await turn(server, opened, each, seconds) for server, opened in sides[::step]][::step])
             for figure in turns[0][0]:
                 bare, ours = ([figures[side][figure] for figures in turns] for side in (0, 1))
                 yield Comparison(load=each.name, figure=figure, relay=bare, daemon=ours)
 
 
-async def _turn(server: Process, opened: Sequence[grpc.aio.Channel], each: Load, seconds: float) -> Mapping[str, float]:
+async def turn(server: Process, opened: Sequence[grpc.aio.Channel], each: Load, seconds: float) -> Mapping[str, float]:
+    """Put `server` under a load for some seconds, and return its figures."""
     before = server.cpu
     sample = await load(opened, each.caller, callers=each.callers, seconds=seconds)
     await asyncio.sleep(SETTLE)

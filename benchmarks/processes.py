@@ -1,4 +1,4 @@
-"""The processes of a measurement: upstream, relay and daemon, each by itself, and what each of them has used."""
+"""The processes of a measurement: upstream, collector, relay and daemon, each alone, and what each of them has used."""
 
 import asyncio
 import os
@@ -12,19 +12,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-CONFIGURATION = """
-models:
-  fast: {{provider: openai, base_url: "{upstream}/fast/v1", api_key: key, model: gpt-4}}
-  paced: {{provider: openai, base_url: "{upstream}/paced/v1", api_key: key, model: gpt-4}}
-  echo: {{provider: echo}}
-agents:
-  fast: {{instructions: "", route: {{models: [fast]}}}}
-  paced: {{instructions: "", route: {{models: [paced]}}}}
-  echo: {{instructions: "", route: {{models: [echo]}}}}
-default_agent: fast
-server: {{listen: "127.0.0.1:0"}}
-admin: {{listen: "127.0.0.1:0"}}
-"""
+from benchmarks.configuration import Configuration
+
 PENSTOCKD = (str(Path(sys.executable).with_name("penstockd")),)
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
@@ -54,18 +43,25 @@ def upstream(folder: Path) -> AbstractAsyncContextManager[Process]:
     return _running([sys.executable, "-m", "benchmarks.upstream"], folder / "upstream")
 
 
+def collector(folder: Path) -> AbstractAsyncContextManager[Process]:
+    """Run what takes the daemon's telemetry: the fake upstream once more, which says 200 to all that is posted."""
+    return _running([sys.executable, "-m", "benchmarks.upstream"], folder / "collector")
+
+
 def relay(upstream: Process, folder: Path) -> AbstractAsyncContextManager[Process]:
     """Run the bare relay."""
     return _running([sys.executable, "-m", "benchmarks.relay", f"http://{upstream.address}"], folder / "relay")
 
 
-def daemon(upstream: Process, folder: Path, program: Sequence[str] = PENSTOCKD) -> AbstractAsyncContextManager[Process]:
+def daemon(
+    configuration: Configuration, folder: Path, program: Sequence[str] = PENSTOCKD
+) -> AbstractAsyncContextManager[Process]:
     """Run the real daemon; `program` may run it by another way, such as under a profiler."""
-    configuration = folder / "penstock.yaml"
-    configuration.write_text(CONFIGURATION.format(upstream=f"http://{upstream.address}"))
-    command = [*program, "serve", "--config", str(configuration)]
+    file = folder / "penstock.yaml"
+    file.write_text(configuration.text)
+    command = [*program, "serve", "--config", str(file)]
     # No setting of whoever measures gets in; its log goes to a file, which is never a reader that falls behind.
-    environment = {"PATH": os.environ["PATH"], "PENSTOCK_STATE_DIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "PENSTOCK_STATE_DIR": str(folder), **configuration.environment}
     return _running(command, folder / "penstockd", environment)
 
 
