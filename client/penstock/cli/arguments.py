@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import penstock
 from penstock import durations
-from penstock.cli import agents, cache, call, health, models, moments, usage
+from penstock.cli import agents, cache, call, health, models, moments, top, usage
 from penstock.connection import DEFAULT_TIMEOUT
 
 _AddParser = Callable[..., argparse.ArgumentParser]
@@ -16,6 +16,7 @@ environment: PENSTOCK_TARGET and PENSTOCK_API_KEY stand for --target and --api-k
 exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted.
 """
 
+_TOP_EPILOG = "environment: PENSTOCK_ADMIN stands for --admin, PENSTOCK_ADMIN_TOKEN is the port's token."
 _HEALTH_EPILOG = "exit codes: 0 serving, 2 unreachable or usage, 3 the check failed, 4 not serving."
 
 
@@ -40,6 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     health_parser.epilog = _HEALTH_EPILOG
     health_parser.add_argument("service", nargs="?", default="", metavar="SERVICE", help="such as model/NAME")
     _add_cache(commands.add_parser)
+    _add_top(commands.add_parser)
     return parser.parse_args(argv)
 
 
@@ -49,6 +51,17 @@ def _add_cache(add_parser: _AddParser) -> None:
     purge = _add(commands.add_parser, "purge", cache.purge, "forget stored answers; for operators")
     purge.add_argument("--tenant", default="", help="only this tenant's")
     purge.add_argument("--agent", default="", help="only this agent's, such as support or model/NAME")
+
+
+def _add_top(add_parser: _AddParser) -> None:
+    summary = "show the daemon live: what is wrong, its pool, traffic, limits and spend"
+    parser = add_parser("top", help=summary, description=f"{summary.capitalize()}.", epilog=_TOP_EPILOG)
+    parser.set_defaults(run=top.run)
+    parser.add_argument("--admin", metavar="URL", help="the daemon's admin port (default: http://127.0.0.1:9464)")
+    parser.add_argument("--once", action="store_true", help="print it once and exit")
+    parser.add_argument("--interval", type=_timeout, default=2.0, help="time between two looks, such as 500ms (2s)")
+    parser.add_argument("--timeout", type=_timeout, default=5.0, help="such as 500ms, 10s or 2m")
+    parser.add_argument("--json", action="store_true", help="print the snapshot as JSON, one object a line")
 
 
 def _add_call(add_parser: _AddParser) -> None:
@@ -97,7 +110,7 @@ def _timeout(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if not seconds:
-        raise argparse.ArgumentTypeError("a timeout is more than nothing")
+        raise argparse.ArgumentTypeError("it must be more than nothing")
     return seconds
 
 

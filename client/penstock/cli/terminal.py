@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from google.protobuf.json_format import MessageToJson
@@ -13,6 +14,8 @@ from penstock.errors import PenstockError, Unreachable
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _CLEAR = "\x1b[H\x1b[2J"
+_HOME, _TO_LINE_END, _TO_SCREEN_END = "\x1b[H", "\x1b[K", "\x1b[J"
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 # A terminal obeys these, and what a model writes must not steer the terminal.
 _CONTROLS: Mapping[int, None] = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")})
 
@@ -39,7 +42,7 @@ def write_json(message: Message) -> None:
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their header, in columns as wide as they must be."""
-    lines = [list(header), *([_one_line(cell) for cell in row] for row in rows)]
+    lines = [list(header), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -51,15 +54,36 @@ def clear() -> None:
         sys.stdout.write(_CLEAR)
 
 
+@contextmanager
+def without_cursor() -> Iterator[None]:
+    """Hide the terminal's cursor meanwhile, if there is one."""
+    hide, show = (_HIDE_CURSOR, _SHOW_CURSOR) if sys.stdout.isatty() else ("", "")
+    sys.stdout.write(hide)
+    try:
+        yield
+    finally:
+        sys.stdout.write(show)
+        sys.stdout.flush()
+
+
+def redraw(lines: Sequence[str]) -> None:
+    """Print lines over those of last time; where that cannot be, after them."""
+    if sys.stdout.isatty():
+        sys.stdout.write(_HOME + "".join(f"{line}{_TO_LINE_END}\n" for line in lines) + _TO_SCREEN_END)
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in [*lines, ""]))
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """Print an aside on standard error: dim, and only to people."""
     if sys.stderr.isatty():
-        print(_dim(_one_line(text), sys.stderr), file=sys.stderr)
+        print(_dim(one_line(text), sys.stderr), file=sys.stderr)
 
 
 def complain(text: str) -> None:
     """Print one line on standard error that says what went wrong."""
-    print(f"penstock: {_one_line(text)}", file=sys.stderr)
+    print(f"penstock: {one_line(text)}", file=sys.stderr)
 
 
 def describe(error: PenstockError) -> str:
@@ -70,10 +94,15 @@ def describe(error: PenstockError) -> str:
     return f"{error.reason}: {error.message}" + (f" ({'; '.join(asides)})" if asides else "")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return `text` as one line that steers no terminal."""
     return " ".join(text.split()).translate(_CONTROLS)
 
 
+def is_colored(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal whose user wants colours: see https://no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def _dim(text: str, stream: TextIO) -> str:
-    is_colored = stream.isatty() and not os.environ.get("NO_COLOR")
-    return f"{_DIM}{text}{_PLAIN}" if is_colored else text
+    return f"{_DIM}{text}{_PLAIN}" if is_colored(stream) else text

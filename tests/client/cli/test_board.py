@@ -1,0 +1,108 @@
+"""The board shows what is wrong first, fits its terminal, and obeys nobody but its user."""
+
+from copy import deepcopy
+
+import pytest
+
+from fakes.snapshots import SNAPSHOT
+from penstock.cli.board import Board
+
+
+def board(width: int = 80, *, is_colored: bool = False) -> Board:
+    """A board for a terminal that wide."""
+    return Board(width=width, is_colored=is_colored)
+
+
+def test_what_is_wrong_comes_first() -> None:
+    """Worst above, each with its severity."""
+    head, *problems = board().lines(SNAPSHOT)[:4]
+
+    assert head.startswith("penstock 1.2.3 · production · up 2 h 46 min · ")
+    assert problems == [
+        "CRITICAL  The ledger cannot be written: full.",
+        "WARNING   Model fast is open: connect failed.",
+        "NOTICE    Model old was disabled by an operator.",
+    ]
+
+
+def test_all_well_is_said() -> None:
+    """With how much of the pool can be used: what cools down cannot."""
+    lines = board().lines({**SNAPSHOT, "problems": []})
+
+    assert lines[1] == "ALL WELL  0 of 2 models usable"
+
+
+def test_every_part_is_there() -> None:
+    """In the order of the page."""
+    text = "\n".join(board(100).lines(SNAPSHOT))
+
+    for line in (
+        "calls      8.0/s, 1234 in all           ▁▂▃▅█",
+        "failed     10% of 5 min                 ▁▂▃▅█",
+        "p99        1.90 s, half 120 ms           ████",
+        "spend      $2.00 in 5 min               ▁▂▃▅█",
+        "in flight  3 of 1000",
+        "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s",
+        "strong  cooling      0/100    100%  350 ms     60  $1.25  back in 8 s",
+        "whole call        90  400 µs  210 ms  120 ms  500 ms  1.90 s  2.50 s",
+        "in penstock        0       -       -       -       -       -       -",
+        "acme      100    1234      34      90  $0.000070",
+        "600/m requests           40      90  acme, per tenant",
+        "acme        75%  $150.00  $0.0010  200 USD per month",
+        "on          75%    30      10      4       12  33.76 KiB",
+    ):
+        assert line in text
+    assert "circuit  half-open  fast: x y (3 times)" in text
+    assert text.rstrip().endswith("daemon      ready  penstockd")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """What does not fit is cut, and that is shown."""
+    it = deepcopy(SNAPSHOT)
+    it["problems"][0]["text"] = "long " * 100
+
+    lines = board(width).lines(it)
+
+    assert max(map(len, lines)) == width
+    assert lines[1].endswith("…")
+
+
+def test_a_lost_daemon_is_said_loudly() -> None:
+    """And of when the rest is."""
+    lines = board().lines(SNAPSHOT, lost="nobody is there")
+
+    assert lines[1].startswith("DISCONNECTED: nobody is there; what is below is of ")
+
+
+def test_colours_are_for_those_who_want_them() -> None:
+    """The words say the same without."""
+    plain, colored = board().lines(SNAPSHOT), board(is_colored=True).lines(SNAPSHOT)
+
+    assert "\x1b" not in "".join(plain)
+    assert colored[1] == f"\x1b[31m\x1b[1m{plain[1]}\x1b[0m"
+    assert colored[3] == plain[3]
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    """Whoever chose it."""
+    it = deepcopy(SNAPSHOT)
+    it["problems"][0]["text"] = it["models"][0]["name"] = it["environment"] = "a\x1b]0;title\x07b\nc"
+
+    text = "".join(board().lines(it))
+
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "a]0;titleb c" in text
+
+
+def test_a_young_daemon_can_be_shown() -> None:
+    """Nothing was measured, nobody has called."""
+    it = {**SNAPSHOT, "traffic": [], "tenants": [], "limits": [], "budgets": [], "models": [], "changes": []}
+    it["calls"] = {**SNAPSHOT["calls"], "last_5m_by_code": {}}
+    it["cache"] = {**SNAPSHOT["cache"], "enabled": False, "hits": 0, "misses": 0}
+
+    lines = board().lines(it)
+
+    assert "calls      0.0/s, 1234 in all" in lines
+    assert "TENANT" not in "".join(lines)
