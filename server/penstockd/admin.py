@@ -1,28 +1,57 @@
 """The HTTP port for operators and their tools."""
 
 import hmac
+import ipaddress
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from penstockd.health import Health
+from penstockd.page import read_page
 
 LAST_ANSWERS = 1.0
 """Seconds for which the end of the daemon waits for requests that are being answered."""
 
+_HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 class Admin:
-    """Serves /metrics, /livez and /readyz; with a token, to those who send it as a Bearer credential."""
+    """Serves the page, /status, /metrics, /livez and /readyz.
 
-    def __init__(self, *, host: str, port: int, token: str | None, registry: CollectorRegistry, health: Health) -> None:
-        """Listen nowhere yet; port 0 lets the system choose."""
+    Where there is a token, to those who send it as a Bearer credential; but the page
+    itself is open, and empty until it is given the token.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        token: str | None,
+        registry: CollectorRegistry,
+        health: Health,
+        snapshot: Callable[[], object],
+    ) -> None:
+        """Listen nowhere yet; port 0 lets the system choose. `snapshot` is taken for each /status."""
         self._host = host
         self._port = port
         self._token = token
         self._registry = registry
         self._health = health
+        self._snapshot = snapshot
+        self._page = read_page()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -32,7 +61,9 @@ class Admin:
 
     async def start(self) -> int:
         """Listen, and return the port; raises OSError where that cannot be."""
-        app = web.Application(middlewares=[self._authenticate])
+        app = web.Application(middlewares=[_harden, self._admit])
+        app.router.add_get("/", self._show)
+        app.router.add_get("/status", self._status)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -49,13 +80,24 @@ class Admin:
             await self._runner.cleanup()
 
     @web.middleware
-    async def _authenticate(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        sent = request.headers.get("authorization", "").encode(errors="surrogateescape")
-        if self._token is not None and not hmac.compare_digest(sent, f"Bearer {self._token}".encode()):
+    async def _admit(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+        """Let in who has the token; without one, who asks this machine by a name that is its own."""
+        if self._token is None:
+            if _is_loopback(self._host) and not _is_loopback(_asked_host(request)):
+                raise web.HTTPMisdirectedRequest(text="this port answers as localhost only\n")
+        elif request.path != "/" and not self._is_authorized(request):
             raise web.HTTPUnauthorized(text="this port needs the admin token\n", headers={"www-authenticate": "Bearer"})
         return await handler(request)
+
+    def _is_authorized(self, request: web.Request) -> bool:
+        sent = request.headers.get("authorization", "").encode(errors="surrogateescape")
+        return hmac.compare_digest(sent, f"Bearer {self._token}".encode())
+
+    async def _show(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._page.body, content_type="text/html", charset="utf-8", headers=self._page.headers)
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._snapshot()), content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST})
@@ -66,3 +108,30 @@ class Admin:
     async def _readyz(self, _request: web.Request) -> web.Response:
         reasons = self._health.reasons
         return web.Response(text=", ".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+
+
+@web.middleware
+async def _harden(request: web.Request, handler: Answer) -> web.StreamResponse:
+    """Have no browser keep, guess at, frame or lend out what is served here."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.headers.update(_HEADERS)
+        raise
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _asked_host(request: web.Request) -> str:
+    """The host that was asked for, without its port; a page of another site that got our address says its own."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', 'localhost')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

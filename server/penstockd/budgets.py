@@ -12,7 +12,10 @@ from penstockd.rules import BudgetRule, Caller, Per, Rulebook, budget_demand
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """One subject's budget as it stands; money in nano-USD, `resets_at` in unix seconds, None = never."""
+    """One subject's budget as it stands; money in nano-USD, `resets_at` in unix seconds, None = never.
+
+    A shadow refuses nothing.
+    """
 
     subject: str
     rule: str
@@ -20,6 +23,12 @@ class Standing(Struct, frozen=True, kw_only=True):
     spent: int
     held: int
     resets_at: float | None
+    is_shadow: bool = False
+
+    @property
+    def fraction(self) -> float:
+        """What is spent and held of the limit."""
+        return (self.spent + self.held) / self.limit
 
 
 async def budget_states(rulebook: Rulebook, store: LimitStore, caller: Caller, now: float) -> list[Standing]:
@@ -83,4 +92,5 @@ async def _standing(store: LimitStore, demand: BudgetDemand) -> Standing:
         spent=state.spent,
         held=state.held,
         resets_at=demand.resets_at,
+        is_shadow=demand.is_shadow,
     )

@@ -18,6 +18,7 @@ STARTED_AT = time.monotonic()
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 clean, 1 cannot start, 2 the configuration or the usage is wrong."""
+    _open_standard_streams()
     # gRPC's own log would say in four lines what we say in one; it reads this as it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     arguments = _parser().parse_args(argv)
@@ -30,6 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except config.ConfigErrors as errors:
         return _complain(*map(str, errors.errors))
+
+
+def _open_standard_streams() -> None:
+    """Open what the process was started without: libuv aborts if it has to close a file with one of their numbers."""
+    file = os.open(os.devnull, os.O_RDWR)
+    while file <= 2:
+        file = os.open(os.devnull, os.O_RDWR)
+    os.close(file)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,34 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Thread
+from time import monotonic
+from typing import Final
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
-from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from penstockd.clock import SystemClock
 from penstockd.instruments import Instruments
+from penstockd.metric_export import CountedExporter
 from penstockd.metric_readers import SCOPE, ExportingReader, PrometheusReader
+from penstockd.span_export import Spans, spans
+
+LONGEST_FLUSH = 2.0
+"""Seconds that the end of the daemon waits for telemetry to be sent, however long its receivers take."""
+_KNOWN: Final = {"METRICS": ("otlp", "prometheus", "none"), "TRACES": ("otlp", "console", "none")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporters:
     """What the daemon measures with: `instruments` for every call, `meter` for what is rare or observed.
 
-    `tracer` is None where nobody wants traces.
+    `unknown` are the settings that name exporters which are not here.
     """
 
     registry: CollectorRegistry
     instruments: Instruments
     meters: MeterProvider
-    tracers: TracerProvider | None
+    spans: Spans
+    metric_exporter: CountedExporter | None
+    unknown: Sequence[str] = ()
 
     @property
     def meter(self) -> Meter:
@@ -37,15 +43,18 @@ class Exporters:
         return self.meters.get_meter(SCOPE)
 
     @property
-    def tracer(self) -> Tracer | None:
-        """Makes spans."""
-        return None if self.tracers is None else self.tracers.get_tracer(SCOPE)
+    def metrics_dropped(self) -> int:
+        """How many exports of metrics did not arrive."""
+        return self.metric_exporter.dropped if self.metric_exporter else 0
 
     def stop(self) -> None:
-        """Send what is waiting, for as long as the exporters' own timeouts let it take."""
-        self.meters.shutdown()
-        if self.tracers is not None:
-            self.tracers.shutdown()
+        """Send what is waiting, as far as that is done in time; what still hangs then ends with the process."""
+        ending = [Thread(target=stop, daemon=True) for stop in (self.meters.shutdown, self.spans.stop)]
+        deadline = monotonic() + LONGEST_FLUSH
+        for thread in ending:
+            thread.start()
+        for thread in ending:
+            thread.join(max(0.0, deadline - monotonic()))
 
 
 def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
@@ -56,14 +65,21 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
         {"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version}
     )
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
-    if not is_disabled and "otlp" in _names(environ, "METRICS"):
-        readers.append(ExportingReader(instruments, exporter=OTLPMetricExporter(), clock=clock))
-    span_exporters = [] if is_disabled else _span_exporters(_names(environ, "TRACES"))
+    exporter = CountedExporter() if not is_disabled and "otlp" in _names(environ, "METRICS") else None
+    if exporter is not None:
+        readers.append(ExportingReader(instruments, exporter=exporter, clock=clock))
     return Exporters(
         registry=registry,
         instruments=instruments,
         meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
-        tracers=_tracers(span_exporters, resource),
+        spans=spans([] if is_disabled else _names(environ, "TRACES"), environ, resource),
+        metric_exporter=exporter,
+        unknown=[
+            f"OTEL_{signal}_EXPORTER={name}"
+            for signal, known in _KNOWN.items()
+            for name in _names(environ, signal)
+            if name not in known
+        ],
     )
 
 
@@ -74,17 +90,3 @@ def _names(environ: Mapping[str, str], signal: str) -> list[str]:
         return [name.strip() for name in chosen.split(",")]
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
     return ["otlp"] if any(environ.get(name) for name in endpoints) else []
-
-
-def _span_exporters(names: Sequence[str]) -> list[SpanExporter]:
-    makers = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
-    return [makers[name]() for name in names if name in makers]
-
-
-def _tracers(span_exporters: Sequence[SpanExporter], resource: Resource) -> TracerProvider | None:
-    if not span_exporters:
-        return None
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    for exporter in span_exporters:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
-    return provider

@@ -56,7 +56,10 @@ class Adapter(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, *, clock: Clock, log: Log, reads_certificates: bool = False) -> None:
-        """Serve nothing yet; `reads_certificates` where callers must have one. `started` counts all calls ever."""
+        """Serve nothing yet; `reads_certificates` where callers must have one.
+
+        `started` counts all calls ever, `stalls` those of them that were cut for their readers.
+        """
         self._clock = clock
         self._log = log
         self._reads_certificates = reads_certificates
@@ -65,6 +68,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         self._generation = 0
         self._running: set[_Running] = set()
         self.started = 0
+        self.stalls = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -100,6 +104,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             for running in self._running:
                 if self._clock.monotonic() - running.writing_since > LONGEST_STALL:
                     running.writing_since = inf
+                    self.stalls += 1
                     stalled = f"the reader took nothing for {LONGEST_STALL:.0f} s"
                     running.cut(StreamBroken(stalled))
 
@@ -174,6 +179,8 @@ class Adapter(grpc.aio.ServerInterceptor):
         async def send(reply: Reply) -> None:
             nonlocal is_whole
             is_whole = not isinstance(reply, Delta)
+            if not is_whole and outcome.first_content_at is None:
+                outcome.first_content_at = self._clock.monotonic()
             if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
                 context.set_trailing_metadata(((COST, str(cost)),))
             for written in edge(reply, call):

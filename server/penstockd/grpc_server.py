@@ -7,8 +7,8 @@ import grpc
 MAX_METADATA = 2 * 1024 * 1024
 """Bytes of metadata a call may carry; more is refused, never at random.
 
-Far above what anybody needs, so that a credential of whatever size is told the same as any other that is wrong. A call may
-carry more than that in its message, which also arrives before anybody knows whose it is.
+Far above what anybody needs, so that a credential of whatever size is told the same as any other that is wrong. A call
+may carry more than that in its message, which also arrives before anybody knows whose it is.
 """
 MAX_CONNECTION_AGE = 30 * 60.0
 """Seconds after which clients are sent to reconnect, so that load spreads over replicas; gRPC adds ±10 %."""

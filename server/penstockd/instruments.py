@@ -4,12 +4,16 @@ An OpenTelemetry instrument cleans, sorts and hashes its attributes at every rec
 into a dict. What happens rarely, or is counted elsewhere and observed by callback, is better off with OpenTelemetry.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
 
 MOST_SERIES = 1000
-"""Label sets of one histogram that are told apart; all further ones are one."""
+"""Label sets of one instrument that are told apart; all further ones are one."""
 OTHER = "other"
 
 
@@ -19,65 +23,133 @@ class Series:
     One thread writes, any may read: each number is whole, together they may differ by an observation.
     """
 
-    __slots__ = ("_bounds", "counts", "largest", "smallest", "sum")
+    __slots__ = ("_before", "_bounds", "_largest", "_smallest", "counts", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """Count nothing yet, in a bucket for each bound and one for what is above them all."""
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
-        self.smallest = inf
-        self.largest = -inf
+        self._smallest = inf
+        self._largest = -inf
+        self._before = (inf, -inf)
+
+    @property
+    def smallest(self) -> float:
+        """The least of all values; inf without any."""
+        return min(self._before[0], self._smallest)
+
+    @property
+    def largest(self) -> float:
+        """The greatest of all values; -inf without any."""
+        return max(self._before[1], self._largest)
+
+    @property
+    def lately(self) -> tuple[float, float]:
+        """The least and the greatest since the last cut."""
+        return self._smallest, self._largest
+
+    def cut(self) -> None:
+        """Begin a new stretch, whose extremes are its own."""
+        self._before = self.smallest, self.largest
+        self._smallest, self._largest = inf, -inf
 
     def observe(self, value: float) -> None:
         """Count `value`."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
-        self.smallest = min(self.smallest, value)
-        self.largest = max(self.largest, value)
+        self._smallest = min(self._smallest, value)
+        self._largest = max(self._largest, value)
 
 
-class Histogram:
-    """A distribution, one series for each set of label values."""
+class Count:
+    """How often something happened, or how much of it there was, under one label set; it never falls."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self.value = 0
+
+    def add(self, amount: int = 1) -> None:
+        """Count `amount` more."""
+        self.value += amount
+
+
+class Instrument(ABC, Generic[S]):
+    """A measure, and a series of it for each set of label values."""
+
+    def __init__(self, name: str, *, unit: str, description: str, labels: Sequence[str]) -> None:
+        """Have no series yet."""
+        self.name = name
+        self.unit = unit
+        self.description = description
+        self.labels = labels
+        self._series: dict[tuple[str, ...], S] = {}
+
+    @property
+    def series(self) -> list[tuple[dict[str, str], S]]:
+        """Every series, and its labels; one whose value is empty is left out."""
+        named = [(zip(self.labels, values, strict=True), series) for values, series in list(self._series.items())]
+        return [({label: value for label, value in labels if value}, series) for labels, series in named]
+
+    def of(self, *values: str) -> S:
+        """Return the series of these label values, in the order of `labels`."""
+        return self._series.get(values) or self._add(values)
+
+    @abstractmethod
+    def _new(self) -> S:
+        """Return a series that is empty."""
+
+    def _add(self, values: tuple[str, ...]) -> S:
+        if len(self._series) >= MOST_SERIES:
+            values = (OTHER,) * len(self.labels)
+        return self._series.setdefault(values, self._new())
+
+
+class Histogram(Instrument[Series]):
+    """A distribution."""
 
     def __init__(
         self, name: str, *, unit: str, description: str, labels: Sequence[str], bounds: Sequence[float]
     ) -> None:
         """`bounds` are the buckets' upper ends, in ascending order."""
-        self.name = name
-        self.unit = unit
-        self.description = description
-        self.labels = labels
+        super().__init__(name, unit=unit, description=description, labels=labels)
         self.bounds = bounds
-        self._series: dict[tuple[str, ...], Series] = {}
 
-    @property
-    def series(self) -> list[tuple[dict[str, str], Series]]:
-        """Every series, and its labels; one whose value is empty is left out."""
-        named = [(zip(self.labels, values, strict=True), series) for values, series in list(self._series.items())]
-        return [({label: value for label, value in labels if value}, series) for labels, series in named]
+    def _new(self) -> Series:
+        return Series(self.bounds)
 
-    def of(self, *values: str) -> Series:
-        """Return the series of these label values, in the order of `labels`."""
-        return self._series.get(values) or self._new(values)
 
-    def _new(self, values: tuple[str, ...]) -> Series:
-        if len(self._series) >= MOST_SERIES:
-            values = (OTHER,) * len(self.labels)
-        return self._series.setdefault(values, Series(self.bounds))
+class Counter(Instrument[Count]):
+    """A number that only grows."""
+
+    def __init__(self, name: str, *, unit: str, description: str, labels: Sequence[str], scale: float = 1) -> None:
+        """What is counted in whole numbers here is shown times `scale`: nano-USD as USD, say."""
+        super().__init__(name, unit=unit, description=description, labels=labels)
+        self.scale = scale
+
+    def _new(self) -> Count:
+        return Count()
 
 
 class Instruments:
-    """The histograms of this process, by name: whoever asks for one again gets the same."""
+    """The histograms and counters of this process, by name: whoever asks for one again gets the same."""
 
     def __init__(self) -> None:
         """Measure nothing yet."""
         self._histograms: dict[str, Histogram] = {}
+        self._counters: dict[str, Counter] = {}
 
     @property
     def histograms(self) -> list[Histogram]:
         """All there are."""
         return list(self._histograms.values())
+
+    @property
+    def counters(self) -> list[Counter]:
+        """All there are."""
+        return list(self._counters.values())
 
     def histogram(
         self, name: str, *, unit: str, description: str, labels: Sequence[str], bounds: Sequence[float]
@@ -85,3 +157,8 @@ class Instruments:
         """Return the histogram called `name`, made as described if it is new."""
         made = Histogram(name, unit=unit, description=description, labels=labels, bounds=bounds)
         return self._histograms.setdefault(name, made)
+
+    def counter(self, name: str, *, unit: str, description: str, labels: Sequence[str], scale: float = 1) -> Counter:
+        """Return the counter called `name`, made as described if it is new."""
+        made = Counter(name, unit=unit, description=description, labels=labels, scale=scale)
+        return self._counters.setdefault(name, made)

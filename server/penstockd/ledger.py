@@ -57,6 +57,10 @@ class Ledger(Protocol):
     def fault(self) -> str:
         """Why nothing can be written just now, for readiness; empty when all is well."""
 
+    @property
+    def waiting(self) -> int:
+        """How many entries are not yet written."""
+
     async def open(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable.
 
@@ -82,6 +86,7 @@ class NoLedger:
     """Keeps nothing: for a daemon that is built and thrown away."""
 
     fault = ""
+    waiting = 0
 
     async def open(self, entry: Entry) -> None:
         """Forget it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from penstockd.admin import Admin
+from penstockd.changes import Changes
 from penstockd.errors import Draining
 from penstockd.grpc_adapter import Adapter
 from penstockd.health import Health
@@ -61,6 +62,7 @@ class Daemon:
         admin: Admin,
         adapter: Adapter,
         health: Health,
+        changes: Changes,
         drain_delay: float,
         drain_timeout: float,
         closers: Sequence[Callable[[], Awaitable[None]]],
@@ -71,6 +73,7 @@ class Daemon:
         self._admin = admin
         self._adapter = adapter
         self._health = health
+        self._changes = changes
         self._drain_delay = drain_delay
         self._drain_timeout = drain_timeout
         self._closers = closers
@@ -89,6 +92,7 @@ class Daemon:
         for listener in self._listeners:
             await listener.server.start()
         self._health.remove_reason("starting")
+        self._changes.add("daemon", "penstockd", "ready")
         return Ports(grpc=ports[0], admin=admin_port, health=next(iter(ports[1:]), None))
 
     def stop(self) -> None:
@@ -103,6 +107,7 @@ class Daemon:
         await self._stopping.wait()
         self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
+        self._changes.add("daemon", "penstockd", "draining")
         await _any_of(self._hurrying.wait(), seconds=self._drain_delay)
         # Our clients are told to go elsewhere at once, by GOAWAY. The grace is longer than what calls get of us: we cut
         # them with a status where gRPC would only reset them. It is ours to shorten below.

@@ -1,21 +1,34 @@
 """What operators read: one JSON object a line on stderr, or the same for eyes on a terminal."""
 
+import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TextIO
 
 import msgspec
 
+from penstockd.clock import Clock, SystemClock
 from penstockd.log_sink import LogSink
+from penstockd.redaction import Redaction
+from penstockd.repeats import Repeats
+
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 
 class Log:
     """Writes events: a constant message, and fields that say which. Never prompts, outputs or secrets."""
 
-    def __init__(self, name: str) -> None:
-        """Log under the standard library's logger `name`."""
+    def __init__(self, name: str, fields: Mapping[str, object] = _NONE) -> None:
+        """Log under the standard library's logger `name`, each line with `fields` before its own."""
         self._logger = logging.getLogger(name)
+        self._fields = fields
+
+    def bound(self, **fields: object) -> "Log":
+        """The same log, whose lines all have these fields too."""
+        return Log(self._logger.name, {**self._fields, **fields})
 
     def info(self, message: str, **fields: object) -> None:
         """Say what happened in the normal course of things."""
@@ -31,10 +44,12 @@ class Log:
 
     def exception(self, message: str, error: BaseException, **fields: object) -> None:
         """Say that something unforeseen went wrong, with its traceback."""
-        self._logger.error(message, exc_info=error, extra={"fields": fields})
+        self._logger.error(message, exc_info=error, extra={"fields": {**self._fields, **fields}})
 
     def _write(self, level: int, message: str, fields: dict[str, object]) -> None:
         logger = self._logger
+        if self._fields:
+            fields = {**self._fields, **fields}
         if logger.isEnabledFor(level):
             logger.handle(logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields}))
 
@@ -55,7 +70,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return self._encode(line).decode()
+        try:
+            return self._encode(line).decode()
+        except (ValueError, OverflowError):
+            return json.dumps(line, default=str)
 
 
 class PrettyFormatter(logging.Formatter):
@@ -69,16 +87,22 @@ class PrettyFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def write_logs_to(stream: TextIO, *, level: str, style: str) -> None:
+def write_logs_to(stream: TextIO, *, level: str, style: str, clock: Clock | None = None) -> LogSink:
     """Send every log line of the process to `stream`; `style` is json, pretty, or auto: pretty on a terminal."""
     pretty = style == "pretty" or (style == "auto" and stream.isatty())
     # No line shows these, and finding them costs more than the line: see "Optimization" in the logging HOWTO.
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = LogSink(stream)
+    handler = LogSink(stream, redaction=Redaction(), repeats=Repeats(clock or SystemClock()))
     handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())
     handler.addFilter(_repeats_no_metadata)
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    return handler
+
+
+def set_level(level: str) -> None:
+    """Write lines of `level` and worse from now on."""
+    logging.getLogger().setLevel(level)
 
 
 def _repeats_no_metadata(record: logging.LogRecord) -> bool:

@@ -161,8 +161,9 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
 
 def duration(seconds: float) -> Duration:
     """The message for a number of seconds."""
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+    message = Duration()
+    _set_duration(message, seconds)
+    return message
 
 
 def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:

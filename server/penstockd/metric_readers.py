@@ -16,15 +16,17 @@ from opentelemetry.sdk.metrics.export import (
     Metric,
     MetricExporter,
     MetricsData,
+    NumberDataPoint,
     PeriodicExportingMetricReader,
     ScopeMetrics,
+    Sum,
 )
 from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
 
 from penstockd.clock import Clock
-from penstockd.instruments import Histogram, Instruments, Series
+from penstockd.instruments import Count, Counter, Histogram, Instruments, Series
 
 SCOPE = "penstockd"
 UNSET = cast("float", None)
@@ -62,27 +64,33 @@ class _Ours:
     def __init__(self, instruments: Instruments, *, clock: Clock, is_delta: bool) -> None:
         self._instruments = instruments
         self._clock = clock
+        self._temporality = AggregationTemporality.DELTA if is_delta else AggregationTemporality.CUMULATIVE
         self._is_delta = is_delta
         self._since = _nanoseconds(clock.wall())
         self._seen: dict[Series, tuple[Sequence[int], float]] = {}
+        self._counted: dict[Count, int] = {}
 
     def added_to(self, data: MetricsData) -> MetricsData:
-        """Return `data` with our metrics added to its resource; the SDK has but one."""
+        """Return `data` with our metrics among those of our scope, or in one: an exporter takes each scope once."""
         now = _nanoseconds(self._clock.wall())
-        metrics = [self._metric(histogram, now) for histogram in self._instruments.histograms if histogram.series]
+        metrics = [self._histogram(histogram, now) for histogram in self._instruments.histograms if histogram.series]
+        metrics += [self._counter(counter, now) for counter in self._instruments.counters if counter.series]
         if self._is_delta:
             self._since = now
         (resource,) = data.resource_metrics
-        ours = ScopeMetrics(scope=InstrumentationScope(SCOPE), metrics=metrics, schema_url="")
-        return MetricsData([replace(resource, scope_metrics=[*resource.scope_metrics, ours])])
+        theirs = {scope.scope.name: scope for scope in resource.scope_metrics}
+        ours = theirs.get(SCOPE) or ScopeMetrics(scope=InstrumentationScope(SCOPE), metrics=[], schema_url="")
+        scopes = {**theirs, SCOPE: replace(ours, metrics=[*ours.metrics, *metrics])}
+        return MetricsData([replace(resource, scope_metrics=list(scopes.values()))])
 
-    def _metric(self, histogram: Histogram, now: int) -> Metric:
-        points = [self._point(histogram, labels, series, now) for labels, series in histogram.series]
-        temporality = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
-        data = HistogramData(data_points=points, aggregation_temporality=temporality)
+    def _histogram(self, histogram: Histogram, now: int) -> Metric:
+        points = [self._distribution(histogram, labels, series, now) for labels, series in histogram.series]
+        data = HistogramData(data_points=points, aggregation_temporality=self._temporality)
         return Metric(name=histogram.name, description=histogram.description, unit=histogram.unit, data=data)
 
-    def _point(self, histogram: Histogram, labels: dict[str, str], series: Series, now: int) -> HistogramDataPoint:
+    def _distribution(
+        self, histogram: Histogram, labels: dict[str, str], series: Series, now: int
+    ) -> HistogramDataPoint:
         counts, total = self._measured(series)
         return HistogramDataPoint(
             attributes=labels,
@@ -92,9 +100,22 @@ class _Ours:
             sum=total,
             bucket_counts=counts,
             explicit_bounds=histogram.bounds,
-            min=UNSET if self._is_delta else series.smallest,
-            max=UNSET if self._is_delta else series.largest,
+            min=UNSET if self._is_delta or not any(counts) else series.smallest,
+            max=UNSET if self._is_delta or not any(counts) else series.largest,
         )
+
+    def _counter(self, counter: Counter, now: int) -> Metric:
+        points = [
+            NumberDataPoint(
+                attributes=labels,
+                start_time_unix_nano=self._since,
+                time_unix_nano=now,
+                value=self._counted_of(count) * counter.scale,
+            )
+            for labels, count in counter.series
+        ]
+        data = Sum(data_points=points, aggregation_temporality=self._temporality, is_monotonic=True)
+        return Metric(name=counter.name, description=counter.description, unit=counter.unit, data=data)
 
     def _measured(self, series: Series) -> tuple[Sequence[int], float]:
         """The counts and the sum of `series`."""
@@ -104,6 +125,14 @@ class _Ours:
         counts_before, total_before = self._seen.get(series, (repeat(0), 0.0))
         self._seen[series] = counts, total
         return [count - before for count, before in zip(counts, counts_before, strict=False)], total - total_before
+
+    def _counted_of(self, count: Count) -> int:
+        """What `count` has come to."""
+        value = count.value
+        if not self._is_delta:
+            return value
+        before, self._counted[count] = self._counted.get(count, 0), value
+        return value - before
 
 
 def _nanoseconds(seconds: float) -> int:

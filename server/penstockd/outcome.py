@@ -39,28 +39,34 @@ class CacheStatus(Enum):
 class Attempt(Struct, kw_only=True):
     """One model call: filled in while it runs, so that whatever ends it finds what is known so far.
 
-    `ordinal` tells it from the other attempts of its call.
+    `ordinal` tells it from the other attempts of its call, `response_model` is which model its provider says it was.
     Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
-    reported; `cost_nanousd` None means no known price.
+    reported; `cost_nanousd` None means no known price. The model was asked at `asked_at`, if it was, began a stream at
+    `first_chunk_at`, and was done at `answered_at`.
     """
 
     model: str
     started_at: float
     ordinal: int = 1
     ended_at: float | None = None
+    asked_at: float | None = None
+    first_chunk_at: float | None = None
+    answered_at: float | None = None
     reason: str = ""
     is_complete: bool = False
     held_tokens: int = 0
     usage: Usage = Usage()
     cost_nanousd: int | None = None
     is_estimated: bool = False
+    response_model: str = ""
 
 
 class Outcome(Struct, kw_only=True):
     """The one mutable thing a call carries, by reference, through every layer.
 
     `call_id` is unique, unlike `request_id`, which callers choose. `cut` is set before the daemon itself cancels the
-    call: it is what the caller is told. `headers` go out with the first message, or with the refusal.
+    call: it is what the caller is told. `headers` go out with the first message, or with the refusal. `waited` is how
+    many seconds the call stood still for want of a model to ask.
     """
 
     call_id: str = field(default_factory=_next_call_id)
@@ -72,6 +78,7 @@ class Outcome(Struct, kw_only=True):
     model: str = ""
     finish_reason: FinishReason | None = None
     first_content_at: float | None = None
+    waited: float = 0.0
     attempts: list[Attempt] = []
     cut: PenstockError | None = None
     headers: list[tuple[str, str]] = []

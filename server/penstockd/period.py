@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
+
+HOUR = 3600.0
+"""Seconds; every period begins and ends with one."""
 
 
 class Period(Enum):
@@ -14,24 +18,25 @@ class Period(Enum):
 
     def start(self, unix_seconds: float) -> float:
         """When the period that holds this moment began, in unix seconds; 0.0 for all time."""
-        if self is Period.TOTAL:
-            return 0.0
-        moment = datetime.fromtimestamp(unix_seconds, UTC).replace(minute=0, second=0, microsecond=0)
-        if self is not Period.HOUR:
-            moment = moment.replace(hour=0)
-        if self is Period.MONTH:
-            moment = moment.replace(day=1)
-        return moment.timestamp()
+        return _bounds(self, unix_seconds // HOUR)[0]
 
     def end(self, unix_seconds: float) -> float | None:
         """When the period that holds this moment ends; None for all time."""
-        start = datetime.fromtimestamp(self.start(unix_seconds), UTC)
-        match self:
-            case Period.HOUR:
-                return (start + timedelta(hours=1)).timestamp()
-            case Period.DAY:
-                return (start + timedelta(days=1)).timestamp()
-            case Period.MONTH:
-                return (start.replace(day=28) + timedelta(days=4)).replace(day=1).timestamp()
-            case Period.TOTAL:
-                return None
+        return _bounds(self, unix_seconds // HOUR)[1]
+
+
+@lru_cache(maxsize=64)
+def _bounds(period: Period, hour: float) -> tuple[float, float | None]:
+    """When the period that holds this hour, counted from 1970, begins and ends: asked at every attempt, seldom new."""
+    moment = datetime.fromtimestamp(hour * HOUR, UTC)
+    midnight = moment.replace(hour=0)
+    match period:
+        case Period.HOUR:
+            return moment.timestamp(), (moment + timedelta(hours=1)).timestamp()
+        case Period.DAY:
+            return midnight.timestamp(), (midnight + timedelta(days=1)).timestamp()
+        case Period.MONTH:
+            first = midnight.replace(day=1)
+            return first.timestamp(), (first.replace(day=28) + timedelta(days=4)).replace(day=1).timestamp()
+        case Period.TOTAL:
+            return 0.0, None

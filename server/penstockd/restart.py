@@ -12,6 +12,7 @@ NEEDS_RESTART = (
     "server.drain_delay",
     "server.drain_timeout",
     "admin",
+    "log.format",
     "state_dir",
     "ledger",
     "database_url",

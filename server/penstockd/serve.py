@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -13,13 +14,24 @@ from penstockd.admin import Admin
 from penstockd.app import App
 from penstockd.builders.certificate import certificate
 from penstockd.builders.ledger import open_ledger
-from penstockd.clock import SystemClock
-from penstockd.config import Settings
-from penstockd.exporters import exporters
+from penstockd.builders.sources import sources
+from penstockd.clock import Clock, SystemClock
+from penstockd.config import Settings, secret_values
+from penstockd.daemon_gauge import show_build, show_certificate, show_dropped
+from penstockd.exporters import Exporters, exporters
+from penstockd.gauges import Gauges
 from penstockd.grpc_server import grpc_server
+from penstockd.ledger_watch import LedgerWatch
 from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.log import Log, write_logs_to
+from penstockd.log_sink import LogSink
+from penstockd.loop_lag import LoopLag
+from penstockd.reload import Reload
 from penstockd.service import SERVICES
+from penstockd.snapshot.meters import Meters
+from penstockd.snapshot.take import Snapshots
+from penstockd.tls import CertificateFiles
+from penstockd.upkeep import Upkeep
 
 
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:
@@ -29,11 +41,14 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     CannotOpenLedger.
     """
     settings = load()
-    write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
+    sink = write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
+    sink.hide(secret_values(settings))
     log = Log("penstockd")
     telemetry = exporters(environ, version=version)
+    for setting in telemetry.unknown:
+        log.warning("nothing is exported by what is not known here", setting=setting)
     clock = SystemClock()
-    ledger = open_ledger(settings, clock=clock, log=log)
+    ledger = open_ledger(settings, clock=clock, log=log, instruments=telemetry.instruments)
     app = App(
         ledger=ledger,
         clock=clock,
@@ -42,40 +57,85 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         reads_certificates=settings.server.requires_certificates,
     )
     app.use(app.build(settings))
-    await ledger.start(app.show_ledger)
-    await app.remember_spending()
-
-    async def flush() -> None:
-        await asyncio.to_thread(telemetry.stop)
+    certificates = certificate(settings, log)
+    dropped = _dropped(telemetry, sink)
+    _show(telemetry, version, dropped, certificates)
+    snapshots = _snapshots(app, telemetry, dropped, clock=clock, version=version)
+    await ledger.start(LedgerWatch(health=app.health, changes=app.state.changes).tell)
+    await app.state.remember_spending()
 
     daemon = Daemon(
-        listeners=_listeners(settings, app, log),
-        admin=Admin(
-            host=settings.admin.listen.host,
-            port=settings.admin.listen.port,
-            token=settings.admin.token.reveal() if settings.admin.token else None,
-            registry=telemetry.registry,
-            health=app.health,
-        ),
+        listeners=_listeners(settings, app, certificates),
+        admin=_admin(settings, app, telemetry, snapshots),
         adapter=app.adapter,
         health=app.health,
+        changes=app.state.changes,
         drain_delay=settings.server.drain_delay,
         drain_timeout=settings.server.drain_timeout,
-        closers=[app.settle, ledger.stop, flush, app.close],
+        closers=[app.state.settle, ledger.stop, partial(asyncio.to_thread, telemetry.stop), app.succession.close],
         log=log,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: app.reload(load))
+    loop.add_signal_handler(signal.SIGHUP, Reload(app, load, sink=sink, log=log))
     ports = await daemon.start()
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
-    upkeep = asyncio.create_task(app.keep_up())
+    lag = LoopLag(telemetry.instruments, clock=clock)
+    upkeep = Upkeep(log=log, clock=clock)
+    kept_up = [upkeep.start(work) for work in (app.state.keep_up, lag.watch, snapshots.keep_up)]
     await daemon.run()
-    upkeep.cancel()
+    for task in kept_up:
+        task.cancel()
 
 
-def _listeners(settings: Settings, app: App, log: Log) -> list[Listener]:
+def _dropped(telemetry: Exporters, sink: LogSink) -> Mapping[str, Callable[[], int]]:
+    """How much of each signal was lost."""
+    return {
+        "logs": lambda: sink.dropped,
+        "spans": lambda: telemetry.spans.dropped,
+        "metrics": lambda: telemetry.metrics_dropped,
+    }
+
+
+def _show(
+    telemetry: Exporters,
+    version: str,
+    dropped: Mapping[str, Callable[[], int]],
+    certificates: CertificateFiles | None,
+) -> None:
+    """Show what is the process's own, whatever it serves."""
+    gauges = Gauges(telemetry.meter)
+    show_build(gauges, version)
+    show_dropped(gauges, dropped)
+    if certificates is not None:
+        show_certificate(gauges, lambda: certificates.expires_at)
+
+
+def _snapshots(
+    app: App, telemetry: Exporters, dropped: Mapping[str, Callable[[], int]], *, clock: Clock, version: str
+) -> Snapshots:
+    """What takes snapshots of all this."""
+    meters = Meters(
+        telemetry.instruments, app.state.tally, lambda: {signal: read() for signal, read in dropped.items()}
+    )
+    parts = sources(succession=app.succession, state=app.state, health=app.health)
+    return Snapshots(parts, meters, clock=clock, version=version)
+
+
+def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapshots) -> Admin:
+    """The HTTP port."""
+    return Admin(
+        host=settings.admin.listen.host,
+        port=settings.admin.listen.port,
+        token=settings.admin.token.reveal() if settings.admin.token else None,
+        registry=telemetry.registry,
+        health=app.health,
+        snapshot=snapshots.take,
+    )
+
+
+def _listeners(settings: Settings, app: App, certificates: CertificateFiles | None) -> list[Listener]:
     """The main server, and the one for health alone where the settings ask for it."""
     server = grpc_server(
         interceptors=[app.adapter],
@@ -87,7 +147,6 @@ def _listeners(settings: Settings, app: App, log: Log) -> list[Listener]:
     if settings.server.reflection:
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-    certificates = certificate(settings, log)
     credentials = certificates.credentials() if certificates else None
     listeners = [Listener(server=server, address=str(settings.server.listen), credentials=credentials)]
     if settings.server.health_listen is not None:

@@ -6,12 +6,16 @@ from secrets import token_bytes
 
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
+from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.budget_gauge import BudgetGauge
 from penstockd.budgets import rebuild
 from penstockd.cache_gauge import show_cache
+from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.config import Settings
+from penstockd.daemon_gauge import show_ledger
 from penstockd.exporters import Exporters
+from penstockd.gauges import Gauges
 from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.flights import Flights
@@ -25,7 +29,13 @@ from penstockd.stores.answers.memory_answers import MemoryAnswers
 from penstockd.stores.answers.seal import Seal
 from penstockd.stores.memory_idempotency import MemoryIdempotency
 from penstockd.stores.memory_limits import MemoryLimits
+from penstockd.tally import Tally
+from penstockd.tenant_labels import TenantLabels
 
+PROMOTE_EVERY = 60.0
+"""Seconds of one stretch in which tenants may prove busy enough for a label of their own."""
+UPKEEP_EVERY = 1.0
+"""Seconds between two looks at what has gone idle."""
 LAST_CHANCE = 1.0
 """Seconds that work in flight has to end at the daemon's end."""
 
@@ -35,14 +45,17 @@ class State:
 
     def __init__(self, *, ledger: Ledger, clock: Clock, log: Log, exporters: Exporters) -> None:
         """Remember nothing yet."""
-        meter = exporters.meter
+        gauges, instruments, tenants = Gauges(exporters.meter), exporters.instruments, TenantLabels()
         secret = token_bytes(32)
         self.ledger = ledger
         self.in_flight = Permits(limit=1)
         self.limits = MemoryLimits(clock, random=random.random)
         self.settlements = Settlements(log)
-        self.denials = Denials(meter)
-        self.alerts = BudgetAlerts(log=log, meter=meter)
+        self.denials = Denials(instruments, tenants)
+        self.changes = Changes(clock)
+        self.tally = Tally(tenants)
+        self.alerts = BudgetAlerts(log=log, instruments=instruments, tenants=tenants, changes=self.changes)
+        self.attempts = AttemptMetrics(instruments, tenants)
         self.keys = AnswerKeys(secret)
         self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
         self.lookups = Lookups()
@@ -50,28 +63,38 @@ class State:
         self.memory = MemoryIdempotency(clock)
         self.keyed_flights = Flights(linger=LINGER)
         self._clock = clock
-        self._budget_gauge = BudgetGauge(self.limits, clock=clock, meter=meter)
-        show_cache(meter, answers=self.answers, lookups=self.lookups, flights=self.flights)
+        self.budgets = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
+        self._rulebook = Rulebook({})
+        self._tenants = tenants
+        self._promoted_at = clock.monotonic()
+        show_cache(gauges, answers=self.answers, lookups=self.lookups, flights=self.flights)
+        show_ledger(gauges, ledger)
 
-    def bound(self, settings: Settings) -> None:
-        """Keep within what `settings` say."""
+    def bound(self, settings: Settings, rulebook: Rulebook) -> None:
+        """Keep within what `settings` say, and look after the budgets of `rulebook`."""
         cache = settings.cache
         self.in_flight.limit = settings.server.max_in_flight
         self.answers.cache.limit(max_entries=cache.max_entries if cache.enabled else 0, max_bytes=cache.max_bytes)
+        self._rulebook = rulebook
 
-    async def remember_spending(self, rulebook: Rulebook) -> None:
+    async def remember_spending(self) -> None:
         """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger."""
         try:
-            await rebuild(rulebook, self.limits, self.ledger.spent, self._clock.wall())
+            await rebuild(self._rulebook, self.limits, self.ledger.spent, self._clock.wall())
         except LedgerUnavailable as error:
             message = f"cannot read from the ledger what was spent: {error}"
             raise CannotOpenLedger(message) from error
 
-    async def keep_up(self, rulebook: Rulebook) -> None:
-        """Forget what has gone idle, and look at the budgets."""
-        self.limits.sweep()
-        self.answers.cache.sweep()
-        await self._budget_gauge.refresh(rulebook)
+    async def keep_up(self) -> None:
+        """For ever, now and then, forget what has gone idle, and look at the budgets."""
+        while True:
+            self.limits.sweep()
+            self.answers.cache.sweep()
+            if self._clock.monotonic() - self._promoted_at >= PROMOTE_EVERY:
+                self._promoted_at = self._clock.monotonic()
+                self._tenants.promote()
+            await self.budgets.refresh(self._rulebook)
+            await self._clock.sleep(UPKEEP_EVERY)
 
     async def settle(self) -> None:
         """End all work in flight, and return when it is accounted for."""

@@ -2,11 +2,13 @@
 
 import ssl
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import cast
 
 import grpc
 
+from penstockd.certificate_expiry import expires_at
 from penstockd.log import Log
 
 Stamp = tuple[tuple[int, int], ...]
@@ -22,6 +24,8 @@ class CertificateFiles:
         self._client_ca = client_ca
         self._log = log
         self._stamp: Stamp = ()
+        self.expires_at = nan
+        """When the certificate in use expires, in unix seconds."""
 
     def check(self) -> None:
         """Raise OSError unless the files fit together: they do not between the writing of one and of the next."""
@@ -60,6 +64,7 @@ class CertificateFiles:
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
         self.check()
+        self.expires_at = expires_at(self._cert.read_text(errors="replace"))
         return grpc.ssl_server_certificate_configuration(
             [(self._key.read_bytes(), self._cert.read_bytes())],
             None if self._client_ca is None else self._client_ca.read_bytes(),

@@ -1,6 +1,7 @@
 """Agents as an operator writes them, for a real daemon to import."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from penstockd.agents.context import AgentContext, AgentRequest
@@ -52,3 +53,10 @@ async def fails_late(request: AgentRequest, context: AgentContext) -> AsyncItera
 async def cancels_itself(request: AgentRequest, context: AgentContext) -> str:
     """Let a cancellation escape that nobody asked for."""
     raise asyncio.CancelledError
+
+
+async def leaks(request: AgentRequest, context: AgentContext) -> str:
+    """Tell the log in three ways what it was told."""
+    context.log.warning("the agent says", told=request.input)
+    logging.getLogger("library").warning("a library says %s", request.input)
+    raise ValueError(request.input)

@@ -57,6 +57,7 @@ def anthropic_events(pieces: Sequence[str], usage: Usage | None = None, ending: 
     """The events of a streamed message, as bytes on the wire."""
     counts = anthropic_usage(usage) if usage else None
     message: dict[str, object] = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+    message["model"] = "claude"
     start = message | ({"usage": counts | {"output_tokens": 1}} if counts else {})
     end = {"output_tokens": usage.output} if usage else None
     return [

@@ -52,7 +52,12 @@ def settled(entry: Entry | None = None, **fields: Any) -> Entry:  # noqa: ANN401
 def ledger_on(database: Database, clock: Clock | None = None, retention: float = YEAR) -> StoredLedger:
     """A ledger that is not started yet."""
     return StoredLedger(
-        database, retention=retention, clock=clock or FakeClock(), random=lambda: 1.0, log=Log("ledger")
+        database,
+        retention=retention,
+        clock=clock or FakeClock(),
+        random=lambda: 1.0,
+        log=Log("ledger"),
+        committed=lambda _: None,
     )
 
 

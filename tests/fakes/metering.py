@@ -7,7 +7,9 @@ from typing import Any
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import ScriptedModel
 from fakes.telescope import Telescope
+from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, chain
+from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
@@ -27,6 +29,7 @@ from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.token_bucket import TokenBucket
 from penstockd.rules import BudgetRule, Per, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
+from penstockd.tenant_labels import TenantLabels
 
 PRICE = Price(input=2_000_000, cached_input=1_000_000, cache_write=3_000_000, output=5_000_000)
 """Nano-USD per million tokens: 2 a token of input, 5 a token of output."""
@@ -102,12 +105,19 @@ class MeteredCalls(ModelCalls):
             store=self.store,
             ledger=self.ledger,
             settlements=self.settlements,
-            denials=Denials(self.telescope.meter),
-            alerts=BudgetAlerts(log=log, meter=self.telescope.meter),
+            denials=Denials(self.telescope.instruments, TenantLabels()),
+            alerts=BudgetAlerts(
+                log=log,
+                instruments=self.telescope.instruments,
+                tenants=TenantLabels(),
+                changes=Changes(self.clock),
+            ),
             clock=self.clock,
             log=log,
         )
-        retry = Retry(clock=self.clock, backoff=Backoff(0.2, 10.0, random=lambda: 0.5), max_attempts=4)
+        backoff = Backoff(0.2, 10.0, random=lambda: 0.5)
+        metrics = AttemptMetrics(self.telescope.instruments, TenantLabels())
+        retry = Retry(clock=self.clock, backoff=backoff, max_attempts=4, metrics=metrics)
         self.handle = chain([retry, self.meter, CircuitBreaker(clock=self.clock, changed=self._changed)], _answer)
 
     async def ask(self, *models: ScriptedModel, asked: Asked | None = None, **options: Any) -> Asked:  # noqa: ANN401

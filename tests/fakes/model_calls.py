@@ -9,8 +9,10 @@ from fakes import virtual_time
 from fakes.prompts import METHOD, Heard
 from fakes.scripted_model import Answer, ScriptedModel
 from fakes.virtual_time import VirtualClock
+from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, Handler, Metadata, Overtime, Send, chain
 from penstockd.errors import PenstockError
+from penstockd.instruments import Instruments
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
 from penstockd.model import Model, Prompt, chosen
@@ -19,6 +21,7 @@ from penstockd.outcome import Outcome
 from penstockd.request import Parameters, Role, Turn
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import Transition
+from penstockd.tenant_labels import TenantLabels
 
 T = TypeVar("T")
 
@@ -50,10 +53,12 @@ class ModelCalls:
     def __init__(self, *, max_attempts: int = 4, base_delay: float = 0.2, draw: float = 0.5) -> None:
         self.clock = VirtualClock()
         self.changes: list[tuple[str, Transition]] = []
+        self.instruments = Instruments()
         backoff = Backoff(base_delay, 10.0, random=lambda: draw)
+        metrics = AttemptMetrics(self.instruments, TenantLabels())
         self.handle: Handler[Prompt] = chain(
             [
-                Retry(clock=self.clock, backoff=backoff, max_attempts=max_attempts),
+                Retry(clock=self.clock, backoff=backoff, max_attempts=max_attempts, metrics=metrics),
                 CircuitBreaker(clock=self.clock, changed=self._changed),
             ],
             _answer,

@@ -8,9 +8,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Tracer
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from penstockd.instruments import Instruments
+from penstockd.tracing import ForeseenIds, Tracing
 
 Point = tuple[Mapping[str, object], float]
 
@@ -23,7 +24,8 @@ class Telescope:
         self._metrics = InMemoryMetricReader()
         self._meters = MeterProvider(metric_readers=[self._metrics], shutdown_on_exit=False)
         self._spans = InMemorySpanExporter()
-        self._tracers = TracerProvider(shutdown_on_exit=False)
+        self._ids = ForeseenIds()
+        self._tracers = TracerProvider(sampler=ALWAYS_ON, id_generator=self._ids, shutdown_on_exit=False)
         self._tracers.add_span_processor(SimpleSpanProcessor(self._spans))
 
     @property
@@ -31,15 +33,20 @@ class Telescope:
         """Makes instruments."""
         return self._meters.get_meter("test")
 
-    @property
-    def tracer(self) -> Tracer:
-        """Makes spans."""
-        return self._tracers.get_tracer("test")
+    def tracing(self, sampler: Sampler = ALWAYS_ON, *, captures_content: bool = False) -> Tracing:
+        """Makes spans of calls that `sampler` lets pass."""
+        tracer = self._tracers.get_tracer("test")
+        return Tracing(tracer, sampler=sampler, ids=self._ids, captures_content=captures_content)
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:
         """The spans that have ended."""
         return self._spans.get_finished_spans()
+
+    def span(self, name: str) -> ReadableSpan:
+        """The one span of that name."""
+        (found,) = [span for span in self.spans if span.name == name]
+        return found
 
     def points(self, name: str) -> list[Point]:
         """The attributes and the sum of each point of a metric."""
@@ -48,6 +55,12 @@ class Telescope:
             for histogram in self.instruments.histograms
             if histogram.name == name
             for labels, series in histogram.series
+        ]
+        ours += [
+            (labels, count.value * counter.scale)
+            for counter in self.instruments.counters
+            if counter.name == name
+            for labels, count in counter.series
         ]
         data = self._metrics.get_metrics_data()
         if data is None:

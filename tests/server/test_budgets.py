@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
-from penstockd.budget_gauge import BudgetGauge
+from penstockd.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
 from penstockd.budgets import Standing, budget_states, rebuild
+from penstockd.gauges import Gauges
 from penstockd.ledger import Spending
 from penstockd.limits import BudgetState, StoreUnavailable
 from penstockd.period import Period
 from penstockd.principal import Principal
-from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules
+from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules, budget_demand
 from penstockd.stores.memory_limits import MemoryLimits
 
 CLOCK = FakeClock()
@@ -124,7 +127,7 @@ async def test_the_gauge_shows_the_tenants_budgets_as_last_seen() -> None:
     """Nothing of users; and while the store is away, what was known before."""
     book = Rulebook({"acme": TenantRules(budgets=[rule(Per.TENANT), rule(Per.USER)]), "free": TenantRules()})
     store, telescope = Fickle(CLOCK, random=lambda: 0.0), Telescope()
-    gauge = BudgetGauge(store, clock=CLOCK, meter=telescope.meter)
+    gauge = BudgetGauge(store, held=lambda: store.held_nanousd, clock=CLOCK, gauges=Gauges(telescope.meter))
     assert telescope.points("penstock.budget.fraction") == []
     await store.hold("h", book.attempt(caller("u1"), tokens=0, cost_nanousd=25, now=CLOCK.wall()))
 
@@ -133,5 +136,52 @@ async def test_the_gauge_shows_the_tenants_budgets_as_last_seen() -> None:
     await gauge.refresh(book)
 
     [(attributes, value)] = telescope.points("penstock.budget.fraction")
-    assert attributes == {"penstock.tenant": "acme", "penstock.rule": "100 per month"}
+    assert attributes == {
+        "penstock.tenant": "acme",
+        "penstock.rule": "100 per month",
+        "penstock.rule.per": "tenant",
+        "penstock.rule.shadow": "false",
+    }
     assert value == 0.25
+    assert telescope.points("penstock.budget.held") == [({}, 50 / 1e9)]
+
+
+async def test_the_gauge_tells_shadows_apart() -> None:
+    """They refuse nothing, and nobody need be woken."""
+    shadow = replace(rule(Per.TENANT), is_shadow=True)
+    store, telescope = MemoryLimits(CLOCK, random=lambda: 0.0), Telescope()
+    gauge = BudgetGauge(store, held=lambda: store.held_nanousd, clock=CLOCK, gauges=Gauges(telescope.meter))
+
+    await gauge.refresh(Rulebook({"acme": TenantRules(budgets=[shadow])}))
+
+    [(attributes, _)] = telescope.points("penstock.budget.fraction")
+    assert attributes["penstock.rule.shadow"] == "true"
+    assert [standing.is_shadow for standing in gauge.fullest] == [True]
+
+
+async def test_the_gauge_shows_the_fullest_of_many_budgets() -> None:
+    """Ten thousand tenants make a few series, and no look at them takes long."""
+    book = Rulebook({f"t{number}": TenantRules(budgets=[rule(Per.TENANT)]) for number in range(10_000)})
+    store, telescope = MemoryLimits(CLOCK, random=lambda: 0.0), Telescope()
+    gauge = BudgetGauge(store, held=lambda: store.held_nanousd, clock=CLOCK, gauges=Gauges(telescope.meter))
+    for number in range(100):
+        demand = budget_demand(rule(Per.TENANT), f"tenant:t{number * 100}", number, CLOCK.wall())
+        await store.hold(f"h{number}", [demand])
+
+    for _ in range(10_000 // AT_ONCE):
+        await gauge.refresh(book)
+
+    points = telescope.points("penstock.budget.fraction")
+    assert len(points) == SHOWN
+    assert {value for _, value in points} == {number / 100 for number in range(50, 100)}
+
+
+async def test_the_gauge_forgets_a_tenant_that_is_gone() -> None:
+    """After a reload, as soon as it has come round."""
+    store, telescope = MemoryLimits(CLOCK, random=lambda: 0.0), Telescope()
+    gauge = BudgetGauge(store, held=lambda: store.held_nanousd, clock=CLOCK, gauges=Gauges(telescope.meter))
+    await gauge.refresh(Rulebook({name: TenantRules(budgets=[rule(Per.TENANT)]) for name in ("acme", "gone")}))
+
+    await gauge.refresh(Rulebook({"acme": TenantRules(budgets=[rule(Per.TENANT)])}))
+
+    assert [labels["penstock.tenant"] for labels, _ in telescope.points("penstock.budget.fraction")] == ["acme"]

@@ -76,6 +76,23 @@ async def test_a_streamed_answer_opens_and_closes() -> None:
 
 
 @BOTH
+async def test_the_first_content_is_timed_whoever_gives_it(path: str) -> None:
+    """A kept answer and one that another call asked for have no attempt that would time it."""
+    outcomes = []
+
+    async def handle(call: Call[Request]) -> None:
+        outcomes.append(call.outcome)
+        assert call.outcome.first_content_at is None
+        await answering(call)
+
+    async with edge(handle) as at:
+        await at.wire.ask(path, ASK)
+
+    (outcome,) = outcomes
+    assert outcome.first_content_at is not None
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("costs", "told"), [((), "0"), ((638, 2), "640"), ((638, None), None)], ids=["joined", "paid", "price unknown"]
 )

@@ -47,10 +47,23 @@ def test_label_sets_are_bounded() -> None:
     assert others.sum == 50
 
 
-def test_who_asks_for_a_histogram_again_gets_the_same() -> None:
+def test_a_counter_counts_by_label() -> None:
+    """One at a time, or more."""
+    spent = Instruments().counter("spent", unit="usd", description="", labels=("model",), scale=1e-9)
+
+    spent.of("a").add()
+    spent.of("a").add(4)
+    spent.of("b").add()
+
+    assert [(labels, count.value) for labels, count in spent.series] == [({"model": "a"}, 5), ({"model": "b"}, 1)]
+
+
+def test_who_asks_for_an_instrument_again_gets_the_same() -> None:
     """A reload makes everything anew, and what was counted stays."""
     made = Instruments()
     first, second = (made.histogram(name, unit="s", description="", labels=(), bounds=()) for name in ("took", "took"))
+    seen, again = (made.counter(name, unit="", description="", labels=()) for name in ("seen", "seen"))
 
     assert first is second
-    assert made.histograms == [first]
+    assert seen is again
+    assert (made.histograms, made.counters) == ([first], [seen])

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
+from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from fakes.clock import FakeClock
@@ -18,6 +19,7 @@ from penstock.v1.agent_service_pb2 import ProcessResponse
 from penstockd import lifecycle
 from penstockd.admin import Admin
 from penstockd.call import Call, Completed, Delta
+from penstockd.changes import Changes
 from penstockd.grpc_adapter import Adapter
 from penstockd.grpc_server import grpc_server
 from penstockd.health import Health
@@ -25,6 +27,10 @@ from penstockd.lifecycle import CannotListen, Daemon, Listener
 from penstockd.log import Log
 from penstockd.outcome import FinishReason
 from penstockd.request import Request
+
+
+class NoSnapshot(Struct):
+    """What nobody looks at."""
 
 
 class Work:
@@ -84,6 +90,7 @@ def built(
     drain_timeout: float = 10.0,
     closers: tuple[Callable[[], Awaitable[None]], ...] = (),
     admin_port: int = 0,
+    changes: Changes | None = None,
 ) -> tuple[Daemon, Adapter, Health]:
     """A daemon that is not started."""
     clock, log = FakeClock(), Log("test")
@@ -96,9 +103,17 @@ def built(
         listeners.append(Listener(server=server, address=where))
     daemon = Daemon(
         listeners=listeners,
-        admin=Admin(host="127.0.0.1", port=admin_port, token=None, registry=CollectorRegistry(), health=health),
+        admin=Admin(
+            host="127.0.0.1",
+            port=admin_port,
+            token=None,
+            registry=CollectorRegistry(),
+            health=health,
+            snapshot=NoSnapshot,
+        ),
         adapter=adapter,
         health=health,
+        changes=changes or Changes(clock),
         drain_delay=drain_delay,
         drain_timeout=drain_timeout,
         closers=closers,
@@ -120,7 +135,8 @@ async def life(handle: Handle, **options: object) -> AsyncIterator[Life]:
 async def test_a_daemon_is_ready_once_it_listens_everywhere() -> None:
     """And closes what it was given, in order, at the end."""
     closer = Closer()
-    daemon, _, health = built(Work(), closers=(closer,))
+    changes = Changes(FakeClock())
+    daemon, _, health = built(Work(), closers=(closer,), changes=changes)
     assert health.reasons == ["starting"]
 
     ports = await daemon.start()
@@ -130,6 +146,7 @@ async def test_a_daemon_is_ready_once_it_listens_everywhere() -> None:
     daemon.stop()
     await daemon.run()
     assert health.reasons == ["draining"]
+    assert [change.state for change in changes.latest] == ["draining", "ready"]
     assert closer.closed == 1
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from penstockd.log import Log, write_logs_to
+from penstockd.log import Log, set_level, write_logs_to
 
 SWITCHES = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
 
@@ -148,3 +148,29 @@ def test_what_grpc_says_of_bad_metadata_is_not_repeated() -> None:
     logging.getLogger("grpc._cython.cygrpc").error("something else")
 
     assert [json.loads(line)["message"] for line in lines(stream)] == ["something else"]
+
+
+def test_a_log_may_be_bound_to_a_call() -> None:
+    """Every line has its fields then, before its own."""
+    stream = io.StringIO()
+    log = written(stream).bound(request_id="r1").bound(agent="a")
+
+    log.info("one", order=7)
+    log.exception("two", error=ValueError())  # noqa: LOG004 - a log of ours
+
+    one, two = (json.loads(line) for line in lines(stream))
+    assert (one["request_id"], one["agent"], one["order"]) == ("r1", "a", 7)
+    assert (two["request_id"], two["agent"]) == ("r1", "a")
+
+
+def test_the_level_may_change() -> None:
+    """For every logger of the process at once."""
+    stream = io.StringIO()
+    log = written(stream)
+
+    set_level("WARNING")
+    log.info("unheard")
+    set_level("INFO")
+    log.info("heard")
+
+    assert [json.loads(line)["message"] for line in lines(stream)] == ["heard"]

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.certificates import Authority
 from peers import peer
+from penstockd.certificate_expiry import expires_at
 from penstockd.log import Log
 from penstockd.tls import CertificateFiles
 
@@ -86,6 +87,16 @@ def test_a_file_that_is_gone_keeps_what_is_in_use(files: Files, name: str) -> No
     files[name].unlink()
 
     assert certificate.renewed() is None
+
+
+def test_it_is_known_until_when_the_one_in_use_is_good(files: Files) -> None:
+    """Whatever lies in the files, as long as it cannot be used."""
+    certificate, good_until = in_use(files), expires_at(files["cert"].read_text())
+
+    files["cert"].write_text("half of it")
+    certificate.renewed()
+
+    assert certificate.expires_at == good_until
 
 
 def test_an_authority_that_is_not_asked_for_does_not_matter(files: Files) -> None:

@@ -125,6 +125,7 @@ class Models:
             await self._ask(replace(self._call.asking(prompt), send=send, outcome=outcome))
         finally:
             whole.attempts += outcome.attempts
+            whole.waited += outcome.waited
             whole.model = outcome.model or whole.model
         return outcome
 

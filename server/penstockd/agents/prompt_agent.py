@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstockd.agent import Caching
+from penstockd.agents.agent_span import agent_span
 from penstockd.call import Call, Handler
 from penstockd.model import Prompt, Route
 from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
@@ -40,4 +41,5 @@ class PromptAgent:
             user_id=request.user_id,
             labels=request.labels,
         )
-        await self.ask(call.asking(prompt))
+        with agent_span(self.name):
+            await self.ask(call.asking(prompt))

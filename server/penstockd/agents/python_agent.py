@@ -8,6 +8,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
 from penstockd.agent import Caching
+from penstockd.agents.agent_span import agent_span
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
 from penstockd.call import Call, Completed, Delta, Handler
@@ -54,10 +55,11 @@ class PythonAgent:
             tenant=principal.tenant if principal else "",
             deadline=call.expires_at,
             models=models,
-            log=self.log,
+            log=self.log.bound(request_id=call.outcome.request_id, agent=self.name),
         )
         try:
-            await self._reply(call, AgentRequest.of(call.request), context)
+            with agent_span(self.name):
+                await self._reply(call, AgentRequest.of(call.request), context)
         except BaseExceptionGroup as group:
             ours = _first_of_ours(group)
             if ours is None:

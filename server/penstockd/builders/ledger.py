@@ -4,8 +4,10 @@ from pathlib import Path
 from random import random
 from urllib.parse import unquote, urlsplit
 
+from penstockd import conventions as names
 from penstockd.clock import Clock
 from penstockd.config import Settings
+from penstockd.instruments import Instruments
 from penstockd.log import Log
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.postgres import PostgresDatabase
@@ -13,9 +15,23 @@ from penstockd.stores.ledger.sqlite import SqliteDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 
 
-def open_ledger(settings: Settings, *, clock: Clock, log: Log) -> StoredLedger:
+def open_ledger(settings: Settings, *, clock: Clock, log: Log, instruments: Instruments) -> StoredLedger:
     """Return the ledger, to be started; raises CannotOpenLedger."""
-    return StoredLedger(_database(settings), retention=settings.ledger.retention, clock=clock, random=random, log=log)
+    commits = instruments.histogram(
+        names.PENSTOCK_LEDGER_COMMIT_DURATION,
+        unit="s",
+        description="Duration of commits to the ledger.",
+        labels=(),
+        bounds=names.COMMIT_SECONDS,
+    )
+    return StoredLedger(
+        _database(settings),
+        retention=settings.ledger.retention,
+        clock=clock,
+        random=random,
+        log=log,
+        committed=commits.of().observe,
+    )
 
 
 def _database(settings: Settings) -> Database:

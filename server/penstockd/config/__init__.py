@@ -11,6 +11,7 @@ from penstockd.config.new_key import new_key
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
 from penstockd.config.secret import Secret, SecretUrl
+from penstockd.config.secret_values import secret_values
 from penstockd.config.server_settings import (
     AdminSettings,
     LogSettings,
@@ -62,4 +63,5 @@ __all__ = [
     "describe",
     "load",
     "new_key",
+    "secret_values",
 ]

@@ -33,7 +33,7 @@ SETTINGS: Final = {
 NAMES: Final = (*SETTINGS, "PENSTOCK_CONFIG")
 _SECRETS: Final = ("LLM_API_KEY", "REDIS_URL", "DATABASE_URL", "PENSTOCK_KEY_PEPPER")
 _LLM: Final = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "gpt-4"}
-_OF_THE_CLIENT: Final = ("PENSTOCK_TARGET", "PENSTOCK_API_KEY")
+OF_THE_CLIENT: Final = ("PENSTOCK_TARGET", "PENSTOCK_API_KEY", "PENSTOCK_ADMIN", "PENSTOCK_ADMIN_TOKEN")
 _PREFIX: Final = "PENSTOCK_"
 _OF_KUBERNETES: Final = re.compile(  # what it sets in every pod beside a Service whose name begins with "penstock"
     r"PENSTOCK_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)",
@@ -153,7 +153,7 @@ def _yaml(text: str) -> object:
 
 
 def _refuse_unknown(name: str) -> None:
-    if not name.startswith(_PREFIX) or name.startswith(SPELLED_OUT) or name in _OF_THE_CLIENT:
+    if not name.startswith(_PREFIX) or name.startswith(SPELLED_OUT) or name in OF_THE_CLIENT:
         return
     known = [*NAMES, *(f"{each}_FILE" for each in NAMES)]
     if name not in known and not _OF_KUBERNETES.fullmatch(name):

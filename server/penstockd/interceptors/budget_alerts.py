@@ -2,22 +2,28 @@
 
 from collections.abc import Iterable
 
-from opentelemetry.metrics import Meter
-
 from penstockd import conventions as names
+from penstockd.changes import Changes
+from penstockd.instruments import Instruments
 from penstockd.limits import Crossing
 from penstockd.log import Log
 from penstockd.rules import kind_and_tenant
+from penstockd.tenant_labels import TenantLabels
 
 
 class BudgetAlerts:
     """One event and one count for each fraction of a budget that is crossed."""
 
-    def __init__(self, *, log: Log, meter: Meter) -> None:
-        """Tell `log` of the subject, and `meter` of its tenant."""
+    def __init__(self, *, log: Log, instruments: Instruments, tenants: TenantLabels, changes: Changes) -> None:
+        """Tell `log` of the subject, and count its tenant as far as `tenants` tells them apart."""
+        self._changes = changes
         self._log = log
-        self._alerts = meter.create_counter(
-            names.PENSTOCK_BUDGET_ALERTS, unit="{alert}", description="Fractions of budgets that spending has crossed."
+        self._tenants = tenants
+        self._alerts = instruments.counter(
+            names.PENSTOCK_BUDGET_ALERTS,
+            unit="{alert}",
+            description="Fractions of budgets that spending has crossed.",
+            labels=(names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE),
         )
 
     def tell(self, crossings: Iterable[Crossing]) -> None:
@@ -35,5 +41,7 @@ class BudgetAlerts:
                 limit_nanousd=demand.limit,
                 shadow=demand.is_shadow,
             )
-            attributes = {names.PENSTOCK_TENANT: tenant, names.PENSTOCK_RULE_PER: per, names.PENSTOCK_RULE: demand.rule}
-            self._alerts.add(1, attributes)
+            state = "used up" if crossing.fraction >= 1 else f"{crossing.fraction:.0%} spent"
+            whom = tenant if per == "tenant" else f"{tenant}, per {per}"
+            self._changes.add_or_count("budget", whom, state, demand.rule)
+            self._alerts.of(self._tenants.of(tenant), per, demand.rule).add()

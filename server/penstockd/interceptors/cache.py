@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from penstockd import conventions as names
 from penstockd.agent import Agent, Directory
 from penstockd.answers import Answer, Answers, Lookups
 from penstockd.call import Call, Handler
@@ -10,6 +11,7 @@ from penstockd.interceptors.flights import Flights
 from penstockd.interceptors.replay import replay
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
+from penstockd.tracing import present
 
 
 class Cache:
@@ -46,6 +48,8 @@ class Cache:
                 return
             self._lookups.misses += 1
             call.outcome.cache = CacheStatus.MISS
+            if trace := present():
+                trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.MISS.value})
             proceed = partial(self._unless_kept_since, key, landed, proceed)
         keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"

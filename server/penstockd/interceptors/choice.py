@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.clock import Clock
 from penstockd.model import Model, Prompt
-from penstockd.outcome import Attempt
+from penstockd.outcome import Attempt, FinishReason
 
 
 class Choice:
@@ -17,6 +17,7 @@ class Choice:
         """A repeat says when it was withdrawn from the retry budget, in monotonic seconds."""
         self.model = model
         self.is_committed = False
+        self.finish_reason: FinishReason | None = None
         self.attempt = Attempt(
             model=model.name,
             ordinal=next(caller.outcome.ordinals),
@@ -35,6 +36,7 @@ class Choice:
             if isinstance(reply, Delta) and self._caller.outcome.first_content_at is None:
                 self._caller.outcome.first_content_at = self._clock.monotonic()
         if isinstance(reply, Completed):
+            self.finish_reason = reply.finish_reason
             self.attempt.ended_at = self._clock.monotonic()
         await self._caller.send(reply)
 

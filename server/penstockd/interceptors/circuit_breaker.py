@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from penstockd.call import Call, Handler, Reply
+from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.model import Model, Prompt, chosen
+from penstockd.outcome import Attempt
 from penstockd.resilience.circuit import Ticket, Transition
 from penstockd.upstream import Blame, PassedOver, UpstreamFailure
 
@@ -57,15 +58,22 @@ class _Trial:
         self._call = call
         self._clock = clock
         self._changed = changed
-        self._started_at = clock.monotonic()
+        self._asked_at = clock.monotonic()
+        self._attempt = call.request.attempt or Attempt(model=model.name, started_at=self._asked_at)
+        self._attempt.asked_at = self._asked_at
         self._has_verdict = False
         self._publish(ticket.transition)
 
     async def send(self, reply: Reply) -> None:
         if not self._has_verdict:
             self._has_verdict = True
-            self._model.latency.observe(self._clock.monotonic() - self._started_at)
+            now = self._clock.monotonic()
+            if self._call.request.streams:
+                self._attempt.first_chunk_at = now
+            self._model.latency.observe(now - self._asked_at)
             self._publish(self._model.breaker.succeeded(self._ticket))
+        if isinstance(reply, Completed):
+            self._attempt.answered_at = self._clock.monotonic()
         await self._call.send(reply)
 
     def failed(self, failure: UpstreamFailure) -> None:
@@ -83,7 +91,9 @@ class _Trial:
                 pass
 
     def end(self) -> None:
-        """Give a probe's place back if nobody learned anything about the model."""
+        """Note when it was over, and give a probe's place back if nobody learned anything about the model."""
+        if self._attempt.answered_at is None:
+            self._attempt.answered_at = self._clock.monotonic()
         if not self._has_verdict:
             self._publish(self._model.breaker.released(self._ticket))
 

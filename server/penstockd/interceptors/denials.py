@@ -1,45 +1,59 @@
 """What comes of a denial: a number for operators, and for the caller whom it binds, by which rule, and until when."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import isinf
 from typing import assert_never
 
-from opentelemetry.metrics import Meter
-
 from penstockd import conventions as names
 from penstockd.errors import BudgetExhausted, InvalidRequest, PenstockError, Quota, RateLimited, Violation
-from penstockd.limits import BudgetDemand, Denial, LeaseDemand, RateDemand, Verdict
+from penstockd.instruments import Counter, Instruments
+from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
 from penstockd.rules import kind_and_tenant
+from penstockd.tenant_labels import TenantLabels
+from penstockd.tracing import present
+
+_LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
 
 
 class Denials:
-    """Counts what limits and budgets deny, and what shadows would have."""
+    """Counts what limits and budgets let pass and what they deny, and what shadows would have."""
 
-    def __init__(self, meter: Meter) -> None:
-        """Count by tenant and rule, of which the configuration has so many."""
-        self._denials = meter.create_counter(
+    def __init__(self, instruments: Instruments, tenants: TenantLabels) -> None:
+        """Count by rule, and by tenant as far as `tenants` tells them apart."""
+        self._tenants = tenants
+        self._admissions = instruments.counter(
+            names.PENSTOCK_LIMIT_ADMISSIONS,
+            unit="{call}",
+            description="Calls and attempts that a limit or budget let pass.",
+            labels=_LABELS,
+        )
+        self._denials = instruments.counter(
             names.PENSTOCK_LIMIT_DENIALS,
             unit="{call}",
             description="Calls and attempts that a limit or budget denied, or would have denied were it no shadow.",
+            labels=_LABELS,
         )
 
-    def judge(self, verdict: Verdict) -> None:
-        """Count what `verdict` denies; raise what a denial means for the caller."""
+    def judge(self, verdict: Verdict, demands: Iterable[Demand]) -> None:
+        """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
         for shadow in verdict.shadows:
-            self._count(shadow)
+            self._count(self._denials, shadow.demand)
         if verdict.denial is not None:
-            self._count(verdict.denial)
+            self._count(self._denials, verdict.denial.demand)
+            if trace := present():
+                denied_by = verdict.denial.demand
+                per, _ = kind_and_tenant(denied_by.subject)
+                trace.note(names.DENIED_EVENT, {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: per})
             raise refusal(verdict.denial)
+        denied = [shadow.demand for shadow in verdict.shadows]
+        for demand in demands:
+            if not denied or demand not in denied:
+                self._count(self._admissions, demand)
 
-    def _count(self, denial: Denial) -> None:
-        per, tenant = kind_and_tenant(denial.demand.subject)
-        attributes: dict[str, str | bool] = {
-            names.PENSTOCK_TENANT: tenant,
-            names.PENSTOCK_RULE_PER: per,
-            names.PENSTOCK_RULE: denial.demand.rule,
-            names.PENSTOCK_RULE_SHADOW: denial.demand.is_shadow,
-        }
-        self._denials.add(1, attributes)
+    def _count(self, counter: Counter, demand: Demand) -> None:
+        per, tenant = kind_and_tenant(demand.subject)
+        counter.of(demand.rule, per, "true" if demand.is_shadow else "false", self._tenants.of(tenant)).add()
 
 
 def refusal(denial: Denial) -> PenstockError:

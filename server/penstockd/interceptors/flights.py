@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext
 
+from penstockd import conventions as names
 from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta, Handler, Overtime, Reply
 from penstockd.errors import (
@@ -24,6 +25,7 @@ from penstockd.errors import (
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 from penstockd.resilience.flight import Flight
+from penstockd.tracing import present
 
 Ending: TypeAlias = Completed | BaseException
 Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
@@ -163,7 +165,9 @@ class Flights:
         if outcome is not first:
             self.joins += 1
             outcome.cache = CacheStatus.COALESCED
-            trace.get_current_span().add_link(work.span)
+            if joined := present():
+                joined.span.add_link(work.span)
+                joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED.value})
         try:
             while (ending := seat.ending) is None:
                 if text := seat.read():

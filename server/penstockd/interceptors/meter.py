@@ -101,7 +101,7 @@ class Meter:
             verdict = await self._store.hold(account.hold_id, account.demands)
         except StoreUnavailable as error:
             raise AccountingUnavailable("limits and budgets cannot be checked just now", retry_after=1.0) from error
-        self._denials.judge(verdict)
+        self._denials.judge(verdict, account.demands)
 
     async def _release(self, account: Account) -> None:
         if account.demands:

@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from penstockd import conventions as names
 from penstockd.call import Call, Handler
 from penstockd.errors import AccountingUnavailable, Overloaded
 from penstockd.interceptors.denials import Denials
@@ -10,6 +11,7 @@ from penstockd.limits import Demand, LimitStore, RateDemand, StoreUnavailable, V
 from penstockd.principal import Principal
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
+from penstockd.tracing import present
 
 GRACE = 60.0
 """Seconds in which the longest call settles."""
@@ -58,7 +60,9 @@ class RateLimit:
         except StoreUnavailable as error:
             raise AccountingUnavailable("the limits cannot be checked just now", retry_after=1.0) from error
         call.outcome.headers += _headers(verdict, demands)
-        self._denials.judge(verdict)
+        self._denials.judge(verdict, demands)
+        if trace := present():
+            trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
 
 
 def _caller(call: Call[Request]) -> Caller:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+from penstockd import conventions as names
 from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta
+from penstockd.outcome import CacheStatus
 from penstockd.request import Request
+from penstockd.tracing import present
 
 PIECE = 256
 """Characters of a piece, which then goes on to the end of its last word."""
@@ -13,6 +16,8 @@ PIECE = 256
 async def replay(answer: Answer, call: Call[Request]) -> None:
     """Reply with `answer`, which used nothing."""
     call.outcome.agent, call.outcome.model = call.request.agent, answer.model
+    if trace := present():
+        trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.HIT.value})
     texts = pieces(answer.text) if call.method.streams else filter(None, [answer.text])
     for text in texts:
         await call.send(Delta(text))

@@ -1,7 +1,9 @@
 """The only retry loop in the process: failover is retry on the next model."""
 
+from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, Handler
 from penstockd.clock import Clock
+from penstockd.interceptors.attempt_span import attempt_span
 from penstockd.interceptors.trial import Trial
 from penstockd.model import Prompt
 from penstockd.resilience.backoff import Backoff
@@ -14,20 +16,25 @@ class Retry:
     Nothing is tried again once the first content was handed to the caller: that is the commit point.
     """
 
-    def __init__(self, *, clock: Clock, backoff: Backoff, max_attempts: int) -> None:
+    def __init__(self, *, clock: Clock, backoff: Backoff, max_attempts: int, metrics: AttemptMetrics) -> None:
         """Make at most `max_attempts` attempts in all for one prompt."""
         self._clock = clock
         self._backoff = backoff
         self._max_attempts = max_attempts
+        self._metrics = metrics
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
         """Proceed once per attempt; raise what the last one means for the caller when none answered."""
         limit = 1 if is_repeated_by_the_client(call) else self._max_attempts
-        trial = Trial(call, clock=self._clock, backoff=self._backoff, max_attempts=limit)
+        trial = Trial(
+            call, clock=self._clock, backoff=self._backoff, max_attempts=limit, told_of_wait=self._metrics.waited
+        )
         while True:
             choice = await trial.next()
+            reason_before = trial.reason_before
             try:
-                await proceed(trial.call(choice))
+                with attempt_span(choice, trial.call(choice), reason_before) as asked:
+                    await proceed(asked)
             except PassedOver:
                 trial.passed_over(choice)
             except UpstreamFailure as failure:
@@ -40,6 +47,7 @@ class Retry:
                 return
             finally:
                 choice.end()
+                self._metrics.ended(call, choice.model, choice.attempt, reason_before=reason_before)
 
 
 def is_repeated_by_the_client(call: Call[Prompt]) -> bool:

@@ -1,9 +1,12 @@
 """One call's way through the models of its route: which to try next, and by when."""
 
 from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from math import isinf
+from typing import TypeVar
 
+from penstockd import conventions as names
 from penstockd.call import Call
 from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, PenstockError
@@ -14,7 +17,10 @@ from penstockd.model import Model, Prompt, estimate
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State
 from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin
+from penstockd.tracing import present
 from penstockd.upstream import UpstreamFailure
+
+T = TypeVar("T")
 
 LONGEST_WAIT_FOR_ROOM = 2.0
 """Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
@@ -23,12 +29,21 @@ LONGEST_WAIT_FOR_ROOM = 2.0
 class Trial:
     """Decides one call's attempts: each usable model once, without waiting, then a second round with backoff."""
 
-    def __init__(self, call: Call[Prompt], *, clock: Clock, backoff: Backoff, max_attempts: int) -> None:
-        """Fix the order of the models for this call."""
+    def __init__(
+        self,
+        call: Call[Prompt],
+        *,
+        clock: Clock,
+        backoff: Backoff,
+        max_attempts: int,
+        told_of_wait: Callable[[str, float], None],
+    ) -> None:
+        """Fix the order of the models for this call; `told_of_wait` learns what it waited for, and how long."""
         self._call = call
         self._clock = clock
         self._backoff = backoff
         self._attempts_left = max_attempts
+        self._told_of_wait = told_of_wait
         self._untried = list(call.request.route.order())
         self._repeatable: list[tuple[Model, float]] = []
         self._failures: list[UpstreamFailure] = []
@@ -45,6 +60,11 @@ class Trial:
         choice = self._fresh() or await self._with_room() or await self._repeat()
         self._attempts_left -= 1
         return choice
+
+    @property
+    def reason_before(self) -> str:
+        """Why the attempt before ended; empty for the first."""
+        return self._failures[-1].reason if self._failures else ""
 
     def call(self, choice: Choice) -> Call[Prompt]:
         """The call to make for `choice`, its time split so that the next usable model could still answer."""
@@ -106,9 +126,9 @@ class Trial:
             soonest = min(model.allowance.wait(self._tokens) for model in passing)
             if soonest > longest:
                 return None
-            await self._clock.sleep(soonest)
+            await self._waited("grant", self._clock.sleep(soonest))
             return self._fresh()
-        model = await first_room(full, longest)
+        model = await self._waited("room", first_room(full, longest))
         if model is None:
             return None
         if not model.allowance.take(self._held(model)):
@@ -129,7 +149,7 @@ class Trial:
         self._repeats += 1
         withdrawn_at = self._clock.monotonic()
         try:
-            await self._clock.sleep(delay)
+            await self._waited("backoff", self._clock.sleep(delay))
         except CancelledError:
             model.retries.refund(self._clock.monotonic() - withdrawn_at)
             raise
@@ -138,6 +158,18 @@ class Trial:
             raise self._conclusion()
         self._repeatable.remove(repeatable)
         return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=withdrawn_at)
+
+    async def _waited(self, what_for: str, waiting: Awaitable[T]) -> T:
+        """Return what `waiting` comes to, and let the call know how long that took."""
+        since = self._clock.monotonic()
+        try:
+            return await waiting
+        finally:
+            seconds = self._clock.monotonic() - since
+            self._call.outcome.waited += seconds
+            self._told_of_wait(what_for, seconds)
+            if trace := present():
+                trace.note(names.WAIT_EVENT, {names.PENSTOCK_WAIT: what_for, names.PENSTOCK_WAIT_SECONDS: seconds})
 
     def _is_granted(self, model: Model) -> bool:
         return model.allowance.wait(self._held(model)) == 0

@@ -73,6 +73,11 @@ class CircuitBreaker:
         """Whether operators let it admit calls."""
         return self._is_enabled
 
+    @property
+    def cooldown(self) -> float:
+        """Seconds for which the model asked for patience and still does, 0.0 if it does not."""
+        return max(0.0, self._cooldown.left(self._clock.monotonic()))
+
     def wait(self) -> float:
         """Seconds until a call may be admitted, 0.0 = now; behind a probe, until its verdict is due at the latest."""
         if not self._is_enabled:

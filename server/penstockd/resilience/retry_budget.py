@@ -20,6 +20,13 @@ class RetryBudget:
         self._calls = RollingCount(window, SLOTS)
         self._repeats = RollingCount(window, SLOTS)
 
+    @property
+    def available(self) -> int:
+        """How many repeats it would grant now."""
+        now = self._clock.monotonic()
+        allowed = max(self._floor, self._ratio * self._calls.look(now))
+        return max(0, int(allowed) - self._repeats.look(now))
+
     def deposit(self) -> None:
         """Count a first try."""
         self._calls.add(self._clock.monotonic())

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 SMALL = 1024
-"""Entries that may stay in a table made for many more without its room being given back."""
+"""Entries for which no new one need make room, and that may stay in a table made for many more."""
 
 
 class IdleTable(Generic[V]):
@@ -27,7 +27,9 @@ class IdleTable(Generic[V]):
         return self._values.get(key)
 
     def put(self, key: str, value: V) -> None:
-        """Keep `value` at `key` until it is idle."""
+        """Keep `value` at `key` until it is idle; where there are many, two others are looked at for each new one."""
+        if len(self._values) >= SMALL and key not in self._values:
+            self.sweep(2)
         self._values[key] = value
 
     def sweep(self, count: int) -> None:

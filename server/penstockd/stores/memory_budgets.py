@@ -22,7 +22,8 @@ class MemoryBudgets:
     """What was spent and is held, by key; forgotten after its period, or while it is nothing."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start with nothing spent."""
+        """Start with nothing spent; `held` is what all of them hold, in nano-USD."""
+        self.held = 0
         self._clock = clock
         self._accounts: IdleTable[_Account] = IdleTable(self._is_idle)
 
@@ -49,12 +50,14 @@ class MemoryBudgets:
     def take(self, demand: BudgetDemand) -> None:
         """Hold what `demand` asks."""
         self._account(demand.key, demand.resets_at).held += demand.amount
+        self.held += demand.amount
 
     def settle(self, demand: BudgetDemand, used: int) -> int:
         """Turn what a demand holds into what was used; return what was spent before."""
         account = self._account(demand.key, demand.resets_at)
         before = account.spent
         account.held -= demand.amount
+        self.held -= demand.amount
         account.spent += used
         return before
 

@@ -39,7 +39,7 @@ class _Hold(Struct, frozen=True, kw_only=True):
 class MemoryLimits:
     """A LimitStore in this process's memory: no step of it awaits anything, so each is atomic.
 
-    Rates, leases and budgets that are as good as new are forgotten, a few at every step and more at every `sweep`.
+    Rates, leases and budgets that are as good as new are forgotten, two for each new one and more at every `sweep`.
     """
 
     is_local = True
@@ -57,13 +57,17 @@ class MemoryLimits:
         kept = f"{len(self._rates)} rates, {len(self._leases)} leases, {len(self._budgets)} budgets"
         return f"<MemoryLimits {kept}, {len(self._holds)} holds>"
 
+    @property
+    def held_nanousd(self) -> int:
+        """What all budgets hold, in nano-USD."""
+        return self._budgets.held
+
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them; what is denied debits nothing."""
         if hold_id in self._settled:
             return Verdict()
         if hold_id in self._holds:
             return self._holds[hold_id].verdict
-        self.sweep(2 * len(demands))
         denials = list(filter(None, map(self._denial, demands)))
         firm = [denial for denial in denials if not denial.demand.is_shadow]
         if firm:

@@ -60,16 +60,25 @@ def named(kind: Kind, fault: Fault | Break) -> str:
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
+every_fault_before_text = pytest.mark.parametrize(
+    ("fault", "streams"),
+    [
+        *(pytest.param(fault, False, id=f"unary-{fault}") for fault in HARMFUL),
+        *(pytest.param(fault, True, id=f"stream-{fault}") for fault in BEFORE_TEXT),
+    ],
+)
+
+
 @every_kind
-@pytest.mark.parametrize("fault", HARMFUL, ids=str)
-async def test_a_unary_call_is_always_answered_where_another_model_is_healthy(
-    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault
+@every_fault_before_text
+async def test_a_call_is_answered_by_the_healthy_model_if_the_caller_got_no_text(
+    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault, *, streams: bool
 ) -> None:
-    """The faulty model is asked once, and the healthy one's answer is the caller's."""
+    """The faulty model is asked once, and the healthy one's answer is the caller's; of a unary call, always."""
     sick.respond(lambda request: fault.steps(kind))
     calls = sick.calls
 
-    seen = await ask(daemon, named(kind, fault), streams=False)
+    seen = await ask(daemon, named(kind, fault), streams=streams)
 
     assert sick.calls == calls + 1
     assert seen.text == "well", seen.error
@@ -77,46 +86,15 @@ async def test_a_unary_call_is_always_answered_where_another_model_is_healthy(
 
 
 @every_kind
-@pytest.mark.parametrize("fault", HARMFUL, ids=str)
-async def test_a_unary_call_without_another_model_ends_with_an_honest_status(
-    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault
+@every_fault_before_text
+async def test_a_call_without_another_model_ends_with_an_honest_status(
+    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault, *, streams: bool
 ) -> None:
     """The model is asked twice, and the status says what was wrong with it."""
     sick.respond(lambda request: fault.steps(kind))
     calls = sick.calls
 
-    seen = await ask(daemon, f"model/{named(kind, fault)}", streams=False)
-
-    assert sick.calls == calls + ATTEMPTS
-    assert (seen.ending, seen.text) == (fault.ending, "")
-
-
-@every_kind
-@pytest.mark.parametrize("fault", BEFORE_TEXT, ids=str)
-async def test_a_stream_is_answered_by_the_healthy_model_if_the_fault_came_first(
-    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault
-) -> None:
-    """As long as the caller got no text, another model may answer."""
-    sick.respond(lambda request: fault.steps(kind))
-    calls = sick.calls
-
-    seen = await ask(daemon, named(kind, fault), streams=True)
-
-    assert sick.calls == calls + 1
-    assert seen.text == "well", seen.error
-    assert seen.attempts == [named(kind, fault), "healthy"]
-
-
-@every_kind
-@pytest.mark.parametrize("fault", BEFORE_TEXT, ids=str)
-async def test_a_stream_without_another_model_ends_with_an_honest_status(
-    daemon: Stage, sick: Upstream, kind: Kind, fault: Fault
-) -> None:
-    """The model is asked twice, and the status says what was wrong with it."""
-    sick.respond(lambda request: fault.steps(kind))
-    calls = sick.calls
-
-    seen = await ask(daemon, f"model/{named(kind, fault)}", streams=True)
+    seen = await ask(daemon, f"model/{named(kind, fault)}", streams=streams)
 
     assert sick.calls == calls + ATTEMPTS
     assert (seen.ending, seen.text) == (fault.ending, "")

@@ -104,6 +104,19 @@ def test_yielded_texts_come_piece_by_piece() -> None:
     assert asked.heard.completed is not None
 
 
+def test_what_an_agent_logs_says_in_which_call(caplog: pytest.LogCaptureFixture) -> None:
+    """The request's id leads on from there."""
+
+    async def logs(request: AgentRequest, context: AgentContext) -> str:
+        context.log.warning("odd order", order=7)
+        return "ok"
+
+    Scene().answer(logs)
+
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"request_id": "r1", "agent": "agent", "order": 7}
+
+
 def test_an_agent_knows_what_is_asked_and_by_whom() -> None:
     """Request and context carry what the design says."""
     scene, seen = Scene(), []

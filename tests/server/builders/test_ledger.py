@@ -8,6 +8,7 @@ from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.builders.ledger import open_ledger
 from penstockd.config import Settings
+from penstockd.instruments import Instruments
 from penstockd.ledger import CannotOpenLedger
 from penstockd.log import Log
 
@@ -25,7 +26,7 @@ async def test_a_file_is_in_the_state_directory_unless_it_says_otherwise(
     config: ConfigFile, tmp_path: Path, url: str, file: str
 ) -> None:
     """An absolute path has one slash more."""
-    ledger = open_ledger(settings(config, tmp_path, url), clock=FakeClock(), log=Log("test"))
+    ledger = open_ledger(settings(config, tmp_path, url), clock=FakeClock(), log=Log("test"), instruments=Instruments())
 
     assert (tmp_path / file).is_file()
     await ledger.stop()
@@ -34,7 +35,12 @@ async def test_a_file_is_in_the_state_directory_unless_it_says_otherwise(
 def test_postgresql_is_asked_where_the_url_says_so(config: ConfigFile, tmp_path: Path) -> None:
     """No file is made beside it."""
     with pytest.raises(CannotOpenLedger, match="PostgreSQL says"):
-        open_ledger(settings(config, tmp_path, "postgresql://u@127.0.0.1:1/d"), clock=FakeClock(), log=Log("test"))
+        open_ledger(
+            settings(config, tmp_path, "postgresql://u@127.0.0.1:1/d"),
+            clock=FakeClock(),
+            log=Log("test"),
+            instruments=Instruments(),
+        )
 
     assert not (tmp_path / "state").exists()
 

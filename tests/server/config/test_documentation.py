@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstockd.config import load
-from penstockd.config.environment import NAMES
+from penstockd.config.environment import NAMES, OF_THE_CLIENT
 from penstockd.config.schema import every_setting
 from penstockd.config.settings import Settings
 
@@ -14,7 +14,7 @@ ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*every_setting(Settings), *NAMES])
+@pytest.mark.parametrize("name", [*every_setting(Settings), *NAMES, *OF_THE_CLIENT])
 def test_every_setting_and_every_name_has_its_row(name: str) -> None:
     """A setting that the page leaves out cannot be found."""
     assert re.search(rf"^\| `{re.escape(name)}` \|", PAGE, re.MULTILINE)
@@ -22,7 +22,8 @@ def test_every_setting_and_every_name_has_its_row(name: str) -> None:
 
 def test_the_page_has_no_settings_that_are_gone() -> None:
     """A row is of something that can be set."""
-    settings = {row for row in re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE) if row not in NAMES}
+    rows = re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE)
+    settings = {row for row in rows if row not in {*NAMES, *OF_THE_CLIENT}}
 
     assert settings - {*every_setting(Settings)} == {"agents.<name>.route"}
 

@@ -128,6 +128,8 @@ def test_an_unknown_name_of_ours_is_a_mistake(name: str, line: str) -> None:
     [
         "PENSTOCK_TARGET",
         "PENSTOCK_API_KEY",
+        "PENSTOCK_ADMIN",
+        "PENSTOCK_ADMIN_TOKEN",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "PENSTOCK_SERVICE_HOST",
         "PENSTOCK_SERVICE_PORT_GRPC",

@@ -4,17 +4,23 @@ import logging
 
 import pytest
 
+from fakes.clock import FakeClock
 from fakes.demands import USD, budget
 from fakes.telescope import Telescope
+from penstockd.changes import Changes
 from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.limits import Crossing
 from penstockd.log import Log
+from penstockd.tenant_labels import TenantLabels
 
 
 def test_each_crossing_is_one_event_and_one_count(caplog: pytest.LogCaptureFixture) -> None:
     """The event names the subject, the count its tenant and rule."""
     telescope = Telescope()
-    alerts = BudgetAlerts(log=Log("penstockd"), meter=telescope.meter)
+    changes = Changes(FakeClock())
+    alerts = BudgetAlerts(
+        log=Log("penstockd"), instruments=telescope.instruments, tenants=TenantLabels(), changes=changes
+    )
     demand = budget(0, 10 * USD)
 
     with caplog.at_level(logging.WARNING):

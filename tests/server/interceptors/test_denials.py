@@ -9,6 +9,7 @@ from fakes.telescope import Telescope
 from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited
 from penstockd.interceptors.denials import Denials, refusal
 from penstockd.limits import Demand, Denial, Verdict
+from penstockd.tenant_labels import TenantLabels
 
 
 def denial(demand: Demand, retry_after: float) -> Denial:
@@ -54,18 +55,40 @@ def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | N
     assert error.quota == Quota("tenant:acme", "2 USD in total")
 
 
-def test_denials_and_shadows_are_counted_by_tenant_and_rule() -> None:
-    """No label tells of users."""
+def test_what_passes_and_what_is_denied_is_counted_by_tenant_and_rule() -> None:
+    """A call that a shadow would have denied passes all other rules; no label tells of users."""
     telescope = Telescope()
-    denials = Denials(telescope.meter)
+    denials = Denials(telescope.instruments, TenantLabels())
 
-    denials.judge(Verdict())
-    denials.judge(Verdict(shadows=(denial(rate(is_shadow=True), 1.0),)))
+    shadow = rate(is_shadow=True)
+    denials.judge(Verdict(), [shadow, lease()])
+    denials.judge(Verdict(shadows=(denial(shadow, 1.0),)), [shadow, lease()])
     with pytest.raises(RateLimited):
-        denials.judge(Verdict(denial=denial(lease(), 0.1)))
+        denials.judge(Verdict(denial=denial(lease(), 0.1)), [shadow, lease()])
 
-    counted = {tuple(attributes.values()): value for attributes, value in telescope.points("penstock.limit.denials")}
-    assert counted == {
-        ("acme", "user", "1/s requests", True): 1,
-        ("acme", "tenant", "1 concurrent requests", False): 1,
-    }
+    def counted(name: str) -> dict[tuple[object, ...], float]:
+        return {tuple(attributes.values()): value for attributes, value in telescope.points(name)}
+
+    of_the_rate = ("1/s requests", "user", "true", "acme")
+    of_the_lease = ("1 concurrent requests", "tenant", "false", "acme")
+    assert counted("penstock.limit.denials") == {of_the_rate: 1, of_the_lease: 1}
+    assert counted("penstock.limit.admissions") == {of_the_rate: 1, of_the_lease: 2}
+
+
+def test_a_denial_is_told_of_on_its_call() -> None:
+    """By which rule, and of whose kind; the tenant is on the span already."""
+    telescope = Telescope()
+    trace = telescope.tracing().begin("call", None, {})
+    assert trace is not None
+
+    denials = Denials(telescope.instruments, TenantLabels())
+    verdict = Verdict(denial=denial(rate(per_second=2.0), 1.5))
+
+    with pytest.raises(RateLimited), trace:
+        denials.judge(verdict, ())
+
+    (event,) = telescope.span("call").events
+    assert (event.name, dict(event.attributes or {})) == (
+        "penstock.denied",
+        {"penstock.rule": "2/s requests", "penstock.rule.per": "user"},
+    )

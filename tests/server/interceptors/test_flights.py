@@ -6,12 +6,10 @@ import random
 import traceback
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from fakes.calls import STREAM
 from fakes.shared_work import DONE, Caller, Work, settled
+from fakes.telescope import Telescope
 from penstockd.answers import Answer
 from penstockd.call import Call
 from penstockd.errors import (
@@ -381,13 +379,13 @@ async def test_closing_ends_all_work() -> None:
 
 async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
     """Whoever looks at a fast call's trace finds the one that did the work."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracer = provider.get_tracer("test")
-    flights, work = Flights(), Work()
+    telescope, flights, work = Telescope(), Flights(), Work()
+    tracing = telescope.tracing()
 
     async def traced(name: str, caller: Caller) -> None:
-        with tracer.start_as_current_span(name):
+        trace = tracing.begin(name, None, {})
+        assert trace is not None
+        with trace:
             await flights.ride("k", caller.call, work)
 
     first, second = Caller(), Caller()
@@ -399,6 +397,5 @@ async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
     await first.ends()
     await second.ends()
 
-    spans = {span.name: span for span in exporter.get_finished_spans()}
-    assert [link.context for link in spans["second"].links] == [spans["first"].context]
-    assert list(spans["first"].links) == []
+    assert [link.context for link in telescope.span("second").links] == [telescope.span("first").context]
+    assert list(telescope.span("first").links) == []

@@ -12,6 +12,7 @@ from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd.call import Call, Handler, chain
 from penstockd.errors import AccountingUnavailable, Overloaded, Quota, RateLimited
+from penstockd.instruments import Instruments
 from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.rate_limit import RateLimit
 from penstockd.interceptors.settlement import Settlements
@@ -24,6 +25,7 @@ from penstockd.request import Request
 from penstockd.resilience.permits import Permits
 from penstockd.rules import LimitRule, Per, Rate, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
+from penstockd.tenant_labels import TenantLabels
 
 NOTHING_HELD = "0 leases, 0 budgets, 0 holds>"
 
@@ -44,7 +46,7 @@ class Desk:
             Rulebook({"acme": TenantRules(limits=rules)}),
             self.store,
             settlements=Settlements(Log("test")),
-            denials=Denials(self.telescope.meter),
+            denials=Denials(self.telescope.instruments, TenantLabels()),
             longest_call=600.0,
         )
 
@@ -194,7 +196,9 @@ async def test_a_call_that_is_shed_gets_its_admission_back() -> None:
     permits.take()
     call = desk.call()
 
-    error = await ending(call, chain([desk.rate_limit, Shed(permits, random=lambda: 0.0)], Inner()))
+    error = await ending(
+        call, chain([desk.rate_limit, Shed(permits, random=lambda: 0.0, instruments=Instruments())], Inner())
+    )
 
     assert isinstance(error, Overloaded)
     assert call.outcome.headers == []
@@ -208,7 +212,7 @@ async def test_a_shadow_denies_nothing_and_is_counted() -> None:
     assert await admissions(desk, [{}, {}, {}]) == [True] * 3
 
     [(attributes, value)] = desk.telescope.points("penstock.limit.denials")
-    assert (attributes["penstock.rule.shadow"], value) == (True, 2)
+    assert (attributes["penstock.rule.shadow"], value) == ("true", 2)
 
 
 class OutOfReach(MemoryLimits):

@@ -8,6 +8,7 @@ import pytest
 from fakes.calls import REQUEST, Inner, a_call, ending
 from penstockd.call import Call, chain
 from penstockd.errors import Overloaded
+from penstockd.instruments import Instruments
 from penstockd.interceptors.shed import Shed
 from penstockd.request import Request
 from penstockd.resilience.permits import Permits
@@ -15,13 +16,13 @@ from penstockd.resilience.permits import Permits
 
 async def test_a_call_too_many_is_refused_at_once() -> None:
     """It is told to come back soon; the one that was admitted finishes and makes room."""
-    permits, admitted, release = Permits(1), asyncio.Event(), asyncio.Event()
+    permits, admitted, release, instruments = Permits(1), asyncio.Event(), asyncio.Event(), Instruments()
 
     async def wait(_: Call[Request]) -> None:
         admitted.set()
         await release.wait()
 
-    handler = chain([Shed(permits, random=lambda: 0.5)], wait)
+    handler = chain([Shed(permits, random=lambda: 0.5, instruments=instruments)], wait)
     first = asyncio.ensure_future(ending(a_call(REQUEST), handler))
     await admitted.wait()
 
@@ -31,6 +32,7 @@ async def test_a_call_too_many_is_refused_at_once() -> None:
     assert isinstance(refused, Overloaded)
     assert refused.retry_after == pytest.approx(0.3)
     assert await first is None
+    assert [(counter.name, counter.of().value) for counter in instruments.counters] == [("penstock.shed", 1)]
     assert permits.in_flight == 0
 
 
@@ -39,7 +41,8 @@ async def test_a_permit_comes_back_whatever_happens(error: BaseException) -> Non
     """Nothing that a call does keeps its place."""
     permits = Permits(1)
 
-    found = await ending(a_call(REQUEST), partial(Shed(permits, random=lambda: 0.0), proceed=Inner(error)))
+    shed = Shed(permits, random=lambda: 0.0, instruments=Instruments())
+    found = await ending(a_call(REQUEST), partial(shed, proceed=Inner(error)))
 
     assert type(found) is type(error)
     assert permits.in_flight == 0

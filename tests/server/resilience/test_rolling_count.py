@@ -20,8 +20,9 @@ def test_it_counts_what_the_window_holds(steps: list[tuple[float, bool]]) -> Non
             count.add(now)
             added.append(now)
 
+        looked = count.look(now)
         in_slots = [at for at in added if math.floor(at / 0.5) > math.floor(now / 0.5) - 30]
-        assert count.total(now) == len(in_slots)
+        assert looked == count.total(now) == len(in_slots)
         assert sum(now - at < 14.5 for at in added) <= len(in_slots) <= sum(now - at < 15.0 for at in added)
 
 

@@ -53,7 +53,7 @@ class Anthropic:
             raise refusal_within(message.error)
         if message.content is None:
             raise Broken("the answer has no content", reason="malformed")
-        answer.ending = message.stop_reason
+        answer.ending, answer.model = message.stop_reason, message.model
         if message.usage is not None:
             answer.usage = message.usage.over(answer.usage)
         return "".join(block.text for block in message.content if block.type == "text")
@@ -67,6 +67,7 @@ class Anthropic:
             case "content_block_start" if said.content_block is not None:
                 return said.content_block.text if said.content_block.type == "text" else ""
             case "message_start" if said.message is not None:
+                answer.model = said.message.model
                 _note(said.message.usage, answer)
             case "message_delta":
                 _note(said.usage, answer)
@@ -120,6 +121,7 @@ class _Message(Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
     usage: _Usage | None = None
+    model: object = None
     error: object = None
 
 

@@ -49,7 +49,7 @@ class Chat:
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Answer()
         text = self._dialect.read(await exchange.body(), answer)
-        _note_usage(call.request, answer)
+        _note(call.request, answer)
         completed = _completed(call.request, answer)
         if text:
             await call.send(Delta(text))
@@ -77,13 +77,15 @@ class Chat:
                 if answer.is_whole:
                     break
         finally:
-            _note_usage(prompt, answer)
+            _note(prompt, answer)
         return "".join(pieces)
 
 
-def _note_usage(prompt: Prompt, answer: Answer) -> None:
+def _note(prompt: Prompt, answer: Answer) -> None:
     if prompt.attempt is not None:
         prompt.attempt.usage = answer.usage
+        if isinstance(answer.model, str):
+            prompt.attempt.response_model = answer.model
 
 
 def _completed(prompt: Prompt, answer: Answer) -> Completed:

@@ -31,9 +31,13 @@ _NOTHING = Usage()
 
 @dataclass(slots=True)
 class Answer:
-    """What is known about an answer so far, its text aside; `ending` is the provider's word for why it ended."""
+    """What is known about an answer so far, its text aside.
+
+    `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
+    """
 
     usage: Usage = _NOTHING
+    model: object = None
     ending: str | None = None
     is_whole: bool = False
 

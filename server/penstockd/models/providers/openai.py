@@ -118,12 +118,14 @@ class _Completion(Struct):
 
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    model: object = None
     error: object = None
 
     def first(self, answer: Answer) -> _Choice | None:
         """Return the only choice we asked for, after filling in `answer`; raise what an error says."""
         if self.error is not None:
             raise refusal_within(self.error)
+        answer.model = self.model or answer.model
         if self.usage is not None:
             answer.usage = self.usage.disjoint()
         if not self.choices:

@@ -34,8 +34,8 @@ class BoundedMemoryCache(SimpleMemoryCache):
         super().__init__()  # type: ignore[no-untyped-call]  # it has no types
         self.bytes = 0
         self.evictions = 0
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
         self._monotonic = monotonic
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._unswept: Iterator[str] = iter(())
@@ -44,11 +44,11 @@ class BoundedMemoryCache(SimpleMemoryCache):
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"<BoundedMemoryCache {len(self)}/{self._max_entries} entries, {self.bytes}/{self._max_bytes} bytes>"
+        return f"<BoundedMemoryCache {len(self)}/{self.max_entries} entries, {self.bytes}/{self.max_bytes} bytes>"
 
     def limit(self, *, max_entries: int, max_bytes: int) -> None:
         """Change the bounds, and keep them at once."""
-        self._max_entries, self._max_bytes = max_entries, max_bytes
+        self.max_entries, self.max_bytes = max_entries, max_bytes
         self._evict()
 
     def sweep(self) -> None:
@@ -83,7 +83,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> bool:
         """Keep `value` for `ttl` seconds; return whether there is room for it."""
         self._remove(key)
-        if _size(key, value) > self._max_bytes:
+        if _size(key, value) > self.max_bytes:
             return False
         expires_at = float("inf") if ttl is None else self._monotonic() + ttl
         self._entries[key] = _Entry(value, expires_at)
@@ -102,7 +102,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
         return True
 
     def _evict(self) -> None:
-        while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
+        while len(self._entries) > self.max_entries or self.bytes > self.max_bytes:
             self._remove(next(iter(self._entries)))
             self.evictions += 1
 

@@ -4,28 +4,21 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from math import inf
 from typing import Protocol, TypeAlias, TypeVar
 
 from penstockd.clock import Clock
 from penstockd.ledger import LedgerUnavailable
 from penstockd.resilience.backoff import Backoff
-from penstockd.stores.ledger.operations import PROBE, Kind, Operation
+from penstockd.stores.ledger.operations import PROBE, Operation
 from penstockd.stores.ledger.worker import Worker
 
 T = TypeVar("T")
 
 LONGEST_GAP = 0.005
 """Seconds between two commits in a thread at most: as long as the first took, if more than one caller waited for it."""
-BUSY = 4
-"""Attempts under way from which on commits on the loop are shared: before, each is made as soon as it can be."""
-SHARED_GAP = 0.002
-"""Seconds between two commits on the loop then: little beside a model's answer, and commits cost more than rows."""
 PATIENCE = 5.0
 """Seconds that a commit in a thread may take before callers are told that it failed."""
 LARGEST_BATCH = 1000
-
-_UNDER_WAY = {Kind.OPEN: 1, Kind.CLOSE: -1, Kind.FORGET: -1, Kind.PROBE: 0}
 
 Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
 
@@ -49,9 +42,19 @@ class Journal:
     """
 
     def __init__(
-        self, database: Writer, worker: Worker, *, clock: Clock, backoff: Backoff, changed: Callable[[str], None]
+        self,
+        database: Writer,
+        worker: Worker,
+        *,
+        clock: Clock,
+        backoff: Backoff,
+        changed: Callable[[str], None],
+        committed: Callable[[float], None],
     ) -> None:
-        """Have nothing to write; `changed` is told each new fault, and an empty text when it is over."""
+        """Have nothing to write.
+
+        `changed` is told each new fault, and an empty text when it is over; `committed` how long each commit took.
+        """
         self.written = 0
         self.fault = ""
         self._database = database
@@ -59,13 +62,12 @@ class Journal:
         self._clock = clock
         self._backoff = backoff
         self._changed = changed
+        self._committed = committed
         self._arrived: list[tuple[Operation, asyncio.Future[None]]] = []
         self._kept: deque[Operation] = deque()
         self._pauses = 0
         self._task: asyncio.Task[None] | None = None
         self._is_due = False
-        self._under_way = 0
-        self._written_at = -inf
 
     def __repr__(self) -> str:
         state = self.fault or "well"
@@ -75,6 +77,11 @@ class Journal:
     def kept(self) -> int:
         """How many operations wait for the database to be back."""
         return len(self._kept)
+
+    @property
+    def waiting(self) -> int:
+        """How many operations are not yet written."""
+        return len(self._arrived) + len(self._kept)
 
     async def write(self, operation: Operation) -> None:
         """Return when the operation is durable. Raises LedgerUnavailable; what remains to be done is done later."""
@@ -130,27 +137,22 @@ class Journal:
             return
         if self._database.commits_fast:
             self._is_due = True
-            asyncio.get_running_loop().call_later(self._gap(), self._write_now)
+            asyncio.get_running_loop().call_soon(self._write_now)
         else:
             self._task = asyncio.create_task(self._write_in_thread())
-
-    def _gap(self) -> float:
-        """Seconds for which the next commit on the loop gathers."""
-        if self._under_way < BUSY:
-            return 0.0
-        return max(0.0, self._written_at + SHARED_GAP - self._clock.monotonic())
 
     def _write_now(self) -> None:
         self._is_due = False
         if self._pauses or self.fault:
             return
         batch = self._next_batch()
+        started_at = self._clock.monotonic()
         try:
             self._database.write([operation for operation, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._fail(batch, error)
         else:
-            self._succeed(batch)
+            self._succeed(batch, started_at)
         if self._arrived:
             self._wake()
 
@@ -164,7 +166,7 @@ class Journal:
                 self._task = None
                 self._fail(batch, error)
                 return
-            self._succeed(batch)
+            self._succeed(batch, started_at)
             if len(batch) > 1:
                 await self._clock.sleep(min(LONGEST_GAP, self._clock.monotonic() - started_at))
         self._task = None
@@ -181,11 +183,10 @@ class Journal:
         batch, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
         return batch
 
-    def _succeed(self, batch: Batch) -> None:
+    def _succeed(self, batch: Batch, started_at: float) -> None:
         self.written += len(batch)
-        self._written_at = self._clock.monotonic()
-        for operation, waiter in batch:
-            self._under_way += _UNDER_WAY[operation.kind]
+        self._committed(self._clock.monotonic() - started_at)
+        for _, waiter in batch:
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -217,9 +218,8 @@ class Journal:
             except Exception as error:  # noqa: BLE001 - as above
                 self._note(str(error) or type(error).__name__)
                 return
-            for operation in batch:
+            for _ in batch:
                 self._kept.popleft()
-                self._under_way += _UNDER_WAY[operation.kind]
             self.written += len(batch)
             if not self._kept:
                 break

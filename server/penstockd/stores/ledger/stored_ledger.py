@@ -38,8 +38,12 @@ class StoredLedger:
         clock: Clock,
         random: Callable[[], float],
         log: Log,
+        committed: Callable[[float], None],
     ) -> None:
-        """Keep what is older than `retention` seconds no longer; `random` gives 0 to 1, for the backoff of retries."""
+        """Keep what is older than `retention` seconds no longer; `random` gives 0 to 1, for the backoff of retries.
+
+        `committed` is told how many seconds each commit took.
+        """
         self._database = database
         self._retention = retention
         self._clock = clock
@@ -47,7 +51,9 @@ class StoredLedger:
         self._reader = Worker("ledger-reader")
         self._writer = Worker("ledger-writer")
         backoff = Backoff(0.2, 5.0, random=random)
-        self._journal = Journal(database, self._writer, clock=clock, backoff=backoff, changed=self._tell)
+        self._journal = Journal(
+            database, self._writer, clock=clock, backoff=backoff, changed=self._tell, committed=committed
+        )
         self._changed: Callable[[str], None] | None = None
         self._tending: asyncio.Task[None] | None = None
 
@@ -58,6 +64,11 @@ class StoredLedger:
     def fault(self) -> str:
         """Why nothing can be written just now, for readiness; empty when all is well."""
         return self._journal.fault
+
+    @property
+    def waiting(self) -> int:
+        """How many entries are not yet written."""
+        return self._journal.waiting
 
     async def start(self, changed: Callable[[str], None]) -> None:
         """Charge what a dead daemon left, and tend the ledger from now on. Raises CannotOpenLedger.

@@ -52,6 +52,29 @@ async def test_openai_is_asked_in_its_words(upstream: Upstream, provide: Provide
     }
 
 
+@pytest.mark.parametrize(("kind", "model"), [(OPENAI, "gpt"), (ANTHROPIC, "claude")], ids=["openai", "anthropic"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_who_answered_is_known_by_the_providers_own_name(
+    upstream: Upstream, provide: Provide, kind: Kind, model: str, *, streams: bool
+) -> None:
+    """Which may say more than the name that was asked for."""
+    upstream.answer(*(stream(*kind.events(["hi"])) if streams else [response(kind.answer("hi"))]))
+
+    heard = await ask(provide(kind), streams=streams)
+
+    assert heard.attempt.response_model == model
+
+
+async def test_a_model_whose_name_is_no_text_answers_all_the_same(upstream: Upstream, provide: Provide) -> None:
+    """Nobody depends on it."""
+    body = msgspec.json.decode(openai_answer("hi")) | {"model": {"odd": 1}}
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    heard = await ask(provide(OPENAI))
+
+    assert (heard.text, heard.attempt.response_model) == ("hi", "")
+
+
 async def test_anthropic_is_asked_in_its_words(upstream: Upstream, provide: Provide) -> None:
     """Everything that is set and that Anthropic knows is sent, under its names."""
     upstream.answer(*stream(*anthropic_events(())))

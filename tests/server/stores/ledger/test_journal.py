@@ -47,6 +47,7 @@ class Desk:
         self.clock = FakeClock()
         self.paper = Paper(commits_fast=commits_fast)
         self.faults: list[str] = []
+        self.commits: list[float] = []
         self.worker = Worker("writer")
         self.journal = Journal(
             self.paper,
@@ -54,6 +55,7 @@ class Desk:
             clock=self.clock,
             backoff=Backoff(1.0, 8.0, random=lambda: 1.0),
             changed=self.faults.append,
+            committed=self.commits.append,
         )
 
     async def fail(self, text: str = "the disk is full") -> None:
@@ -307,6 +309,29 @@ def test_work_that_is_given_up_before_its_turn_is_not_begun() -> None:
     asyncio.run(give_up())
 
     assert begun == ["third"]
+
+
+async def test_each_commit_is_told_how_long_it_took(desk: Desk) -> None:
+    """However many rows it takes along."""
+    await asyncio.gather(desk.journal.write(close("a")), desk.journal.write(close("b")))
+
+    assert desk.commits == [0.0]
+
+
+async def test_what_is_not_yet_written_is_counted(desk: Desk) -> None:
+    """Also what is kept while the database is away."""
+    assert desk.journal.waiting == 0
+
+    await desk.fail()
+
+    assert desk.journal.waiting == 1
+    with pytest.raises(LedgerUnavailable):
+        await desk.journal.write(close("second"))
+    assert desk.journal.waiting == 2
+
+    await desk.sleeps()
+    await desk.recovers()
+    assert desk.journal.waiting == 0
 
 
 def close(name: str) -> Operation:

@@ -1,0 +1,27 @@
+"""Says where the parts of a snapshot come from."""
+
+from penstockd.health import Health
+from penstockd.snapshot.take import Sources
+from penstockd.state import State
+from penstockd.succession import Succession
+
+
+def sources(*, succession: Succession, state: State, health: Health) -> Sources:
+    """Return them; what a reload replaces is that of whichever configuration is in service."""
+
+    def has_cache() -> bool:
+        return succession.present is not None and succession.present.settings.cache.enabled
+
+    return Sources(
+        models=lambda: succession.models,
+        environment=lambda: succession.present.settings.environment if succession.present else "",
+        has_cache=has_cache,
+        standings=lambda: state.budgets.fullest,
+        health=health,
+        ledger=state.ledger,
+        in_flight=state.in_flight,
+        cache=state.answers.cache,
+        lookups=state.lookups,
+        flights=state.flights,
+        changes=state.changes,
+    )

@@ -1,0 +1,59 @@
+"""What the log says of a finished call: one line, whatever became of it."""
+
+from collections.abc import Mapping
+
+from penstockd.call import Call
+from penstockd.outcome import Attempt, Outcome
+
+
+def access_line(call: Call[object], *, code: str, reason: str, duration: float) -> dict[str, object]:
+    """The fields of the line; what is not known is left out. `duration` is in seconds."""
+    outcome = call.outcome
+    fields: dict[str, object] = {
+        "request_id": outcome.request_id,
+        "call_id": outcome.call_id,
+        "method": call.method.path,
+        "code": code,
+        "duration_ms": _milliseconds(duration),
+        "peer": call.peer,
+    }
+    if reason:
+        fields["reason"] = reason
+    if outcome.principal is not None:
+        fields["tenant"] = outcome.principal.tenant
+        if outcome.principal.key:
+            fields["key"] = outcome.principal.key
+    if outcome.waited:
+        fields["wait_ms"] = _milliseconds(outcome.waited)
+    if outcome.first_content_at is not None:
+        fields["first_content_ms"] = _milliseconds(outcome.first_content_at - call.started_at)
+    if outcome.agent:
+        fields["agent"] = outcome.agent
+        fields["cache"] = outcome.cache.value
+    if outcome.model or outcome.attempts:
+        fields |= _answer(outcome)
+    return fields
+
+
+def _answer(outcome: Outcome) -> Mapping[str, object]:
+    """Who answered and what that took; nothing, where the answer was there already."""
+    usage = outcome.usage
+    return {
+        "model": outcome.model,
+        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cost_nanousd": outcome.cost_nanousd,
+    }
+
+
+def _attempt(attempt: Attempt) -> Mapping[str, object]:
+    """One attempt; it has no duration if its end is not known yet."""
+    fields: dict[str, object] = {"model": attempt.model, "reason": attempt.reason}
+    if attempt.ended_at is not None:
+        fields["duration_ms"] = _milliseconds(attempt.ended_at - attempt.started_at)
+    return fields
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,31 @@
+"""Measures how late the event loop comes round: what every call on it feels."""
+
+from penstockd import conventions as names
+from penstockd.clock import Clock
+from penstockd.instruments import Instruments
+
+EVERY = 0.1
+"""Seconds between two looks."""
+
+
+class LoopLag:
+    """Wakes up now and then, and sees how much later that is than it asked for."""
+
+    def __init__(self, instruments: Instruments, *, clock: Clock) -> None:
+        """Look at nothing yet."""
+        self._clock = clock
+        histogram = instruments.histogram(
+            names.PENSTOCK_EVENT_LOOP_LAG,
+            unit="s",
+            description="How late a periodic wake-up of the event loop came.",
+            labels=(),
+            bounds=names.LAG_SECONDS,
+        )
+        self._lag = histogram.of()
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        while True:
+            due = self._clock.monotonic() + EVERY
+            await self._clock.sleep(EVERY)
+            self._lag.observe(max(0.0, self._clock.monotonic() - due))

@@ -1,0 +1,54 @@
+"""Takes changed settings into service, whole or not at all."""
+
+from collections.abc import Callable
+
+from penstockd.app import App
+from penstockd.config import ConfigErrors, Settings, secret_values
+from penstockd.log import Log, set_level
+from penstockd.log_sink import LogSink
+from penstockd.restart import needing_restart
+from penstockd.runtime import Runtime
+from penstockd.upstream import Misconfigured
+
+
+class Reload:
+    """What SIGHUP asks for."""
+
+    def __init__(self, app: App, load: Callable[[], Settings], *, sink: LogSink, log: Log) -> None:
+        """Load anew by `load`; `sink` is to write no secret of what it returns."""
+        self._app = app
+        self._load = load
+        self._sink = sink
+        self._log = log
+
+    def __call__(self) -> None:
+        """Use the new settings, or keep those in use and say what is wrong with the new ones."""
+        try:
+            runtime = self._app.build(self._load())
+        except ConfigErrors as errors:
+            self._refuse(errors)
+            return
+        self._say_what_takes_a_restart(runtime)
+        self._forgive(runtime)
+        self._app.use(runtime)
+        self._sink.hide(secret_values(runtime.settings))
+        self._app.state.changes.add("configuration", "configuration", "reloaded")
+        self._log.info("the configuration was reloaded", models=len(runtime.pool.models))
+        set_level(runtime.settings.log.level)
+
+    def _refuse(self, errors: ConfigErrors) -> None:
+        for error in errors.errors:
+            self._log.error("the new configuration is not used", mistake=str(error))
+        # The log masks secrets, which a mistake found by foreign code may repeat.
+        self._app.state.changes.add("configuration", "configuration", "refused", f"{len(errors.errors)} in the log")
+
+    def _say_what_takes_a_restart(self, runtime: Runtime) -> None:
+        before = self._app.succession.present
+        for name in needing_restart(before.settings, runtime.settings) if before else ():
+            self._log.warning("this setting takes a restart to change", setting=name)
+
+    def _forgive(self, runtime: Runtime) -> None:
+        """Ask those models again whose upstream refused our key or their name: somebody may have mended that."""
+        for model in runtime.pool.models.values():
+            if model.breaker.cause == Misconfigured.reason:
+                self._app.succession.changed(model, model.breaker.enable())

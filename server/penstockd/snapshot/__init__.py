@@ -1,0 +1,1 @@
+"""One look at the whole daemon: what /status serves, and the page and `penstock top` show."""

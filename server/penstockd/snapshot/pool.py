@@ -1,0 +1,41 @@
+"""The models of the pool as the snapshot shows them."""
+
+from collections.abc import Iterable
+from math import isfinite
+
+from penstockd.model import Model
+from penstockd.pool_gauge import circuit_state
+from penstockd.recent import Reading
+from penstockd.snapshot.shape import ModelRow
+
+MOST = 100
+
+
+def model_rows(models: Iterable[Model], now: Reading, lately: Reading) -> list[ModelRow]:
+    """A row for each model, by name; `now` is everything since the start, `lately` the last five minutes."""
+    attempts, attempts_lately, cost = now.by("attempts"), lately.by("attempts"), now.by("cost", 1)
+    return [
+        ModelRow(
+            name=model.name,
+            provider=model.provider,
+            upstream=model.upstream_name,
+            state=circuit_state(model),
+            cause=model.breaker.cause,
+            in_flight=model.permits.in_flight,
+            max_in_flight=model.permits.limit,
+            error_rate=model.breaker.error_rate,
+            ttft=model.latency.ewma,
+            next_probe_in=_next_probe(model),
+            cooldown=model.breaker.cooldown or None,
+            calls=attempts.get(model.name, 0),
+            calls_last_5m=attempts_lately.get(model.name, 0),
+            cost_nanousd=cost.get(model.name, 0),
+        )
+        for model in sorted(models, key=lambda model: model.name)[:MOST]
+    ]
+
+
+def _next_probe(model: Model) -> float | None:
+    """Seconds until the circuit may let a call through, where it keeps calls out for some time."""
+    wait = model.breaker.wait()
+    return wait if wait > 0.0 and isfinite(wait) else None

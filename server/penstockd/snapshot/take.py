@@ -1,0 +1,185 @@
+"""Takes snapshots: puts what is known in many places on one page."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec import Struct
+
+from penstockd.answers import Lookups
+from penstockd.budgets import Standing
+from penstockd.changes import Changes
+from penstockd.clock import Clock
+from penstockd.health import Health
+from penstockd.interceptors.flights import Flights
+from penstockd.ledger import Ledger
+from penstockd.model import Model
+from penstockd.recent import SLICE, SLICES, Reading, Recent, Slice
+from penstockd.resilience.permits import Permits
+from penstockd.snapshot.meters import CALL, COMMIT, FIRST_CONTENT, LOOP_LAG, OVERHEAD, Meters
+from penstockd.snapshot.pool import model_rows
+from penstockd.snapshot.problems import problems
+from penstockd.snapshot.shape import (
+    FAULTS,
+    Cache,
+    Calls,
+    Dropped,
+    Durations,
+    LedgerRow,
+    Point,
+    Ready,
+    Snapshot,
+    Spend,
+    Summaries,
+)
+from penstockd.snapshot.tenants import budget_rows, limit_rows, tenant_rows
+from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
+
+WINDOW = SLICE * SLICES
+MINUTE = 60.0
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether a slice is over."""
+
+
+class Sources(Struct, frozen=True, kw_only=True):
+    """Where the parts of a snapshot come from; what a reload replaces is asked for anew each time."""
+
+    models: Callable[[], Mapping[str, Model]]
+    environment: Callable[[], str]
+    has_cache: Callable[[], bool]
+    standings: Callable[[], Iterable[Standing]]
+    health: Health
+    ledger: Ledger
+    in_flight: Permits
+    cache: BoundedMemoryCache
+    lookups: Lookups
+    flights: Flights
+    changes: Changes
+
+
+class Snapshots:
+    """Takes a snapshot whenever somebody looks; between looks it costs next to nothing."""
+
+    def __init__(self, sources: Sources, meters: Meters, *, clock: Clock, version: str) -> None:
+        """The daemon's uptime begins now."""
+        self._from = sources
+        self._meters = meters
+        self._recent = Recent(meters.read, meters.cut, clock=clock)
+        self._traffic: deque[Point] = deque(maxlen=SLICES)
+        self._clock = clock
+        self._version = version
+        self._started_at = clock.wall()
+        self._started = clock.monotonic()
+
+    def take(self) -> Snapshot:
+        """Return everything as it is now."""
+        now = self._meters.read()
+        lately, last_minute = (self._recent.last(seconds, now=now) for seconds in (WINDOW, MINUTE))
+        ready = Ready(ok=not self._from.health.reasons, reasons=self._from.health.reasons)
+        calls, ledger = self._calls(now, lately), self._ledger(now, lately)
+        models = model_rows(self._from.models().values(), now, lately)
+        limits, budgets = limit_rows(now, last_minute), budget_rows(self._from.standings())
+        loop_lag = _summaries(LOOP_LAG, now, lately)
+        return Snapshot(
+            version=self._version,
+            environment=self._from.environment(),
+            at=self._clock.wall(),
+            started_at=self._started_at,
+            uptime_seconds=self._clock.monotonic() - self._started,
+            problems=problems(
+                ready=ready,
+                ledger=ledger,
+                models=models,
+                budgets=budgets,
+                limits=limits,
+                calls=calls,
+                last_minute=last_minute.by("code"),
+                loop_lag=loop_lag.last_5m,
+                dropped=lately.count("dropped"),
+            ),
+            ready=ready,
+            calls=calls,
+            durations=Durations(
+                call=_summaries(CALL, now, lately),
+                first_content=_summaries(FIRST_CONTENT, now, lately),
+                overhead=_summaries(OVERHEAD, now, lately),
+            ),
+            traffic=list(self._traffic),
+            models=models,
+            cache=self._cache(),
+            limits=limits,
+            tenants=tenant_rows(now, lately),
+            budgets=budgets,
+            spend=_spend(now, lately),
+            ledger=ledger,
+            loop_lag=loop_lag,
+            telemetry_dropped=_dropped(now),
+            changes=self._from.changes.latest,
+        )
+
+    async def keep_up(self) -> None:
+        """For ever, keep the last five minutes."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            if (ended := self._recent.keep_up()) is not None:
+                self._traffic.append(_point(ended))
+
+    def _calls(self, now: Reading, lately: Reading) -> Calls:
+        permits = self._from.in_flight
+        return Calls(
+            in_flight=permits.in_flight,
+            limit=permits.limit,
+            total=now.count("code"),
+            by_code=now.by("code"),
+            last_5m_by_code=lately.by("code"),
+        )
+
+    def _ledger(self, now: Reading, lately: Reading) -> LedgerRow:
+        ledger = self._from.ledger
+        return LedgerRow(
+            failing=bool(ledger.fault),
+            fault=ledger.fault,
+            waiting=ledger.waiting,
+            commit=_summaries(COMMIT, now, lately),
+        )
+
+    def _cache(self) -> Cache:
+        cache, lookups = self._from.cache, self._from.lookups
+        return Cache(
+            enabled=self._from.has_cache(),
+            entries=len(cache),
+            max_entries=cache.max_entries,
+            bytes=cache.bytes,
+            max_bytes=cache.max_bytes,
+            hits=lookups.hits,
+            misses=lookups.misses,
+            joins=self._from.flights.joins,
+            evictions=cache.evictions,
+        )
+
+
+def _summaries(name: str, now: Reading, lately: Reading) -> Summaries:
+    return Summaries(since_start=now.distribution(name).summary(), last_5m=lately.distribution(name).summary())
+
+
+def _spend(now: Reading, lately: Reading) -> Spend:
+    wasted = now.by("cost", 2).get("true", 0)
+    return Spend(nanousd=now.count("cost"), wasted_nanousd=wasted, last_5m_nanousd=lately.count("cost"))
+
+
+def _dropped(now: Reading) -> Dropped:
+    return Dropped(**{signal: now.count("dropped", signal) for signal in Dropped.__struct_fields__})
+
+
+def _point(of: Slice) -> Point:
+    reading, took = of.reading, of.reading.distribution(CALL).summary()
+    calls, errors = reading.count("code"), sum(reading.count("code", code) for code in FAULTS)
+    return Point(
+        at=of.at,
+        seconds=of.seconds,
+        calls=calls,
+        errors=errors,
+        refused=calls - errors - reading.count("code", "OK"),
+        p50=took.p50,
+        p99=took.p99,
+        cost_nanousd=reading.count("cost"),
+    )

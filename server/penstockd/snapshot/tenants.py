@@ -1,0 +1,84 @@
+"""The tenants, and what their limits and budgets do, as the snapshot shows them: the few that matter most."""
+
+from collections.abc import Iterable
+from heapq import nlargest
+
+from penstockd.budgets import Standing
+from penstockd.instruments import OTHER
+from penstockd.recent import Reading
+from penstockd.rules import kind_and_tenant
+from penstockd.snapshot.shape import FAULTS, BudgetRow, LimitRow, TenantRow
+
+MOST = 20
+
+
+def limit_rows(now: Reading, last_minute: Reading) -> list[LimitRow]:
+    """The rules that have denied, those that did in the last minute first."""
+    lately = last_minute.of("denied")
+    rows = [
+        LimitRow(
+            rule=rule,
+            per=per,
+            tenant=tenant,
+            shadow=shadow == "true",
+            denials=denials,
+            denials_last_minute=lately.get((tenant, per, rule, shadow), 0),
+        )
+        for (tenant, per, rule, shadow), denials in now.of("denied").items()
+    ]
+    return nlargest(MOST, rows, key=lambda row: (row.denials_last_minute, row.denials))
+
+
+def tenant_rows(now: Reading, lately: Reading) -> list[TenantRow]:
+    """The tenants with the most calls of late, and after them what all others have done."""
+    rows = {row.tenant: row for row in _tenants(now, lately)}
+    others = rows.pop(OTHER, None)
+    busiest = nlargest(MOST, rows.values(), key=lambda row: (row.calls_last_5m, row.calls))
+    rest = [row for row in rows.values() if row not in busiest]
+    if others is not None or rest:
+        busiest.append(_together([*rest, *filter(None, [others])]))
+    return busiest
+
+
+def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
+    """The budgets that are used up furthest."""
+    fullest = nlargest(MOST, standings, key=lambda standing: standing.fraction)
+    return [
+        BudgetRow(
+            tenant=kind_and_tenant(standing.subject)[1],
+            rule=standing.rule,
+            shadow=standing.is_shadow,
+            limit_nanousd=standing.limit,
+            spent_nanousd=standing.spent,
+            held_nanousd=standing.held,
+            fraction=standing.fraction,
+            resets_at=standing.resets_at,
+        )
+        for standing in fullest
+    ]
+
+
+def _tenants(now: Reading, lately: Reading) -> Iterable[TenantRow]:
+    calls, calls_lately, denied, cost = now.by("tenant"), lately.by("tenant"), now.by("denied"), now.by("cost")
+    ended = now.of("tenant")
+    for tenant in calls.keys() | denied.keys() | cost.keys():
+        yield TenantRow(
+            tenant=tenant,
+            calls=calls.get(tenant, 0),
+            errors=sum(ended.get((tenant, code), 0) for code in FAULTS),
+            denials=ended.get((tenant, "RESOURCE_EXHAUSTED"), 0),
+            cost_nanousd=cost.get(tenant, 0),
+            calls_last_5m=calls_lately.get(tenant, 0),
+        )
+
+
+def _together(rows: Iterable[TenantRow]) -> TenantRow:
+    rows = list(rows)
+    return TenantRow(
+        tenant=OTHER,
+        calls=sum(row.calls for row in rows),
+        errors=sum(row.errors for row in rows),
+        denials=sum(row.denials for row in rows),
+        cost_nanousd=sum(row.cost_nanousd for row in rows),
+        calls_last_5m=sum(row.calls_last_5m for row in rows),
+    )

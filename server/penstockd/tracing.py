@@ -1,0 +1,141 @@
+"""The spans of sampled calls; of a call that is not sampled no span is ever made, as even an empty one costs."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
+from types import MappingProxyType, TracebackType
+from typing import Self, TypeAlias
+
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract, get_global_textmap
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler
+from opentelemetry.trace import Span, SpanKind, Tracer, get_current_span, use_span
+from opentelemetry.trace.span import INVALID_TRACE_ID
+
+from penstockd.call import Metadata
+
+Attributes: TypeAlias = Mapping[str, str | bool | int | float | Sequence[str]]
+
+_present: ContextVar["Trace | None"] = ContextVar("trace", default=None)
+
+
+def present() -> "Trace | None":
+    """The trace of the call that is being handled, also by work that goes on behind it; None if it is not sampled."""
+    return _present.get()
+
+
+class Trace:
+    """The trace of one sampled call, whose server span lasts as long as the `with` block.
+
+    `captures_content` is whether the operator wants prompts and outputs on spans.
+    """
+
+    __slots__ = ("_entered", "_span", "_tracer", "_using", "captures_content")
+
+    def __init__(self, span: Span, tracer: Tracer, *, captures_content: bool) -> None:
+        """Take the server span, which has begun, and what makes the spans within it."""
+        self.captures_content = captures_content
+        self._span = span
+        self._tracer = tracer
+        self._using = use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False)
+        self._entered: Token[Trace | None]
+
+    def __enter__(self) -> Self:
+        self._entered = _present.set(self)
+        self._using.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._using.__exit__(kind, error, traceback)
+        _present.reset(self._entered)
+
+    @property
+    def span(self) -> Span:
+        """The server span."""
+        return self._span
+
+    def note(self, event: str, attributes: Attributes) -> None:
+        """Say on the server span what happened just now, unless its caller is gone."""
+        if self._span.is_recording():
+            self._span.add_event(event, attributes)
+
+    def begin(self, name: str, kind: SpanKind, attributes: Attributes) -> Span:
+        """Begin a span within the one that is current."""
+        return self._tracer.start_span(name, kind=kind, attributes=attributes)
+
+
+def within(span: Span) -> AbstractContextManager[Span]:
+    """Make `span` the current one; what passes through is not written on it, for it may repeat a prompt."""
+    return use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
+
+
+class ForeseenIds(RandomIdGenerator):
+    """Random ids, of which that of the next trace is known before its first span is made."""
+
+    def __init__(self) -> None:
+        self.next_trace_id = super().generate_trace_id()
+
+    def generate_trace_id(self) -> int:
+        """Return what was foreseen, and foresee another."""
+        taken, self.next_trace_id = self.next_trace_id, super().generate_trace_id()
+        return taken
+
+
+class Tracing:
+    """Decides once, as a call arrives, whether it is traced."""
+
+    def __init__(
+        self,
+        tracer: Tracer | None = None,
+        *,
+        sampler: Sampler = ALWAYS_OFF,
+        ids: ForeseenIds | None = None,
+        captures_content: bool = False,
+    ) -> None:
+        """Make spans with `tracer`, which takes its ids from `ids` and samples whatever `sampler` lets pass."""
+        self._tracer = tracer
+        self._sampler = sampler
+        self._ids = ids or ForeseenIds()
+        self._captures_content = captures_content
+        self._fields = get_global_textmap().fields
+
+    def caller(self, metadata: Metadata) -> Context | None:
+        """What the caller says of the trace that its call is a part of, if anything."""
+        fields = self._fields
+        carrier = {name: value for name, value in metadata if name in fields and isinstance(value, str)}
+        return extract(carrier, Context()) if carrier else None
+
+    def begin(self, name: str, caller: Context | None, attributes: Attributes) -> Trace | None:
+        """Begin the server span of a call that is sampled."""
+        if self._tracer is None:
+            return None
+        parent = caller or _NOWHERE
+        trace_id = get_current_span(parent).get_span_context().trace_id if caller else INVALID_TRACE_ID
+        drawn = self._ids.next_trace_id
+        decided = self._sampler.should_sample(parent, trace_id or drawn, name, SpanKind.SERVER, attributes)
+        if decided.decision is not Decision.RECORD_AND_SAMPLE:
+            self._ids.generate_trace_id()
+            return None
+        # The sampler may put attributes of its own in the place of ours.
+        span = self._tracer.start_span(
+            name, context=parent, kind=SpanKind.SERVER, attributes={**attributes, **decided.attributes}
+        )
+        return Trace(span, self._tracer, captures_content=self._captures_content)
+
+
+def ids_of(trace: Trace | None, caller: Context | None) -> Mapping[str, str]:
+    """By what the log finds the trace: that of a call which is not sampled may be so elsewhere."""
+    if trace is not None:
+        context = trace.span.get_span_context()
+        return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+    if caller is None:
+        return _NO_IDS
+    context = get_current_span(caller).get_span_context()
+    return {"trace_id": f"{context.trace_id:032x}"} if context.is_valid else _NO_IDS
+
+
+_NOWHERE = Context()
+_NO_IDS: Mapping[str, str] = MappingProxyType({})

@@ -1,0 +1,72 @@
+"""A composed daemon without a server around it: what is in service, and what reloads it."""
+
+import asyncio
+from collections.abc import Callable
+from io import StringIO
+
+from grpc_health.v1 import health_pb2
+
+from fakes.config_file import ConfigFile
+from penstockd.app import App
+from penstockd.clock import SystemClock
+from penstockd.config import Settings
+from penstockd.exporters import exporters
+from penstockd.ledger import NoLedger
+from penstockd.log import Log
+from penstockd.log_sink import LogSink
+from penstockd.model import Model
+from penstockd.redaction import Redaction
+from penstockd.reload import Reload
+from penstockd.repeats import Repeats
+
+TWO = """
+models:
+  a: {provider: openai, base_url: "http://127.0.0.1:1/v1", model: m}
+  b: {provider: openai, base_url: "http://127.0.0.1:1/v1", model: m}
+agents: {default: {route: {models: [a, b]}}}
+"""
+A_CHANGED = TWO.replace("a: {provider: openai,", "a: {provider: openai, max_in_flight: 3,")
+
+
+class House:
+    """An app, and what it serves."""
+
+    def __init__(self, config: ConfigFile) -> None:
+        telemetry = exporters({}, version="test")
+        self.instruments = telemetry.instruments
+        self.app = App(ledger=NoLedger(), clock=SystemClock(), log=Log("test"), exporters=telemetry)
+        self.written = StringIO()
+        self.sink = LogSink(self.written, redaction=Redaction(), repeats=Repeats(SystemClock()))
+        self._config = config
+
+    def start(self, text: str = TWO) -> None:
+        """Serve `text`."""
+        self.app.use(self.app.build(self._config.load(text)))
+
+    def reload(self, text: str) -> None:
+        """Ask for `text` to be served."""
+        Reload(self.app, self._loads(text), sink=self.sink, log=Log("test"))()
+
+    def model(self, name: str) -> Model:
+        """A model of those in service."""
+        return self.app.succession.models[name]
+
+    async def health(self) -> dict[str, bool]:
+        """Which models serve, as callers are told."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        response = await self.app.health.servicer.List(health_pb2.HealthListRequest(), None)  # type: ignore[arg-type]  # it asks nothing of it
+        serving = health_pb2.HealthCheckResponse.SERVING
+        return {
+            name.removeprefix("model/"): each.status == serving
+            for name, each in response.statuses.items()
+            if name.startswith("model/")
+        }
+
+    async def close(self) -> None:
+        """End all that it began."""
+        await self.app.succession.close()
+        self.sink.close()
+
+    def _loads(self, text: str) -> Callable[[], Settings]:
+        return lambda: self._config.load(text)

@@ -1,0 +1,242 @@
+"""A snapshot shows the whole daemon at one moment."""
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+
+from fakes.calls import a_call
+from fakes.clock import FakeClock
+from fakes.demands import rate
+from fakes.scripted_model import ScriptedModel
+from penstockd import conventions as names
+from penstockd.answers import Lookups
+from penstockd.budgets import Standing
+from penstockd.call_metrics import CallMetrics
+from penstockd.changes import Changes
+from penstockd.errors import RateLimited
+from penstockd.health import Health
+from penstockd.instruments import Instruments
+from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.flights import Flights
+from penstockd.ledger import NoLedger
+from penstockd.limits import Denial, Verdict
+from penstockd.outcome import Outcome
+from penstockd.principal import Principal
+from penstockd.recent import SLICE
+from penstockd.resilience.permits import Permits
+from penstockd.snapshot.meters import Meters
+from penstockd.snapshot.shape import Snapshot
+from penstockd.snapshot.take import Snapshots, Sources
+from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
+from penstockd.tally import Tally
+from penstockd.tenant_labels import TenantLabels
+
+
+class Scene:
+    """A daemon's parts, and the snapshots of them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.instruments = Instruments()
+        self.permits = Permits(limit=10)
+        self.changes = Changes(self.clock)
+        self.health = Health([])
+        self.models = {name: ScriptedModel(name, clock=self.clock).model for name in ("slow", "fast")}
+        self.standings: Iterable[Standing] = ()
+        self.dropped = {"logs": 0, "spans": 0}
+        self.snapshots = Snapshots(
+            Sources(
+                models=lambda: self.models,
+                environment=lambda: "staging",
+                has_cache=lambda: True,
+                standings=lambda: self.standings,
+                health=self.health,
+                ledger=NoLedger(),
+                in_flight=self.permits,
+                cache=BoundedMemoryCache(max_entries=5, max_bytes=100),
+                lookups=Lookups(hits=3, misses=1),
+                flights=Flights(),
+                changes=self.changes,
+            ),
+            Meters(self.instruments, tally := Tally(TenantLabels()), lambda: self.dropped),
+            clock=self.clock,
+            version="9.9",
+        )
+        self._tally = tally
+        self._calls = CallMetrics(self.instruments)
+        self._spend = self.instruments.counter(
+            names.PENSTOCK_SPEND,
+            unit="usd",
+            description="",
+            labels=(names.PENSTOCK_MODEL, names.PENSTOCK_TENANT, names.PENSTOCK_WASTED),
+        )
+
+    def call(self, code: str = "OK", *, seconds: float = 0.1) -> None:
+        """Have a call of acme end."""
+        call = a_call("hello", outcome=Outcome(principal=Principal(tenant="acme")))
+        self._calls.ended(call, code=code, error_type="" if code == "OK" else code, duration=seconds)
+        self._tally.ended(call, code)
+
+    def spend(self, nanousd: int, *, wasted: str = "false") -> None:
+        """Have an attempt cost something."""
+        self._spend.of("fast", "acme", wasted).add(nanousd)
+
+    def take(self) -> Snapshot:
+        """One snapshot."""
+        return self.snapshots.take()
+
+
+async def test_calls_are_shown_by_how_they_ended() -> None:
+    """In all, and of late, with what they took."""
+    scene = Scene()
+    scene.call(seconds=0.2)
+    scene.call("UNAVAILABLE", seconds=0.4)
+
+    it = scene.take()
+
+    assert (it.calls.total, it.calls.by_code) == (2, {"OK": 1, "UNAVAILABLE": 1})
+    assert it.calls.last_5m_by_code == it.calls.by_code
+    call = it.durations.call.since_start
+    assert (call.count, call.min, call.max) == (2, 0.2, 0.4)
+    assert it.durations.call.last_5m == call
+    assert it.durations.first_content.since_start.count == 0
+    assert [(row.tenant, row.calls, row.errors) for row in it.tenants] == [("acme", 2, 1)]
+
+
+async def test_refusals_do_not_hide_how_long_calls_take() -> None:
+    """A flood of them is fast."""
+    scene = Scene()
+    scene.call(seconds=0.2)
+    for _ in range(100):
+        scene.call("RESOURCE_EXHAUSTED", seconds=0.0002)
+
+    it = scene.take()
+
+    assert (it.calls.total, it.durations.call.since_start.count, it.durations.call.last_5m.min) == (101, 1, 0.2)
+
+
+async def test_traffic_is_shown_slice_by_slice() -> None:
+    """A reader sees what came when, and what it cost."""
+    scene = Scene()
+    keeping = asyncio.create_task(scene.snapshots.keep_up())
+    scene.call()
+    scene.call("RESOURCE_EXHAUSTED")
+    scene.call("INTERNAL", seconds=1.5)
+    scene.spend(700)
+    for _ in range(int(SLICE) + 1):
+        await asyncio.sleep(0)
+        scene.clock.advance(1)
+    await asyncio.sleep(0)
+    keeping.cancel()
+
+    (point,) = scene.take().traffic
+
+    assert (point.calls, point.errors, point.refused, point.cost_nanousd) == (3, 1, 1, 700)
+    assert point.p99 is not None
+    assert 1.0 < point.p99 <= 1.5
+
+
+async def test_old_calls_leave_the_last_five_minutes() -> None:
+    """And stay in what is since the start."""
+    scene = Scene()
+    scene.call(seconds=5.0)
+    keeping = asyncio.create_task(scene.snapshots.keep_up())
+    for _ in range(330):
+        await asyncio.sleep(0)
+        scene.clock.advance(1)
+    keeping.cancel()
+
+    it = scene.take()
+
+    assert (it.durations.call.since_start.max, it.durations.call.last_5m.count) == (5.0, 0)
+    assert (it.calls.total, it.calls.last_5m_by_code) == (1, {})
+    assert len(it.traffic) == 30
+
+
+async def test_the_pool_is_shown_as_it_is_now() -> None:
+    """By name, with why a circuit keeps calls out, and for how long."""
+    scene = Scene()
+    scene.models["fast"].breaker.force_open("test")
+    scene.models["slow"].breaker.disable()
+
+    fast, slow = scene.take().models
+
+    assert (fast.name, fast.state, fast.cause) == ("fast", "open", "test")
+    assert fast.next_probe_in is not None
+    assert fast.next_probe_in > 0
+    assert (slow.name, slow.state, slow.next_probe_in) == ("slow", "disabled", None)
+    assert "No model can be used" in scene.take().problems[0].text
+
+
+async def test_a_model_that_asked_for_patience_is_shown_so() -> None:
+    """Its circuit stays closed."""
+    scene = Scene()
+    scene.models["fast"].breaker.cool_down(12.0)
+
+    fast = scene.take().models[0]
+
+    assert (fast.state, fast.cooldown) == ("closed", 12.0)
+
+
+async def test_denials_name_their_victim() -> None:
+    """The rule, whom it binds, and how often of late."""
+    scene = Scene()
+    demand = rate()
+    denials = Denials(scene.instruments, TenantLabels())
+    for _ in range(4):
+        with pytest.raises(RateLimited):
+            denials.judge(Verdict(denial=Denial(demand=demand, retry_after=1.0)), [demand])
+
+    it = scene.take()
+
+    assert [(row.tenant, row.rule, row.denials_last_minute) for row in it.limits] == [("acme", "1/s requests", 4)]
+    assert (
+        it.problems[0].text
+        == "Callers of acme (per user) are being denied by 1/s requests: 4 denials in the last minute."
+    )
+
+
+async def test_money_is_shown() -> None:
+    """What was spent, what of it for nothing, on which model and for whom."""
+    scene = Scene()
+    scene.spend(900)
+    scene.spend(100, wasted="true")
+    scene.standings = [Standing(subject="tenant:acme", rule="1 USD", limit=1000, spent=1000, held=0, resets_at=None)]
+
+    it = scene.take()
+
+    assert (it.spend.nanousd, it.spend.wasted_nanousd, it.spend.last_5m_nanousd) == (1000, 100, 1000)
+    assert it.models[0].cost_nanousd == it.tenants[0].cost_nanousd == 1000
+    assert it.budgets[0].fraction == 1.0
+    assert it.problems[0].what == "budget"
+
+
+async def test_the_rest_is_shown_too() -> None:
+    """The cache, readiness, what was dropped, what has changed, and since when it runs."""
+    scene = Scene()
+    scene.permits.take()
+    scene.changes.add("circuit", "fast", "open", "timeout")
+    scene.dropped["logs"] = 7
+    scene.clock.advance(90)
+
+    it = scene.take()
+
+    assert (it.version, it.environment, it.uptime_seconds, it.at - it.started_at) == ("9.9", "staging", 90, 90)
+    assert (it.cache.hits, it.cache.misses, it.cache.max_entries, it.cache.enabled) == (3, 1, 5, True)
+    assert (it.ready.ok, it.ready.reasons) == (False, ["starting"])
+    assert (it.calls.in_flight, it.calls.limit) == (1, 10)
+    assert (it.telemetry_dropped.logs, it.telemetry_dropped.metrics) == (7, 0)
+    assert [change.subject for change in it.changes] == ["fast"]
+    assert {problem.what for problem in it.problems} == {"daemon", "telemetry"}
+
+
+async def test_a_snapshot_is_json() -> None:
+    """An infinite wait included."""
+    scene = Scene()
+    scene.models["fast"].breaker.disable()
+
+    read = msgspec.json.decode(msgspec.json.encode(scene.take()))
+
+    assert read["models"][0]["next_probe_in"] is None

@@ -1,0 +1,65 @@
+"""The tenants, limits and budgets that matter most are shown, and never all of them."""
+
+from penstockd.budgets import Standing
+from penstockd.recent import Key, Reading
+from penstockd.snapshot.tenants import MOST, budget_rows, limit_rows, tenant_rows
+
+RULE = "60/m requests"
+
+
+def test_limits_that_deny_now_come_first() -> None:
+    """However many denials another had once."""
+    old, new, shadow = (
+        (tenant, "user", RULE, is_shadow)
+        for tenant, is_shadow in (("old", "false"), ("new", "false"), ("shade", "true"))
+    )
+
+    rows = limit_rows(Reading(counts={"denied": {old: 900, new: 5, shadow: 1}}), Reading(counts={"denied": {new: 5}}))
+
+    assert [(row.tenant, row.denials, row.denials_last_minute) for row in rows] == [
+        ("new", 5, 5),
+        ("old", 900, 0),
+        ("shade", 1, 0),
+    ]
+    assert [row.shadow for row in rows] == [False, False, True]
+    assert (rows[0].rule, rows[0].per) == (RULE, "user")
+
+
+def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
+    """Calls by how they ended, and money."""
+    now = Reading(
+        counts={
+            "tenant": {("acme", "OK"): 5, ("acme", "UNAVAILABLE"): 2, ("acme", "RESOURCE_EXHAUSTED"): 3},
+            "cost": {("acme", "fast", "false"): 70, ("acme", "slow", "true"): 30},
+        }
+    )
+
+    (row,) = tenant_rows(now, Reading(counts={"tenant": {("acme", "OK"): 4}}))
+
+    assert (row.calls, row.errors, row.denials, row.cost_nanousd, row.calls_last_5m) == (10, 2, 3, 100, 4)
+
+
+def test_the_busiest_tenants_are_shown_and_the_others_as_one() -> None:
+    """Nothing is lost."""
+    counts: dict[Key, int] = {(f"tenant-{number:02}", "OK"): number + 1 for number in range(MOST + 5)}
+    counts["other", "OK"] = 1000
+
+    rows = tenant_rows(Reading(counts={"tenant": counts}), Reading())
+
+    assert len(rows) == MOST + 1
+    assert rows[0].tenant == f"tenant-{MOST + 4:02}"
+    assert (rows[-1].tenant, rows[-1].calls) == ("other", 1000 + 1 + 2 + 3 + 4 + 5)
+    assert sum(row.calls for row in rows) == sum(counts.values())
+
+
+def test_the_fullest_budgets_are_shown() -> None:
+    """By what is spent and held."""
+    standings = [
+        Standing(subject=f"tenant:t{number}", rule="1 USD", limit=100, spent=number, held=1, resets_at=None)
+        for number in range(MOST + 5)
+    ]
+
+    rows = budget_rows(standings)
+
+    assert len(rows) == MOST
+    assert (rows[0].tenant, rows[0].fraction) == (f"t{MOST + 4}", (MOST + 5) / 100)

@@ -1,0 +1,75 @@
+"""A configuration is taken into service whole, or not at all."""
+
+import logging
+
+import pytest
+
+from fakes.house import A_CHANGED, TWO, House
+from penstockd.resilience.circuit import State
+
+
+async def test_a_bad_file_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Every mistake of it is said."""
+    house.start()
+    before = house.model("a")
+
+    house.reload(TWO.replace("openai", "opnai"))
+
+    assert house.model("a") is before
+    mistakes = [record.__dict__["fields"]["mistake"] for record in caplog.records]
+    assert [mistake.partition(":")[0] for mistake in mistakes] == ["models.a.provider", "models.b.provider"]
+
+
+async def test_a_good_file_is_used_at_once(house: House) -> None:
+    """What it changes is new, what it keeps is kept."""
+    house.start()
+    kept = house.model("b")
+
+    house.reload(A_CHANGED)
+
+    assert house.model("a").permits.limit == 3
+    assert house.model("b") is kept
+
+
+async def test_a_misconfigured_model_is_tried_again(house: House) -> None:
+    """Somebody may have mended the key: it is closed after a reload."""
+    house.start()
+    house.app.succession.changed(house.model("a"), house.model("a").breaker.trip("misconfigured", 300.0))
+
+    house.reload(TWO)
+
+    assert house.model("a").breaker.state is State.CLOSED
+    assert await house.health() == {"a": True, "b": True}
+
+
+async def test_what_takes_a_restart_is_said(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """The rest of the file is used."""
+    house.start()
+
+    house.reload(TWO + 'server: {drain_delay: 7s, max_in_flight: 5}\nadmin: {listen: "127.0.0.1:1"}')
+
+    said = [record.__dict__["fields"].get("setting") for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["server.drain_delay", "admin"]
+
+
+async def test_every_reload_is_remembered_for_whoever_looks(house: House) -> None:
+    """The refused ones too; what was wrong is in the log, which masks secrets."""
+    house.start()
+
+    house.reload(TWO.replace("openai", "opnai"))
+    house.reload(TWO)
+
+    seen = [(each.what, each.state, each.cause) for each in reversed(house.app.state.changes.latest)]
+    assert seen == [("configuration", "refused", "2 in the log"), ("configuration", "reloaded", "")]
+
+
+async def test_the_log_follows(house: House) -> None:
+    """It has the new level, and tells nobody the new secrets."""
+    house.start()
+
+    house.reload(TWO.replace("model: m}", "model: m, api_key: a-new-secret}") + "log: {level: ERROR}")
+    house.sink.handle(logging.LogRecord("test", logging.ERROR, "", 0, "refused: a-new-secret", (), None))
+    house.sink.close()
+
+    assert logging.getLogger().level == logging.ERROR
+    assert house.written.getvalue() == "refused: ***\n"

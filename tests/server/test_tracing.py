@@ -1,0 +1,148 @@
+"""Whether a call is traced is decided before anything is made for it."""
+
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
+from opentelemetry.util.types import Attributes
+
+from fakes.telescope import Telescope
+from penstockd.call import Metadata
+from penstockd.tracing import Tracing, ids_of, present, within
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SAMPLED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"), ("x-bin", b"\0"))
+UNSAMPLED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-00"),)
+
+
+class Watched(Sampler):
+    """Samples half of all traces, notes which it was asked about, and adds an attribute."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self._half = TraceIdRatioBased(0.5)
+
+    def should_sample(  # noqa: PLR0917 - the SDK's signature
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        self.asked.append(trace_id)
+        result = self._half.should_sample(parent_context, trace_id, name, kind, attributes, links)
+        return SamplingResult(result.decision, {"sampled.by": "half"})
+
+    def get_description(self) -> str:
+        return "half"
+
+
+def begun(tracing: Tracing, metadata: Metadata = ()) -> bool:
+    """Whether a call with this metadata is traced."""
+    trace = tracing.begin("call", tracing.caller(metadata), {"a": "b"})
+    if trace is None:
+        return False
+    with trace:
+        assert present() is trace
+    return True
+
+
+@pytest.mark.parametrize(
+    ("sampler", "metadata", "is_traced"),
+    [
+        (ALWAYS_ON, (), True),
+        (ALWAYS_OFF, SAMPLED, False),
+        (ParentBased(ALWAYS_ON), UNSAMPLED, False),
+        (ParentBased(ALWAYS_OFF), SAMPLED, True),
+        (ParentBased(ALWAYS_OFF), (), False),
+        (ParentBased(ALWAYS_ON), (("traceparent", "nonsense"),), True),
+    ],
+)
+def test_the_sampler_decides(sampler: Sampler, metadata: Metadata, *, is_traced: bool) -> None:
+    """It sees what the caller has decided."""
+    telescope = Telescope()
+
+    assert begun(telescope.tracing(sampler), metadata) is is_traced
+    assert len(telescope.spans) == is_traced
+
+
+def test_a_trace_has_the_id_it_was_sampled_by() -> None:
+    """So that everyone who samples by the id decides alike; the sampler is asked once a call."""
+    telescope, sampler = Telescope(), Watched()
+    tracing = telescope.tracing(sampler)
+
+    traced = [begun(tracing) for _ in range(50)]
+
+    assert len(set(sampler.asked)) == 50
+    sampled = [trace_id for trace_id, is_traced in zip(sampler.asked, traced, strict=True) if is_traced]
+    assert [span.context.trace_id for span in telescope.spans if span.context] == sampled
+    assert 5 < len(sampled) < 45
+    assert [dict(span.attributes or {}) for span in telescope.spans] == [{"a": "b", "sampled.by": "half"}] * len(
+        sampled
+    )
+
+
+def test_nothing_is_traced_where_nobody_wants_traces() -> None:
+    """The caller's trace has a name all the same."""
+    tracing = Tracing()
+
+    assert tracing.begin("call", tracing.caller(SAMPLED), {}) is None
+    assert ids_of(None, tracing.caller(SAMPLED)) == {"trace_id": TRACE}
+    assert ids_of(None, tracing.caller((("traceparent", "nonsense"),))) == {}
+    assert ids_of(None, tracing.caller((("a", "b"),))) == {}
+
+
+def test_a_trace_is_present_while_its_call_is_handled() -> None:
+    """Its server span is the current one, for agents that make spans of their own."""
+    tracing = Telescope().tracing()
+    trace = tracing.begin("call", None, {})
+    assert trace is not None
+
+    with trace:
+        assert get_current_span() is trace.span
+        assert ids_of(trace, None)["span_id"] == f"{trace.span.get_span_context().span_id:016x}"
+
+    assert present() is None
+    assert not get_current_span().get_span_context().is_valid
+
+
+def test_what_happens_after_the_call_has_ended_is_not_noted_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    """Work that others wait for goes on; its own spans are still a part of the trace."""
+    telescope = Telescope()
+    trace = telescope.tracing().begin("call", None, {})
+    assert trace is not None
+    with trace:
+        trace.note("before", {"a": 1})
+
+    trace.note("after", {})
+
+    assert caplog.records == []
+    (span,) = telescope.spans
+    assert [(event.name, dict(event.attributes or {})) for event in span.events] == [("before", {"a": 1})]
+
+
+def test_an_error_that_passes_is_not_written_down() -> None:
+    """It may repeat a prompt."""
+    telescope = Telescope()
+    trace = telescope.tracing().begin("call", None, {})
+    assert trace is not None
+
+    span = trace.begin("inner", SpanKind.INTERNAL, {})
+    with pytest.raises(ValueError, match="secret"), trace, within(span):
+        raise ValueError("secret")
+    span.end()
+
+    assert len(telescope.spans) == 2
+    assert "secret" not in "".join(span.to_json() for span in telescope.spans)
