@@ -70,7 +70,8 @@ class Connection(asyncio.Protocol):
         try:
             await response.started()
         except BaseException:
-            self.abort()
+            # Not abort: all of it may have arrived with its head, and the connection be another exchange's by now.
+            response.cut()
             raise
         return response
 

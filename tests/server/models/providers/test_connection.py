@@ -1,0 +1,84 @@
+"""A connection whose exchanges follow one another without a pause."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from fakes.providers import OPENAI
+from fakes.upstream import response
+from penstockd.models.providers.connection import Connection
+
+WHOLE = response(OPENAI.answer("a"))
+
+
+class Transport:
+    """Takes what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self._is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def abort(self) -> None:
+        self._is_closed = True
+
+    close = abort
+
+
+class Keeper:
+    """Remembers what is free."""
+
+    def __init__(self) -> None:
+        self.free: list[Connection] = []
+
+    def opened(self, connection: Connection) -> None:
+        pass
+
+    def freed(self, connection: Connection) -> None:
+        self.free.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        pass
+
+
+async def test_a_caller_who_leaves_late_does_not_disturb_the_next_exchange() -> None:
+    """Its response is there and its connection another's, though it has not been told yet."""
+    keeper, transport = Keeper(), Transport()
+    connection = Connection(keeper)
+    connection.connection_made(cast("asyncio.Transport", transport))
+    leaving = asyncio.ensure_future(connection.exchange(b"one"))
+    await asyncio.sleep(0)
+    connection.data_received(WHOLE)
+    assert keeper.free == [connection]
+    next_one = asyncio.ensure_future(connection.exchange(b"two"))
+
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await asyncio.sleep(0)
+
+    assert transport.written == [b"one", b"two"]
+    assert not transport.is_closing()
+    connection.data_received(WHOLE)
+    assert (await next_one).status == 200
+
+
+async def test_a_caller_who_leaves_early_closes_its_connection() -> None:
+    """Nobody else's it is."""
+    transport = Transport()
+    connection = Connection(Keeper())
+    connection.connection_made(cast("asyncio.Transport", transport))
+    leaving = asyncio.ensure_future(connection.exchange(b"one"))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+    assert transport.is_closing()
