@@ -1,7 +1,7 @@
 """A meter around scripted models, and the books that it keeps."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakes.model_calls import Asked, ModelCalls
@@ -18,7 +18,7 @@ from penstockd.interceptors.meter import Meter
 from penstockd.interceptors.retry import Retry
 from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, NoLedger
-from penstockd.limits import BudgetState
+from penstockd.limits import BudgetState, Crossing
 from penstockd.log import Log
 from penstockd.model import Price, Prompt, chosen
 from penstockd.outcome import Outcome
@@ -90,12 +90,31 @@ class FakeLedger(NoLedger):
             raise error
 
 
+class DistantLimits(MemoryLimits):
+    """Limits that are somewhere else: each settling takes some seconds, and a cancel may come in between."""
+
+    is_local = False
+
+    def __init__(self, clock: Clock, *, settle_takes: float) -> None:
+        super().__init__(clock, random=lambda: 0.5)
+        self._here = clock
+        self._settle_takes = settle_takes
+
+    async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence[Crossing]:
+        await self._here.sleep(self._settle_takes)
+        return await super().settle(hold_id, used)
+
+
 class MeteredCalls(ModelCalls):
     """Retry, meter and circuit breaker around scripted models, for one tenant, acme."""
 
-    def __init__(self, rules: TenantRules | None = None, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, rules: TenantRules | None = None, *, settle_takes: float = 0.0, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
-        self.store = MemoryLimits(self.clock, random=lambda: 0.5)
+        self.store = (
+            DistantLimits(self.clock, settle_takes=settle_takes)
+            if settle_takes
+            else MemoryLimits(self.clock, random=lambda: 0.5)
+        )
         self.ledger = FakeLedger(self.clock)
         self.telescope = Telescope()
         log = Log("test")

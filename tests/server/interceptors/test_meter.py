@@ -148,6 +148,22 @@ def test_a_caller_who_leaves_twice_is_settled_once() -> None:
     calls.assert_settled(model)
 
 
+def test_a_caller_who_leaves_takes_nothing_along_of_what_a_distant_store_settles() -> None:
+    """Neither the budget's settling nor the ledger's."""
+    calls = MeteredCalls(a_budget(PLENTY), settle_takes=2.0)
+    model = calls.model("a", ["hi", USED])
+
+    async def cancelled() -> tuple[Asked, BudgetState]:
+        return await calls.cancelled(model, after=1.0), await calls.settled()
+
+    call, budget = calls.run(cancelled())
+
+    assert isinstance(call.error, asyncio.CancelledError)
+    assert calls.written == [("a", OK, COST, False)]
+    assert budget == BudgetState(spent=COST, held=0)
+    calls.assert_settled(model)
+
+
 def test_an_attempt_that_its_circuit_does_not_admit_costs_nothing() -> None:
     """It is no attempt of the call's, and all that it took is given back."""
     calls = MeteredCalls(a_budget(PLENTY))
