@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from unittest.mock import patch
 
 import grpc
 
@@ -57,15 +57,17 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     settings = load(path=file, environ=environ, flags={})
     clock, log, telemetry = SystemClock(), Log("penstockd"), exporters(environ, version="")
     ledger = open_ledger(settings, clock=clock, log=log, instruments=telemetry.instruments)
-    app = App(ledger=ledger, clock=clock, log=log, exporters=telemetry)
-    runtime, provider = app.build(settings), telemetry.spans.provider
+    app, composed = App(ledger=ledger, clock=clock, log=log, exporters=telemetry), _Composed()
+    with patch("penstockd.app.chain", composed.chain):
+        runtime = app.build(settings)
+    provider = telemetry.spans.provider
     assert provider, "no call is traced"
     with (folder / "log").open("w") as out:
         sink = write_logs_to(out, level=settings.log.level, style="json")
         await ledger.start(lambda _fault: None)
         app.use(runtime)
         try:
-            yield Ladder([rung async for rung in _rungs(runtime)], provider.force_flush)
+            yield Ladder([rung async for rung in _rungs(runtime, composed)], provider.force_flush)
         finally:
             await runtime.pool.close()
             await ledger.stop()
@@ -75,12 +77,29 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     assert not telemetry.spans.dropped, "spans were lost"
 
 
-async def _rungs(runtime: Runtime) -> AsyncIterator[Rung]:
+class _Composed:
+    """What each chain was composed of."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Handler[Any], tuple[Sequence[Interceptor[Any]], Handler[Any]]] = {}
+
+    def chain(self, interceptors: Sequence[Interceptor[Any]], handler: Handler[Any]) -> Handler[Any]:
+        """Compose as the daemon does, and remember of what."""
+        whole = chain(interceptors, handler)
+        self._parts[whole] = interceptors, handler
+        return whole
+
+    def parts(self, whole: Handler[Any]) -> tuple[Sequence[Interceptor[Any]], Handler[Any]]:
+        """The interceptors, outermost first, and what they are around."""
+        return self._parts[whole]
+
+
+async def _rungs(runtime: Runtime, composed: _Composed) -> AsyncIterator[Rung]:
     (endpoint,) = (each for each in runtime.endpoints if each.method.path == PROCESS)
     agent = runtime.agents.find("fast")
     assert isinstance(agent, PromptAgent)
-    around_calls, process = _taken_apart(endpoint.handle)
-    around_models, _ = _taken_apart(agent.ask)
+    around_calls, process = composed.parts(endpoint.handle)
+    around_models, _ = composed.parts(agent.ask)
 
     async def rung(name: str, handle: Handler[Any]) -> Rung:
         return Rung(name, await _serving(replace(endpoint, handle=handle)))
@@ -93,16 +112,6 @@ async def _rungs(runtime: Runtime) -> AsyncIterator[Rung]:
         asking = replace(agent, ask=chain(around_models[:depth], _answer))
         yield await rung(_name(interceptor), chain(around_calls, asking))
     yield await rung("provider", chain(around_calls, process))
-
-
-def _taken_apart(handler: Handler[Any]) -> tuple[list[Interceptor[Any]], Handler[Any]]:
-    """The interceptors that `chain` composed, outermost first, and what they are around."""
-    interceptors: list[Interceptor[Any]] = []
-    while isinstance(handler, partial) and "proceed" in handler.keywords:
-        interceptors.append(handler.func)
-        handler = handler.keywords["proceed"]
-    assert interceptors, "the chain is composed in another way now"
-    return interceptors, handler
 
 
 def _name(interceptor: Interceptor[Any]) -> str:

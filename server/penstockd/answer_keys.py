@@ -23,7 +23,7 @@ class AnswerKeys:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._keyed = blake2b(key=secret, digest_size=32)
 
     def key_of(self, call: Call[Request], agent: Agent) -> str:
         """Return `tenant:agent:version:digest` of what shapes the agent's answer, streamed or whole alike.
@@ -60,7 +60,9 @@ class AnswerKeys:
         )
 
     def _digest(self, *parts: object) -> str:
-        return blake2b(_encode(parts), key=self._secret, digest_size=32).hexdigest()
+        digest = self._keyed.copy()
+        digest.update(_encode(parts))
+        return digest.hexdigest()
 
 
 def owner(key: str) -> tuple[str, str]:

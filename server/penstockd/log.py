@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -46,12 +47,32 @@ class Log:
         """Say that something unforeseen went wrong, with its traceback."""
         self._logger.error(message, exc_info=error, extra={"fields": {**self._fields, **fields}})
 
-    def _write(self, level: int, message: str, fields: dict[str, object]) -> None:
+    def _write(self, level: int, message: str, fields: Mapping[str, object]) -> None:
         logger = self._logger
-        if self._fields:
-            fields = {**self._fields, **fields}
         if logger.isEnabledFor(level):
-            logger.handle(logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields}))
+            logger.handle(_Line(logger.name, level, message, {**self._fields, **fields} if self._fields else fields))
+
+
+class _Line(logging.LogRecord):
+    """A record made in a third of the time: of its place in the source and its thread, no line says anything."""
+
+    def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
+        self.__dict__.update(
+            _UNSAID,
+            name=name,
+            msg=message,
+            levelno=level,
+            levelname=logging.getLevelName(level),
+            created=time.time(),
+            fields=fields,
+        )
+
+
+_UNSAID: Mapping[str, object] = {
+    **dict.fromkeys(("args", "exc_info", "exc_text", "stack_info", "thread", "threadName", "process", "processName")),
+    **dict.fromkeys(("pathname", "filename", "module", "funcName"), ""),
+    **dict.fromkeys(("lineno", "msecs", "relativeCreated"), 0),
+}
 
 
 class JsonFormatter(logging.Formatter):

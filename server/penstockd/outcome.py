@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from penstockd.errors import PenstockError
 from penstockd.principal import Principal
-from penstockd.usage import Usage
+from penstockd.usage import NOTHING, Usage
 
 _PROCESS = token_hex(10)
 _numbers = count()
@@ -87,7 +87,7 @@ class Outcome(Struct, kw_only=True):
     def usage(self) -> Usage:
         """Tokens over all completed model calls."""
         done = [attempt.usage for attempt in self.attempts if attempt.is_complete]
-        return done[0] if len(done) == 1 else sum(done, Usage())
+        return done[0] if len(done) == 1 else sum(done, NOTHING)
 
     @property
     def cost_nanousd(self) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self, TypeAlias
 
 from opentelemetry.context import Context
@@ -138,4 +138,4 @@ def ids_of(trace: Trace | None, caller: Context | None) -> Mapping[str, str]:
 
 
 _NOWHERE = Context()
-_NO_IDS: Mapping[str, str] = MappingProxyType({})
+_NO_IDS: Mapping[str, str] = {}

@@ -31,3 +31,6 @@ class Usage(Struct, frozen=True, kw_only=True):
             output=self.output + other.output,
             reasoning=self.reasoning + other.reasoning,
         )
+
+
+NOTHING = Usage()

@@ -56,4 +56,4 @@ def _attempt(attempt: Attempt) -> Mapping[str, object]:
 
 
 def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return round(seconds * 1e6) / 1000

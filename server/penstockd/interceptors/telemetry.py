@@ -53,10 +53,12 @@ class Telemetry:
                 self._tell(call, code, reason, trace, caller)
 
     def _request_id(self, call: Call[Q]) -> str:
-        asked = call.request.request_id if isinstance(call.request, Request) else ""
-        if not asked:
-            asked = next(filter(request_id.is_valid, call.values("x-request-id")), "")
-        return asked or request_id.generate(self._clock.wall())
+        if isinstance(call.request, Request) and call.request.request_id:
+            return call.request.request_id
+        for asked in call.values("x-request-id"):
+            if request_id.is_valid(asked):
+                return asked
+        return request_id.generate(self._clock.wall())
 
     def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
         """The status code and reason that `error` becomes at the edge."""
