@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from penstockd.stores.ledger.operations import Operation
+from penstockd.stores.ledger.operations import Operation, Row
 
 
 class DatabaseFault(Exception):
@@ -14,12 +14,24 @@ class DatabaseFault(Exception):
 
 
 class Database(Protocol):
-    """Tables of the current schema. Its methods block, and `write` is never called twice at once."""
+    """Tables of the current schema. Its methods block, and `write` is never called twice at once.
+
+    `hold` and `compact` alone are for the event loop.
+    """
 
     instance: int
     """This daemon's number among those that share the ledger, new with each start."""
     commits_fast: bool
     """Whether a commit is cheaper than a hop to a thread."""
+
+    def hold(self, row: Row) -> bool:
+        """Write the row of an attempt that begins, if that is cheaper than to commit it; durable when this returns.
+
+        False where it is to be committed, as an OPEN. A CLOSE settles it either way.
+        """
+
+    def compact(self) -> None:
+        """Forget which rows were held and settled since, before any of them is rolled up. Raises DatabaseFault."""
 
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from math import inf
 from typing import Protocol, TypeAlias, TypeVar
 
 from penstockd.clock import Clock
@@ -18,6 +19,8 @@ LONGEST_GAP = 0.005
 """Seconds between two commits in a thread at most: as long as the first took, if more than one caller waited for it."""
 PATIENCE = 5.0
 """Seconds that a commit in a thread may take before callers are told that it failed."""
+SOUND_FOR = 0.05
+"""Seconds for which one commit that went well vouches for the next."""
 LARGEST_BATCH = 1000
 
 Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
@@ -66,12 +69,18 @@ class Journal:
         self._arrived: list[tuple[Operation, asyncio.Future[None]]] = []
         self._kept: deque[Operation] = deque()
         self._pauses = 0
+        self._committed_at = -inf
         self._task: asyncio.Task[None] | None = None
         self._is_due = False
 
     def __repr__(self) -> str:
         state = self.fault or "well"
         return f"<Journal: {state}, {self.written} written, {len(self._arrived)} arrived, {len(self._kept)} kept>"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a commit went well just now; one that stood idle for a while may have met a fault unnoticed."""
+        return not self.fault and self._clock.monotonic() - self._committed_at < SOUND_FOR
 
     @property
     def kept(self) -> int:
@@ -185,7 +194,8 @@ class Journal:
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
         self.written += len(batch)
-        self._committed(self._clock.monotonic() - started_at)
+        self._committed_at = self._clock.monotonic()
+        self._committed(self._committed_at - started_at)
         for _, waiter in batch:
             if not waiter.done():
                 waiter.set_result(None)

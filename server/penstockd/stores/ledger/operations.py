@@ -10,6 +10,8 @@ from msgspec import Struct
 from penstockd.ledger import Entry
 
 Value: TypeAlias = str | int | bool | None
+Row: TypeAlias = Mapping[str, Value]
+"""Values by column."""
 
 LARGEST = 10**15
 """The most tokens or nano-USD (a million dollars) that one attempt is believed, so that sums of them fit 64 bits."""
@@ -25,10 +27,10 @@ class Kind(Enum):
 
 
 class Operation(Struct, frozen=True):
-    """One change, with the row's values by column."""
+    """One change of one row."""
 
     kind: Kind
-    row: Mapping[str, Value]
+    row: Row
 
     @property
     def can_be_refused(self) -> bool:

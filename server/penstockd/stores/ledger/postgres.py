@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from penstockd.ledger import CannotOpenLedger
 from penstockd.stores.ledger.database import DatabaseFault
 from penstockd.stores.ledger.migrations import migrate
-from penstockd.stores.ledger.operations import Operation
+from penstockd.stores.ledger.operations import Operation, Row
 from penstockd.stores.ledger.statements import POSTGRESQL
 
 NAMESPACE: Final = 0x70656E73
@@ -55,6 +55,13 @@ class PostgresDatabase:
         except CannotOpenLedger:
             self.close()
             raise
+
+    def hold(self, row: Row) -> bool:  # noqa: ARG002 - a file here would be out of the other daemons' sight
+        """Have it committed."""
+        return False
+
+    def compact(self) -> None:
+        """Nothing is held beside the tables."""
 
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from penstockd.ledger import CannotOpenLedger
 from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger.held_rows import HeldRows
 from penstockd.stores.ledger.migrations import migrate
-from penstockd.stores.ledger.operations import Kind, Operation
+from penstockd.stores.ledger.operations import Kind, Operation, Row
 from penstockd.stores.ledger.statements import SQLITE
 
 BUSY_TIMEOUT = 5.0
@@ -39,7 +40,7 @@ class SqliteDatabase:
     """Writes through the driver itself, as a row must be cheap; reads and tends through SQLAlchemy.
 
     A commit writes to the log, whose pages `tidy` puts into the file beside the writing. With `is_durable` every commit
-    is on the disk and survives the machine; without, it survives the process.
+    is on the disk and survives the machine; without, it survives the process, as do the rows that are held beside it.
     """
 
     def __init__(self, path: Path, *, is_durable: bool) -> None:
@@ -52,15 +53,34 @@ class SqliteDatabase:
         self._engine = create_engine("sqlite://", creator=self._connect_patiently, poolclass=QueuePool)
         event.listen(self._engine, "begin", _begin)
         self._taken: int | None = _take(path)
+        self._held = HeldRows(Path(f"{path}.held"))
         try:
             with self.transaction() as connection:
                 migrate(connection)
+            self._take_over()
         except DatabaseFault as fault:
             self.close()
             raise CannotOpenLedger(f"cannot open the ledger {path}: {fault}") from fault
         except CannotOpenLedger:
             self.close()
             raise
+
+    def hold(self, row: Row) -> bool:
+        """Write the row of an attempt that begins, if that is cheaper than to commit it; durable when this returns."""
+        if not self.commits_fast:
+            return False
+        try:
+            self._held.add(row)
+        except OSError:
+            return False  # the commit in its place says what is wrong
+        return True
+
+    def compact(self) -> None:
+        """Remove from the held rows what was settled."""
+        try:
+            self._held.compact()
+        except OSError as error:
+            raise DatabaseFault(f"{self._held}: {error.strerror}") from error
 
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
@@ -77,6 +97,7 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             self._let_go()
             raise DatabaseFault(_explain(error)) from error
+        self._held.drop(operation.row for operation in operations if operation.kind is Kind.CLOSE)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -108,10 +129,24 @@ class SqliteDatabase:
     def close(self) -> None:
         """Let go of everything."""
         self._let_go()
+        self._held.close()
         self._engine.dispose()
         taken, self._taken = self._taken, None
         if taken is not None:
             os.close(taken)
+
+    def _take_over(self) -> None:
+        """Put into the table what a daemon that died held beside it; what was settled is there already."""
+        try:
+            left = self._held.left()
+            if left:
+                with self.transaction() as connection:
+                    connection.execute(SQLITE[Kind.OPEN], [dict(row) for row in left])
+            self._held.clear()
+        except OSError as error:
+            raise DatabaseFault(f"{self._held}: {error.strerror}") from error
+        except ValueError as error:
+            raise DatabaseFault(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
 
     def _connect_patiently(self) -> sqlite3.Connection:
         return self._connect(timeout=BUSY_TIMEOUT)

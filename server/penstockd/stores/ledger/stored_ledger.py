@@ -84,7 +84,10 @@ class StoredLedger:
 
     async def open(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
-        await self._journal.write(Operation(Kind.OPEN, row_of(entry, self._database.instance)))
+        row = row_of(entry, self._database.instance)
+        # Nobody is to be asked for what cannot be settled: after a pause, a commit must first go well.
+        if not self._journal.is_sound or not self._database.hold(row):
+            await self._journal.write(Operation(Kind.OPEN, row))
 
     async def close(self, entry: Entry) -> None:
         """Settle an entry that was opened; returns when it is durable.
@@ -162,6 +165,7 @@ class StoredLedger:
 
     async def _look_after_old_rows(self) -> None:
         await self._charge_losses()
+        self._database.compact()
         now = self._clock.wall()
         detail_from = (now - min(upkeep.DETAIL, self._retention)) // 86400 * 86400
         while await self._change(partial(upkeep.roll_up, self._database, before=detail_from)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from fakes.ledger import held, ledger_on, put, settled, sqlite_file, until
 from fakes.small_disk import SmallDisk, small_disk
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
-from penstockd.stores.ledger import sqlite
+from penstockd.stores.ledger import journal, sqlite
 from penstockd.stores.ledger.database import DatabaseFault
 from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.sqlite import SqliteDatabase
@@ -58,12 +59,15 @@ def test_file_and_directory_are_their_users_alone(path: Path) -> None:
     try:
         with closing(SqliteDatabase(path, is_durable=False)) as database:
             database.write([PROBE])
+            database.hold(row_of(held(), database.instance))
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(mask)
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(["ledger.db", "ledger.db-shm", "ledger.db-wal", "ledger.db.lock"], 0o600)
+    assert modes == dict.fromkeys(
+        ["ledger.db", "ledger.db-shm", "ledger.db-wal", "ledger.db.held", "ledger.db.lock"], 0o600
+    )
 
 
 def test_a_second_daemon_is_refused_until_the_first_has_gone(path: Path) -> None:
@@ -153,6 +157,86 @@ async def test_a_full_disk_refuses_new_attempts_and_keeps_what_is_settled(disk: 
         assert (total.requests, total.cost_nanousd) == (51, 50 * 7 + 1000)
         assert faults[0] == "the disk is full"
         assert faults[-1] == ""
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_an_attempt_that_begins_is_held_beside_the_table_where_that_is_cheaper(path: Path, *, is_durable: bool) -> None:
+    """Where the disk is to be flushed anyway, it is committed together with others; the next daemon finds both."""
+    dead = SqliteDatabase(path, is_durable=is_durable)
+    row = row_of(held(), dead.instance)
+    is_held = dead.hold(row)
+    if not is_held:
+        dead.write([Operation(Kind.OPEN, row)])
+    dead.close()
+
+    with closing(SqliteDatabase(path, is_durable=not is_durable)) as database, database.transaction() as connection:
+        found = connection.exec_driver_sql("SELECT call_id, status FROM attempts").all()
+
+    assert is_held is not is_durable
+    assert [tuple(each) for each in found] == [(row["call_id"], "held")]
+    assert not path.with_name("ledger.db.held").exists()
+
+
+async def test_after_a_pause_a_commit_must_go_well_before_anything_is_held(path: Path) -> None:
+    """A fault that came meanwhile refuses the attempt before anybody is paid for it."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, faults):
+        await put(ledger, settled())
+        await ledger.open(held())
+        rows_while_sound = count_of(path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await ledger.open(held())
+            clock.advance(2 * journal.SOUND_FOR)
+            with pytest.raises(LedgerUnavailable, match="another program has it locked"):
+                await ledger.open(held())
+            other.execute("COMMIT")
+
+    assert rows_while_sound == 1
+    assert faults == ["another program has it locked", ""]
+
+
+async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
+    """Its row is in no table any more: what is held must not bring it back after a death."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, _):
+        await put(ledger, settled(at=clock.wall()))
+        await ledger.open(held(at=clock.wall(), cost_nanousd=7))
+        await until(lambda: count_of(path) == 0, clock, step=3600.0)
+        dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
+
+    ledger = ledger_on(SqliteDatabase(dead / path.name, is_durable=False), clock)
+    await ledger.start(lambda _: None)
+    total = (await ledger.usage(UsageQuery())).total
+    await ledger.stop()
+
+    assert (total.requests, total.cost_nanousd) == (2, 1007)
+
+
+def test_held_rows_that_are_damaged_are_refused_with_what_to_do(path: Path) -> None:
+    """They may hold what somebody owes."""
+    SqliteDatabase(path, is_durable=False).close()
+    path.with_name("ledger.db.held").write_bytes(b"not JSON\n")
+
+    with pytest.raises(CannotOpenLedger, match=r"ledger\.db\.held is damaged: move it away"):
+        SqliteDatabase(path, is_durable=False)
+
+
+def test_held_rows_that_cannot_be_read_or_written_are_a_fault(path: Path) -> None:
+    """With the system's reason; an attempt is committed instead, which may still go well."""
+    beside = path.with_name("ledger.db.held")
+    with closing(SqliteDatabase(path, is_durable=False)) as database:
+        row = row_of(held(), database.instance)
+        database.hold(row)
+        beside.unlink()
+        beside.mkdir()
+        with pytest.raises(DatabaseFault, match=r"ledger\.db\.held: Is a directory"):
+            database.compact()
+        is_held = database.hold(row)
+
+    assert not is_held
+    with pytest.raises(CannotOpenLedger, match=r"ledger\.db\.held: Is a directory"):
+        SqliteDatabase(path, is_durable=False)
 
 
 def test_a_disk_that_is_read_only_is_refused(disk: SmallDisk) -> None:
@@ -284,6 +368,13 @@ async def could_close(ledger: StoredLedger, entry: object) -> bool:
     except LedgerUnavailable:
         return False
     return True
+
+
+def count_of(path: Path) -> int:
+    """How many attempts are in the table."""
+    with closing(sqlite3.connect(path)) as connection:
+        [count] = connection.execute("SELECT count(*) FROM attempts").fetchone()
+    return int(count)
 
 
 def size_of(path: Path) -> int:

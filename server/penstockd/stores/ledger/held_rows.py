@@ -1,0 +1,105 @@
+"""The attempts on their way, in a file beside a SQLite ledger: a line there costs a tenth of a commit."""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from errno import ENOSPC
+from pathlib import Path
+
+import msgspec
+
+from penstockd.stores.ledger.operations import Row, Value
+
+LONGEST = 1 << 20
+"""Bytes after which the file is written anew, without the rows that were settled."""
+
+
+class HeldRows:
+    """Adds a row when an attempt begins and forgets it when the ledger has the settled one.
+
+    What is written survives the process, like a commit that flushes no disk. Only the end of the file can be torn: it
+    grows by whole lines, and is never added to after a write that failed, but written anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Hold nothing; the file is made when something is."""
+        self._path = path
+        self._file: int | None = None
+        self._size = 0
+        self._lines: dict[object, bytes] = {}
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def left(self) -> Sequence[Row]:
+        """What a daemon that died has left, its settled rows among them. Raises OSError, and ValueError if damaged."""
+        try:
+            *lines, _ = self._path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return ()
+        return [msgspec.json.decode(line, type=dict[str, Value]) for line in lines]
+
+    def add(self, row: Row) -> None:
+        """Hold `row` from now on; raises OSError, and then does not."""
+        line = msgspec.json.encode(row) + b"\n"
+        file = self._file
+        if file is None or self._size > LONGEST:
+            file = self._rewrite()
+        self._write(file, line)
+        self._lines[_key(row)] = line
+
+    def drop(self, rows: Iterable[Row]) -> None:
+        """Hold these no longer; the file may have them for a while."""
+        for row in rows:
+            self._lines.pop(_key(row), None)
+
+    def compact(self) -> None:
+        """Leave nothing in the file but what is held; raises OSError."""
+        if self._file is not None:
+            self._rewrite()
+
+    def clear(self) -> None:
+        """Hold nothing, and remove the file; raises OSError."""
+        self._let_go()
+        self._lines.clear()
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave the file to the next daemon if anything was not settled, else remove it."""
+        if not self._lines and self._file is not None:
+            with suppress(OSError):
+                self.clear()
+        self._let_go()
+
+    def _rewrite(self) -> int:
+        self._let_go()
+        new = Path(f"{self._path}.new")
+        self._file = file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        self._write(file, b"".join(self._lines.values()))
+        try:
+            new.replace(self._path)
+        except OSError:
+            self._let_go()
+            raise
+        return file
+
+    def _write(self, file: int, data: bytes) -> None:
+        """Write all of it, or let go of the file."""
+        try:
+            written = os.write(file, data)
+        except OSError:
+            self._let_go()
+            raise
+        if written < len(data):
+            self._let_go()
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        self._size += written
+
+    def _let_go(self) -> None:
+        file, self._file, self._size = self._file, None, 0
+        if file is not None:
+            os.close(file)
+
+
+def _key(row: Row) -> object:
+    return row["call_id"], row["attempt"]
