@@ -177,6 +177,16 @@ def test_an_attempt_that_begins_is_held_beside_the_table_where_that_is_cheaper(p
     assert not path.with_name("ledger.db.held").exists()
 
 
+async def test_what_is_settled_is_held_no_longer(path: Path) -> None:
+    """A clean stop leaves nothing to a next daemon."""
+    async with running(path, FakeClock()) as (ledger, _):
+        await put(ledger, settled(), settled())
+        was_held = path.with_name("ledger.db.held").exists()
+
+    assert was_held
+    assert not path.with_name("ledger.db.held").exists()
+
+
 async def test_after_a_pause_a_commit_must_go_well_before_anything_is_held(path: Path) -> None:
     """A fault that came meanwhile refuses the attempt before anybody is paid for it."""
     clock = FakeClock()
@@ -200,7 +210,7 @@ async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
     """Its row is in no table any more: what is held must not bring it back after a death."""
     clock = FakeClock()
     async with running(path, clock) as (ledger, _):
-        await put(ledger, settled(at=clock.wall()))
+        await put(ledger, settled(at=clock.wall()), settled(at=clock.wall()))
         await ledger.open(held(at=clock.wall(), cost_nanousd=7))
         await until(lambda: count_of(path) == 0, clock, step=3600.0)
         dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
@@ -210,7 +220,7 @@ async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
     total = (await ledger.usage(UsageQuery())).total
     await ledger.stop()
 
-    assert (total.requests, total.cost_nanousd) == (2, 1007)
+    assert (total.requests, total.cost_nanousd) == (3, 2007)
 
 
 def test_held_rows_that_are_damaged_are_refused_with_what_to_do(path: Path) -> None:
