@@ -1,7 +1,7 @@
 """API keys: what callers show, and the digest under which the configuration knows them.
 
 A key is `pk_`, 256 random bits as 43 digits of base 62, and the CRC-32 of what stands before as 6 more. By the checksum
-garbage is refused without a digest, and a secret scanner tells a key from chance.
+operators tell garbage from a key that is not known, and a secret scanner a key from chance.
 """
 
 import hmac
@@ -9,6 +9,7 @@ import re
 import secrets
 import string
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 _DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -29,14 +30,31 @@ def generate() -> str:
     return body + _checksum(body)
 
 
+def has_form(key: str) -> bool:
+    """Whether `key` has a key's length and digits."""
+    return _FORM.fullmatch(key) is not None
+
+
 def is_well_formed(key: str) -> bool:
     """Whether `key` is spelled as a key, its checksum included."""
-    return _FORM.fullmatch(key) is not None and key[-_CHECK_DIGITS:] == _checksum(key[:-_CHECK_DIGITS])
+    return has_form(key) and key[-_CHECK_DIGITS:] == _checksum(key[:-_CHECK_DIGITS])
 
 
 def digest(pepper: str, key: str) -> str:
     """Return `hmac-sha256:` and 64 hex digits: what may be stored of `key`."""
-    return f"hmac-sha256:{hmac.digest(pepper.encode(), key.encode(), 'sha256').hex()}"
+    return digester(pepper)(key)
+
+
+def digester(pepper: str) -> Callable[[str], str]:
+    """Return what gives the digests of keys under `pepper`, which is prepared once."""
+    peppered = hmac.new(pepper.encode(), digestmod="sha256")
+
+    def digest(key: str) -> str:
+        code = peppered.copy()
+        code.update(key.encode())
+        return f"hmac-sha256:{code.hexdigest()}"
+
+    return digest
 
 
 def _checksum(text: str) -> str:

@@ -1,7 +1,6 @@
 """The one shape every call has on its way through, and the one way policies wrap it."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -60,14 +59,13 @@ class Overtime:
             for granted in tuple(self._watchers):
                 granted()
 
-    @contextmanager
-    def watched(self, granted: Callable[[], None]) -> Iterator[None]:
-        """Have `granted` called at every grant meanwhile."""
+    def watch(self, granted: Callable[[], None]) -> None:
+        """Have `granted` called at every grant from now on."""
         self._watchers.add(granted)
-        try:
-            yield
-        finally:
-            self._watchers.discard(granted)
+
+    def unwatch(self, granted: Callable[[], None]) -> None:
+        """Have it called no more."""
+        self._watchers.discard(granted)
 
 
 class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):

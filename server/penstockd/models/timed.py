@@ -1,6 +1,5 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
-from contextlib import nullcontext
 from math import inf
 
 from msgspec.structs import replace
@@ -23,14 +22,19 @@ class Timed:
     async def __call__(self, call: Call[Prompt]) -> None:
         """Answer `call` in time; whatever else ends it, a cancellation or a TimeoutError of `send` too, passes."""
         timer = Timer(self._clock)
-        watch = _Watch(call, self._timeouts, self._clock, timer)
+        watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
+        granted = watch.granted
+        if overtime is not None:
+            overtime.watch(granted)
         try:
             with timer:
                 watch.start()
-                with call.overtime.watched(watch.granted) if call.overtime else nullcontext():
-                    await self._answer(replace(call, send=watch.send))
+                await self._answer(replace(call, send=watch.send))
         except TimeUp as error:
             raise watch.verdict() from error
+        finally:
+            if overtime is not None:
+                overtime.unwatch(granted)
 
 
 class _Watch:

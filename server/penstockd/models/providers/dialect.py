@@ -8,7 +8,7 @@ import msgspec
 from penstockd.model import Prompt
 from penstockd.outcome import FinishReason
 from penstockd.upstream import Broken, Filtered
-from penstockd.usage import Usage
+from penstockd.usage import NOTHING, Usage
 
 T = TypeVar("T")
 
@@ -26,8 +26,6 @@ _FINISH_REASONS = {
     "model_context_window_exceeded": FinishReason.LENGTH,
 }
 
-_NOTHING = Usage()
-
 
 @dataclass(slots=True)
 class Answer:
@@ -36,7 +34,7 @@ class Answer:
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
     """
 
-    usage: Usage = _NOTHING
+    usage: Usage = NOTHING
     model: object = None
     ending: str | None = None
     is_whole: bool = False

@@ -88,12 +88,15 @@ class SqliteDatabase:
             if self._writer is None:
                 self._writer = self._connect(timeout=0.0 if self.commits_fast else BUSY_TIMEOUT)
             execute = self._writer.execute
-            execute("BEGIN IMMEDIATE")
+            is_alone = len(operations) == 1  # and then a transaction of its own without any words
+            if not is_alone:
+                execute("BEGIN IMMEDIATE")
             for operation in operations:
                 text, names = _TEXTS[operation.kind]
                 row = operation.row
                 execute(text, [row[name] for name in names])
-            execute("COMMIT")
+            if not is_alone:
+                execute("COMMIT")
         except sqlite3.Error as error:
             self._let_go()
             raise DatabaseFault(_explain(error)) from error
