@@ -5,16 +5,16 @@ import os
 import pstats
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvloop
 
-from benchmarks.configuration import Configuration, as_it_comes, everything_on
+from benchmarks.configuration import Configuration, as_it_comes, everything_on, nothing_kept
 from benchmarks.load import channels, load
-from benchmarks.measure import LOADS, WARM_UP, Comparison, Load, measure
-from benchmarks.processes import Process, collector, daemon, relay, upstream
+from benchmarks.measure import CHAIN, LOADS, WARM_UP, Comparison, Load, measure
+from benchmarks.processes import UNACCOUNTED, Process, collector, daemon, relay, upstream
 from benchmarks.table import Table
 
 HEADINGS = ("load", "figure", "bare relay", "penstockd", "ratio", "min … max")
@@ -33,18 +33,28 @@ async def main(arguments: argparse.Namespace) -> None:
                 for each in loads:
                     await _profile(configuration, folder, each)
                 return
-            async with relay(source, folder) as bare, daemon(configuration, folder) as ours:
-                await _compare(bare, ours, loads, arguments)
+            thin = folder / "thin"
+            thin.mkdir()
+            async with (
+                relay(source, folder) as bare,
+                daemon(configuration, folder) as ours,
+                daemon(nothing_kept(source.address), thin, UNACCOUNTED) as chain,
+            ):
+                chain_loads = [each for each in CHAIN if arguments.only in (None, each.group)]
+                await _compare(bare, {ours: loads, chain: chain_loads}, arguments)
 
 
-async def _compare(bare: Process, ours: Process, loads: Sequence[Load], arguments: argparse.Namespace) -> None:
+async def _compare(bare: Process, daemons: Mapping[Process, Sequence[Load]], arguments: argparse.Namespace) -> None:
+    """Show what each daemon costs under its loads, and how the first one began and ended."""
+    ours = next(iter(daemons))
     rounds, seconds = (5, 0.25) if arguments.quick else (7, 1.4)
     table = Table(WIDTHS, texts=2, is_markdown=arguments.markdown)
     table.begin(HEADINGS)
     started = Comparison(load="process", figure="start, s", relay=[bare.startup], daemon=[ours.startup])
     table.show(started.cells())
-    async for comparison in measure(bare, ours, loads, rounds=rounds, seconds=seconds):
-        table.show(comparison.cells())
+    for measured, loads in daemons.items():
+        async for comparison in measure(bare, measured, loads, rounds=rounds, seconds=seconds):
+            table.show(comparison.cells())
     memory = Comparison(load="process", figure="memory, MB", relay=[bare.memory / 1e6], daemon=[ours.memory / 1e6])
     table.show(memory.cells())
     print(f"\nMedians of {rounds} rounds, {seconds} s a turn; each ratio is of two turns of one round.")
@@ -70,7 +80,7 @@ async def _profile(configuration: Configuration, folder: Path, each: Load) -> No
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=sorted({each.group for each in LOADS}), help="one group of loads")
+    parser.add_argument("--only", choices=sorted({each.group for each in (*LOADS, *CHAIN)}), help="one group of loads")
     parser.add_argument("--everything", action="store_true", help="a daemon with keys, limits, budgets and traces too")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--markdown", action="store_true", help="show the table as Markdown")

@@ -50,6 +50,11 @@ def as_it_comes(upstream: str) -> Configuration:
     return Configuration(text=_AS_IT_COMES.format(upstream=f"http://{upstream}", price=_PRICE))
 
 
+def nothing_kept(upstream: str) -> Configuration:
+    """As it comes, but without the cache: on a daemon without a ledger, the chain alone."""
+    return Configuration(text=f"{as_it_comes(upstream).text}cache: {{enabled: false}}\n")
+
+
 def everything_on(upstream: str, collector: str) -> Configuration:
     """Besides, a tenant with a key, limits and budgets, and traces of every tenth call, sent to `collector`."""
     tenant = _TENANT.format(pepper=SAMPLE_PEPPER, hash=digest(SAMPLE_PEPPER, KEY))

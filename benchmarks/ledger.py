@@ -1,7 +1,6 @@
 """What the ledger costs a call, beside the same daemon without one: `python -m benchmarks.ledger`."""
 
 import argparse
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,17 +9,16 @@ import uvloop
 from benchmarks.configuration import as_it_comes
 from benchmarks.load import ask
 from benchmarks.measure import Load, measure
-from benchmarks.processes import PENSTOCKD, daemon, upstream
+from benchmarks.processes import PENSTOCKD, UNACCOUNTED, daemon, upstream
 from benchmarks.table import Table
 
 LOADS = tuple(Load("ledger", f"unary, {callers} at once", ask, callers, "call") for callers in (1, 16, 128))
-WITHOUT = (sys.executable, "-m", "benchmarks.unaccounted")
 HEADINGS = ("durability", "load", "figure", "no ledger", "ledger", "ratio", "min … max")
 TABLE = Table(widths=(10, 20, 17, 9, 9, 5, 15), texts=3)
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    """Measure both durabilities, each beside a daemon without a ledger; two commits a call, open and close."""
+    """Measure both durabilities, each beside a daemon without a ledger."""
     rounds, seconds = (5, 0.25) if arguments.quick else (7, 1.4)
     TABLE.begin(HEADINGS)
     with TemporaryDirectory(dir=arguments.dir) as name:
@@ -32,7 +30,7 @@ async def main(arguments: argparse.Namespace) -> None:
             for durability in ("process", "power"):
                 kept = ("env", f"PENSTOCK__LEDGER__DURABILITY={durability}", *PENSTOCKD)
                 async with (
-                    daemon(configuration, bare, WITHOUT) as without,
+                    daemon(configuration, bare, UNACCOUNTED) as without,
                     daemon(configuration, ours, kept) as with_ledger,
                 ):
                     async for comparison in measure(without, with_ledger, LOADS, rounds=rounds, seconds=seconds):

@@ -48,6 +48,10 @@ LOADS = (
 )
 
 
+CHAIN = tuple(Load("chain", f"unary, {callers} at once, nothing kept", ask, callers, "call") for callers in (1, 16, 64))
+"""For a daemon without ledger and cache."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One figure of both servers, a value for each round."""

@@ -15,6 +15,8 @@ import psutil
 from benchmarks.configuration import Configuration
 
 PENSTOCKD = (str(Path(sys.executable).with_name("penstockd")),)
+UNACCOUNTED = (sys.executable, "-m", "benchmarks.unaccounted")
+"""The daemon without a ledger."""
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 
