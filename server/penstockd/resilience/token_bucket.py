@@ -1,7 +1,7 @@
 """Rate limiting by GCRA: a bucket is one number, the moment at which it will be full again."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from penstockd.clock import Clock
 
@@ -9,8 +9,7 @@ from penstockd.clock import Clock
 TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Debit:
+class Debit(NamedTuple):
     """What a bucket answers: the seconds to wait, 0.0 if the amount fits, and when the bucket is full again then."""
 
     wait: float

@@ -41,25 +41,24 @@ class MemoryBudgets:
 
     def denial(self, demand: BudgetDemand) -> Denial | None:
         """Why `demand` cannot be paid now, if it cannot."""
-        state = self.state(demand.key)
-        if state.spent + state.held + demand.amount <= demand.limit:
+        account = self._accounts.get(demand.key)
+        taken = account.spent + account.held if account else 0
+        if taken + demand.amount <= demand.limit:
             return None
         resets_at = math.inf if demand.resets_at is None else demand.resets_at
         return Denial(demand=demand, retry_after=max(0.0, resets_at - self._clock.wall()))
 
-    def take(self, demand: BudgetDemand) -> None:
+    def take(self, demand: BudgetDemand, hold_id: str) -> None:  # noqa: ARG002 - holds of one budget are one sum
         """Hold what `demand` asks."""
         self._account(demand.key, demand.resets_at).held += demand.amount
         self.held += demand.amount
 
-    def settle(self, demand: BudgetDemand, used: int) -> int:
-        """Turn what a demand holds into what was used; return what was spent before."""
+    def settle(self, demand: BudgetDemand, hold_id: str, used: float) -> None:  # noqa: ARG002 - as above
+        """Turn what a demand holds into what was used."""
         account = self._account(demand.key, demand.resets_at)
-        before = account.spent
         account.held -= demand.amount
         self.held -= demand.amount
-        account.spent += used
-        return before
+        account.spent += round(used)
 
     def crossings(self, demand: BudgetDemand, before: int) -> Iterator[Crossing]:
         """The fractions of the demand's limit that spending has crossed since it was `before`."""

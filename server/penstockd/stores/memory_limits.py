@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import assert_never
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -21,10 +21,25 @@ from penstockd.stores.memory_budgets import MemoryBudgets
 from penstockd.stores.memory_leases import MemoryLeases
 from penstockd.stores.memory_rates import MemoryRates
 
+D_contra = TypeVar("D_contra", contravariant=True)
+
 LONGEST_HOLD = 86400.0
 """Seconds after which a hold that nobody settled is taken to have used all that it took."""
 REMEMBERED = 10_000
 """Settled holds that are known by their ids, should one of them be asked for again."""
+
+
+class _Book(Protocol[D_contra]):
+    """Keeps the state of one kind of demand."""
+
+    def denial(self, demand: D_contra) -> Denial | None:
+        """Why `demand` cannot be met now, if it cannot."""
+
+    def take(self, demand: D_contra, hold_id: str) -> None:
+        """Debit what `demand` asks."""
+
+    def settle(self, demand: D_contra, hold_id: str, used: float) -> None:
+        """Replace what `demand` took by what was used of it."""
 
 
 class _Hold(Struct, frozen=True, kw_only=True):
@@ -50,6 +65,11 @@ class MemoryLimits:
         self._rates = MemoryRates(clock)
         self._leases = MemoryLeases(clock, random=random)
         self._budgets = MemoryBudgets(clock)
+        self._books: Mapping[type, _Book[Any]] = {
+            RateDemand: self._rates,
+            LeaseDemand: self._leases,
+            BudgetDemand: self._budgets,
+        }
         self._holds: OrderedDict[str, _Hold] = OrderedDict()
         self._settled: OrderedDict[str, None] = OrderedDict()
 
@@ -68,7 +88,8 @@ class MemoryLimits:
             return Verdict()
         if hold_id in self._holds:
             return self._holds[hold_id].verdict
-        denials = list(filter(None, map(self._denial, demands)))
+        books = self._books
+        denials = [denial for demand in demands if (denial := books[type(demand)].denial(demand))]
         firm = [denial for denial in denials if not denial.demand.is_shadow]
         if firm:
             longest = max(firm, key=lambda denial: denial.retry_after)
@@ -78,7 +99,7 @@ class MemoryLimits:
             if isinstance(denial.demand, RateDemand):
                 taken.pop(denial.demand.key, None)
         for demand in taken.values():
-            self._take(demand, hold_id)
+            books[type(demand)].take(demand, hold_id)
         verdict = Verdict(shadows=tuple(denials), rates=self._rates.states(_rates(demands)))
         self._holds[hold_id] = _Hold(since=self._clock.monotonic(), demands=demands, taken=taken, verdict=verdict)
         return verdict
@@ -104,50 +125,16 @@ class MemoryLimits:
             hold_id, hold = next(iter(self._holds.items()))
             self._settle(hold_id, {key: _amount(demand) for key, demand in hold.taken.items()})
 
-    def _denial(self, demand: Demand) -> Denial | None:
-        match demand:
-            case RateDemand():
-                return self._rates.denial(demand)
-            case LeaseDemand():
-                return self._leases.denial(demand)
-            case BudgetDemand():
-                return self._budgets.denial(demand)
-            case _:
-                assert_never(demand)
-
-    def _take(self, demand: Demand, hold_id: str) -> None:
-        match demand:
-            case RateDemand():
-                self._rates.take(demand)
-            case LeaseDemand():
-                self._leases.take(demand, hold_id)
-            case BudgetDemand():
-                self._budgets.take(demand)
-            case _:
-                assert_never(demand)
-
     def _settle(self, hold_id: str, used: Mapping[str, float]) -> list[Crossing]:
         hold = self._holds.pop(hold_id, None)
         self._remember(hold_id)
         if hold is None:
             return []
-        spent_before: dict[str, int] = {}
+        watched = [demand for demand in hold.demands if isinstance(demand, BudgetDemand) and demand.alert_at]
+        before = {demand.key: self._budgets.state(demand.key).spent for demand in watched}
         for key, demand in hold.taken.items():
-            match demand:
-                case RateDemand():
-                    self._rates.settle(demand, used.get(key, 0))
-                case LeaseDemand():
-                    self._leases.settle(demand, hold_id)
-                case BudgetDemand():
-                    spent_before[key] = self._budgets.settle(demand, round(used.get(key, 0)))
-                case _:
-                    assert_never(demand)
-        if not spent_before:
-            return []
-        budgets = [demand for demand in hold.demands if isinstance(demand, BudgetDemand)]
-        return [
-            crossing for demand in budgets for crossing in self._budgets.crossings(demand, spent_before[demand.key])
-        ]
+            self._books[type(demand)].settle(demand, hold_id, used.get(key, 0))
+        return [crossing for demand in watched for crossing in self._budgets.crossings(demand, before[demand.key])]
 
     def _remember(self, hold_id: str) -> None:
         self._settled[hold_id] = None

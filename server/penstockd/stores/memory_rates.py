@@ -25,13 +25,13 @@ class MemoryRates:
         wait = debit(self._at(demand), self._clock.monotonic(), demand.amount, demand.rate, demand.burst).wait
         return Denial(demand=demand, retry_after=wait) if wait > 0 else None
 
-    def take(self, demand: RateDemand) -> None:
+    def take(self, demand: RateDemand, hold_id: str) -> None:  # noqa: ARG002 - a rate does not ask who takes of it
         """Debit a demand that fits."""
         now = self._clock.monotonic()
         full_at = debit(self._at(demand), now, demand.amount, demand.rate, demand.burst).full_at
         self._full_at.put(demand.key, full_at)
 
-    def settle(self, demand: RateDemand, used: float) -> None:
+    def settle(self, demand: RateDemand, hold_id: str, used: float) -> None:  # noqa: ARG002 - as above
         """Replace what a demand took by what was used."""
         if used != demand.amount:
             full_at = credit(self._at(demand), self._clock.monotonic(), demand.amount - used, demand.rate)
@@ -39,7 +39,8 @@ class MemoryRates:
 
     def states(self, demands: Iterable[RateDemand]) -> dict[str, RateState]:
         """How the rates of `demands` stand, by key."""
-        return {demand.key: self._state(demand) for demand in demands}
+        now = self._clock.monotonic()
+        return {demand.key: _state(demand, max(0.0, self._at(demand) - now)) for demand in demands}
 
     def sweep(self, count: int) -> None:
         """Forget what is full among the next `count` buckets."""
@@ -50,7 +51,7 @@ class MemoryRates:
         full_at = self._full_at.get(demand.key)
         return -math.inf if full_at is None else full_at
 
-    def _state(self, demand: RateDemand) -> RateState:
-        reset_after = max(0.0, self._at(demand) - self._clock.monotonic())
-        remaining = max(0.0, demand.burst - reset_after * demand.rate)
-        return RateState(limit=demand.burst, remaining=remaining, reset_after=reset_after)
+
+def _state(demand: RateDemand, reset_after: float) -> RateState:
+    remaining = max(0.0, demand.burst - reset_after * demand.rate)
+    return RateState(limit=demand.burst, remaining=remaining, reset_after=reset_after)
