@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msgspec.structs import replace
-from opentelemetry import trace
-from opentelemetry.trace import SpanContext
 
 from penstockd import conventions as names
 from penstockd.answers import Answer
@@ -25,7 +23,7 @@ from penstockd.errors import (
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 from penstockd.resilience.flight import Flight
-from penstockd.tracing import present
+from penstockd.tracing import Trace, present
 
 Ending: TypeAlias = Completed | BaseException
 Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
@@ -45,7 +43,7 @@ class _Work:
     call: Call[Request]
     flight: Flight[Ending] = field(default_factory=Flight)
     overtime: Overtime = field(default_factory=Overtime)
-    span: SpanContext = field(default_factory=lambda: trace.get_current_span().get_span_context())
+    trace: Trace | None = field(default_factory=present)
     keep: Keep | None = None
     task: "asyncio.Task[None] | None" = None
     timer: asyncio.TimerHandle | None = None
@@ -165,9 +163,7 @@ class Flights:
         if outcome is not first:
             self.joins += 1
             outcome.cache = CacheStatus.COALESCED
-            if joined := present():
-                joined.span.add_link(work.span)
-                joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED.value})
+            _note_joining(work)
         try:
             while (ending := seat.ending) is None:
                 if text := seat.read():
@@ -203,6 +199,14 @@ class Flights:
         _stop(work.timer)
         if self._works.get(work.key) is work:
             del self._works[work.key]
+
+
+def _note_joining(work: _Work) -> None:
+    """Tell on the trace of the call that is being handled whose work it waits for."""
+    if joined := present():
+        joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED.value})
+        if work.trace is not None:
+            joined.span.add_link(work.trace.span.get_span_context())
 
 
 def _is_ending(work: _Work) -> bool:
