@@ -152,6 +152,7 @@ class App:
             settlements=state.settlements,
             denials=state.denials,
             alerts=state.alerts,
+            price_alarm=state.price_alarm,
             clock=self._clock,
             log=self._log,
         )

@@ -79,6 +79,7 @@ PENSTOCK_RETRY_BUDGET_AVAILABLE = "penstock.retry_budget.available"
 PENSTOCK_SPEND = "penstock.spend"
 PENSTOCK_WASTED = "penstock.wasted"
 PENSTOCK_BUDGET_HELD = "penstock.budget.held"
+PENSTOCK_PRICE_UNKNOWN = "penstock.price.unknown"
 
 PENSTOCK_CERTIFICATE_EXPIRES = "penstock.certificate.expires.timestamp"
 PENSTOCK_EVENT_LOOP_LAG = "penstock.event_loop.lag"

@@ -20,6 +20,7 @@ from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.flights import Flights
 from penstockd.interceptors.idempotency import LINGER
+from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable
 from penstockd.log import Log
@@ -55,6 +56,7 @@ class State:
         self.changes = Changes(clock)
         self.tally = Tally(tenants)
         self.alerts = BudgetAlerts(log=log, instruments=instruments, tenants=tenants, changes=self.changes)
+        self.price_alarm = PriceAlarm(clock=clock, log=log, instruments=instruments)
         self.attempts = AttemptMetrics(instruments, tenants)
         self.keys = AnswerKeys(secret)
         self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)

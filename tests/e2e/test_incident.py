@@ -16,7 +16,7 @@ from fakes.promql import metrics_of
 QUIET = 4.0
 """Seconds of a quiet evening; more than any of these alerts waits."""
 DASHBOARD = RULES.parents[1] / "grafana" / "penstock.json"
-NOT_TONIGHT = {"penstock_wait_duration_seconds_bucket"}
+NOT_TONIGHT = {"penstock_price_unknown_total", "penstock_wait_duration_seconds_bucket"}
 """Metrics of what does not happen here, and show only once it has."""
 CAUSES = {
     "PenstockCircuitOpen": {"penstock_model": "fast"},

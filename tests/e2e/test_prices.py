@@ -1,12 +1,14 @@
 """What replies cost, against sums that were done by hand."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
+import aiohttp
 from grpc import StatusCode
 
-from fakes.live_daemon import Daemons
+from fakes.live_daemon import Daemons, Penstockd
 from fakes.providers import ANTHROPIC, OPENAI, Kind
 from fakes.rpc import PROCESS, STREAM, Wire, wire
 from fakes.upstream import Received, Script, Upstream, response, stream
@@ -97,12 +99,13 @@ async def test_a_cost_that_nobody_knows_is_not_told(daemons: Daemons, upstream: 
 
 
 async def test_a_budget_and_a_price_that_nobody_knows_do_not_go_together(daemons: Daemons, upstream: Upstream) -> None:
-    """The call is refused for good, nothing is sent, and the operator is told once."""
+    """The call is refused for good, nothing is sent; the operator is told once, and shown how often."""
     budget = {"per": "tenant", "usd": 1}
     daemon = await daemons.start(models={"own": settings(upstream, "own")}, tenants={"default": {"budgets": [budget]}})
 
     async with wire(daemon.target) as caller:
         ended = [await caller.ask(path, ProcessRequest(input="hi")) for path in (PROCESS, STREAM)]
+    metrics, status = await shown(daemon, "/metrics"), json.loads(await shown(daemon, "/status"))
     await daemon.stop()
 
     assert {(each.code, each.reason) for each in ended} == {(StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN")}
@@ -110,6 +113,14 @@ async def test_a_budget_and_a_price_that_nobody_knows_do_not_go_together(daemons
     assert upstream.requests == []
     [alarm] = [line for line in daemon.lines if line["level"] == "ERROR"]
     assert alarm["model"] == "own"
+    assert 'penstock_price_unknown_total{penstock_model="own"} 2.0' in metrics
+    assert [(problem["what"], problem["subject"]) for problem in status["problems"]] == [("price", "own")]
+
+
+async def shown(daemon: Penstockd, path: str) -> str:
+    """What the admin port serves there."""
+    async with aiohttp.ClientSession() as session, session.get(daemon.admin + path) as answer:
+        return await answer.text()
 
 
 def settings(upstream: Upstream, name: str) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ from penstockd.interceptors.budget_alerts import BudgetAlerts
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.meter import Meter
+from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.interceptors.retry import Retry
 from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, NoLedger
@@ -131,6 +132,7 @@ class MeteredCalls(ModelCalls):
                 tenants=TenantLabels(),
                 changes=Changes(self.clock),
             ),
+            price_alarm=PriceAlarm(clock=self.clock, log=log, instruments=self.telescope.instruments),
             clock=self.clock,
             log=log,
         )

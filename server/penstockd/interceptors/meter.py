@@ -36,6 +36,7 @@ class Meter:
         settlements: Settlements,
         denials: Denials,
         alerts: BudgetAlerts,
+        price_alarm: PriceAlarm,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -46,7 +47,7 @@ class Meter:
         self._settlements = settlements
         self._denials = denials
         self._alerts = alerts
-        self._price_alarm = PriceAlarm(clock=clock, log=log)
+        self._price_alarm = price_alarm
         self._clock = clock
         self._log = log
 

@@ -2,7 +2,9 @@
 
 from math import inf
 
+from penstockd import conventions as names
 from penstockd.clock import Clock
+from penstockd.instruments import Instruments
 from penstockd.log import Log
 
 SILENCE = 60.0
@@ -10,16 +12,23 @@ SILENCE = 60.0
 
 
 class PriceAlarm:
-    """One line in the log for each model now and then, however many calls it is about."""
+    """Counts every call that is refused, and tells the log of each model now and then."""
 
-    def __init__(self, *, clock: Clock, log: Log) -> None:
+    def __init__(self, *, clock: Clock, log: Log, instruments: Instruments) -> None:
         """Nothing was told yet."""
         self._clock = clock
         self._log = log
         self._told_at: dict[str, float] = {}
+        self._refusals = instruments.counter(
+            names.PENSTOCK_PRICE_UNKNOWN,
+            unit="{call}",
+            description="Calls on a budget that were refused because nobody knows what the model costs.",
+            labels=(names.PENSTOCK_MODEL,),
+        )
 
     def sound(self, model: str) -> None:
-        """Tell that a call was refused, unless this was told of `model` a moment ago."""
+        """Count a call that was refused, and tell of it unless `model` was told of a moment ago."""
+        self._refusals.of(model).add()
         now = self._clock.monotonic()
         if now - self._told_at.get(model, -inf) < SILENCE:
             return

@@ -25,6 +25,7 @@ _COUNTERS = {
         "denied",
         (names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE, names.PENSTOCK_RULE_SHADOW),
     ),
+    names.PENSTOCK_PRICE_UNKNOWN: ("unpriced", (names.PENSTOCK_MODEL,)),
     names.PENSTOCK_SPEND: ("cost", (names.PENSTOCK_TENANT, names.PENSTOCK_MODEL, names.PENSTOCK_WASTED)),
 }
 _METHODS = {path.removeprefix("/") for path in GENERATING}
@@ -34,7 +35,7 @@ class Meters:
     """Every number since the start.
 
     Kinds of counters, and what their keys tell: code (code), tenant (tenant, code), attempts (model),
-    denied (tenant, per, rule, shadow), cost (tenant, model, wasted), dropped (signal).
+    denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), dropped (signal).
     """
 
     def __init__(self, instruments: Instruments, tally: Tally, dropped: Callable[[], Mapping[str, int]]) -> None:

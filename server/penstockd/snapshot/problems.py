@@ -34,16 +34,22 @@ def problems(
     limits: Sequence[LimitRow],
     calls: Calls,
     last_minute: Mapping[str, int],
+    unpriced: Mapping[str, int],
     loop_lag: Summary,
     dropped: int,
 ) -> list[Problem]:
-    """Return the problems, worst first; `last_minute` counts the calls that ended in it, by code."""
+    """Return the problems, worst first.
+
+    `last_minute` counts the calls that ended in it, by code; `unpriced` those that were refused in it for want of a
+    price, by model.
+    """
     found = [
         *_of_the_ledger(ledger),
         *_of_the_pool(models),
         *_of_budgets(budgets, limits),
         *_of_calls(calls, last_minute),
         *_of_models(models),
+        *_of_prices(unpriced),
         *_of_tenants(limits, budgets),
         *_of_strangers(last_minute),
         *_of_readiness(ready),
@@ -106,6 +112,12 @@ def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Ite
         elif budget.fraction >= NEARLY_USED_UP:
             text = f"{budget.tenant} has used {budget.fraction:.0%} of its budget of {budget.rule}."
             yield _problem("warning", "budget", budget.tenant, text)
+
+
+def _of_prices(unpriced: Mapping[str, int]) -> Iterator[Problem]:
+    for model, refused in unpriced.items():
+        text = f"Model {model} has no known price: calls on a budget are refused, {refused} in the last minute."
+        yield _problem("warning", "price", model, text)
 
 
 def _of_tenants(limits: Iterable[LimitRow], budgets: Iterable[BudgetRow]) -> Iterator[Problem]:

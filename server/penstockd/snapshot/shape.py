@@ -29,7 +29,7 @@ REFUSALS = (
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Something that is wrong now, in a sentence; `what` is as in changes, or calls, tenant, telemetry."""
+    """Something that is wrong now, in a sentence; `what` is as in changes, or calls, price, tenant, telemetry."""
 
     severity: Severity
     what: str

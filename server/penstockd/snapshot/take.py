@@ -93,6 +93,7 @@ class Snapshots:
                 limits=limits,
                 calls=calls,
                 last_minute=last_minute.by("code"),
+                unpriced=last_minute.by("unpriced"),
                 loop_lag=loop_lag.last_5m,
                 dropped=lately.count("dropped"),
             ),

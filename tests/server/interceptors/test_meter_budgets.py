@@ -72,7 +72,7 @@ def test_a_shadow_budget_denies_nothing_for_want_of_a_price() -> None:
 
 
 def test_a_budgeted_call_of_a_model_without_a_price_is_refused_and_alarms(caplog: pytest.LogCaptureFixture) -> None:
-    """Once in a while for each model, however many calls are refused."""
+    """All of them are counted, and once in a while one is told of, for each model."""
     calls = MeteredCalls(a_budget(PLENTY))
     a, b = (calls.model(name, price=None, allowance=calls.grant()) for name in "ab")
 
@@ -87,6 +87,8 @@ def test_a_budgeted_call_of_a_model_without_a_price_is_refused_and_alarms(caplog
     assert {type(call.refusal) for call in asked} == {PriceUnknown}
     assert [record.__dict__["fields"]["model"] for record in caplog.records] == ["a", "b", "a"]
     assert {record.levelname for record in caplog.records} == {"ERROR"}
+    counted = calls.telescope.points("penstock.price.unknown")
+    assert counted == [({"penstock.model": "a"}, 3), ({"penstock.model": "b"}, 1)]
     assert (a.calls, calls.ledger.entries, left(a)) == ([], [], (10, 1000))
     calls.assert_settled(a, b)
 

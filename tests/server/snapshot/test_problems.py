@@ -53,6 +53,7 @@ def found(**parts: Any) -> list[Problem]:  # noqa: ANN401
         "limits": [],
         "calls": CALLS,
         "last_minute": {"OK": 100},
+        "unpriced": {},
         "loop_lag": NOTHING,
         "dropped": 0,
     }
@@ -164,6 +165,14 @@ def test_who_is_being_denied_is_named() -> None:
         "acme is being denied by 60/m requests: 7 denials in the last minute.",
         "Callers of acme (per user) are being denied by 60/m requests: 1 denial in the last minute.",
     ]
+
+
+def test_a_model_without_a_price_is_named() -> None:
+    """What is missing is one line of the configuration, and nothing else says whose."""
+    (problem, _) = found(unpriced={"own": 1200, "rented": 1})
+
+    assert (problem.severity, problem.what, problem.subject) == ("warning", "price", "own")
+    assert problem.text == "Model own has no known price: calls on a budget are refused, 1200 in the last minute."
 
 
 def test_a_full_daemon_is_critical() -> None:

@@ -20,14 +20,16 @@ from penstockd.health import Health
 from penstockd.instruments import Instruments
 from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.ledger import NoLedger
 from penstockd.limits import Denial, Verdict
+from penstockd.log import Log
 from penstockd.outcome import Outcome
 from penstockd.principal import Principal
 from penstockd.recent import SLICE
 from penstockd.resilience.permits import Permits
 from penstockd.snapshot.meters import Meters
-from penstockd.snapshot.shape import Snapshot
+from penstockd.snapshot.shape import Problem, Snapshot
 from penstockd.snapshot.take import Snapshots, Sources
 from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
 from penstockd.tally import Tally
@@ -198,6 +200,25 @@ async def test_denials_name_their_victim() -> None:
     )
 
 
+async def test_a_price_that_nobody_knows_is_told_of_while_it_refuses_calls() -> None:
+    """By the model that lacks it; a minute later it is over."""
+    scene = Scene()
+    alarm = PriceAlarm(clock=scene.clock, log=Log("penstockd"), instruments=scene.instruments)
+    keeping = asyncio.create_task(scene.snapshots.keep_up())
+    for _ in range(4):
+        alarm.sound("fast")
+
+    it = scene.take()
+    for _ in range(90):
+        await asyncio.sleep(0)
+        scene.clock.advance(1)
+    keeping.cancel()
+
+    assert [(problem.what, problem.subject) for problem in told(it)] == [("price", "fast")]
+    assert told(it)[0].text.endswith("refused, 4 in the last minute.")
+    assert told(scene.take()) == []
+
+
 async def test_money_is_shown() -> None:
     """What was spent, what of it for nothing, on which model and for whom."""
     scene = Scene()
@@ -240,3 +261,8 @@ async def test_a_snapshot_is_json() -> None:
     read = msgspec.json.decode(msgspec.json.encode(scene.take()))
 
     assert read["models"][0]["next_probe_in"] is None
+
+
+def told(it: Snapshot) -> list[Problem]:
+    """The problems, but for that the daemon here is never ready."""
+    return [problem for problem in it.problems if problem.what != "daemon"]
