@@ -49,12 +49,12 @@ def digester(pepper: str) -> Callable[[str], str]:
     """Return what gives the digests of keys under `pepper`, which is prepared once."""
     peppered = hmac.new(pepper.encode(), digestmod="sha256")
 
-    def digest(key: str) -> str:
+    def digest_of(key: str) -> str:
         code = peppered.copy()
         code.update(key.encode())
         return f"hmac-sha256:{code.hexdigest()}"
 
-    return digest
+    return digest_of
 
 
 def _checksum(text: str) -> str:

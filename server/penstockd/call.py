@@ -98,11 +98,11 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
 
     def values(self, key: str) -> list[str]:
         """Every value of the metadata entry `key`, in the order sent; gRPC gives those that are no UTF-8 as bytes."""
-        values: list[str] = []
-        for name, value in self.metadata:
-            if name == key:
-                values.append(value if isinstance(value, str) else value.decode(errors="replace"))
-        return values
+        return [
+            value if isinstance(value, str) else value.decode(errors="replace")
+            for name, value in self.metadata
+            if name == key
+        ]
 
     def asking(self, request: R) -> "Call[R]":
         """The same call with another request: a prompt that an agent puts to its models."""

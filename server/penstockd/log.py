@@ -54,24 +54,31 @@ class Log:
 
 
 class _Line(logging.LogRecord):
-    """A record made in a third of the time: of its place in the source and its thread, no line says anything."""
+    """A record made in a third of the time: its place in the source and its thread, which no line shows, are left out.
+
+    Handlers that are not ours find every attribute they know of.
+    """
 
     def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
+        now = time.time()
         self.__dict__.update(
             _UNSAID,
             name=name,
             msg=message,
             levelno=level,
             levelname=logging.getLevelName(level),
-            created=time.time(),
+            created=now,
+            msecs=now % 1 * 1000,
             fields=fields,
         )
 
 
 _UNSAID: Mapping[str, object] = {
-    **dict.fromkeys(("args", "exc_info", "exc_text", "stack_info", "thread", "threadName", "process", "processName")),
+    **dict.fromkeys(("exc_info", "exc_text", "stack_info")),
+    **dict.fromkeys(("thread", "threadName", "taskName", "process", "processName")),
     **dict.fromkeys(("pathname", "filename", "module", "funcName"), ""),
-    **dict.fromkeys(("lineno", "msecs", "relativeCreated"), 0),
+    **dict.fromkeys(("lineno", "relativeCreated"), 0),
+    "args": (),
 }
 
 

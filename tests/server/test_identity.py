@@ -48,6 +48,7 @@ def test_a_key_says_who_calls(scheme: str) -> None:
         ([f"Bearer {WEB[:-1]}"], Refusal.MALFORMED),
         ([f"Bearer {digest(PEPPER, WEB)}"], Refusal.MALFORMED),
         ([f"Bearer {'x' * 16000}"], Refusal.MALFORMED),
+        ([f"Bearer {WEB[:-1]}{'0' if WEB[-1] != '0' else '1'}"], Refusal.MALFORMED),
         ([f"Bearer {generate()}"], Refusal.UNKNOWN),
         ([f"Bearer {OLD}"], Refusal.EXPIRED),
         ([f"Bearer {WEB}", f"Bearer {WEB}"], Refusal.DOUBLED),

@@ -163,6 +163,18 @@ def test_a_log_may_be_bound_to_a_call() -> None:
     assert (two["request_id"], two["agent"]) == ("r1", "a")
 
 
+def test_other_handlers_find_what_they_know_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A record of ours has every attribute of the library's own, and the same time of day."""
+    with caplog.at_level(logging.INFO):
+        Log("penstockd.test").info("it happened", model="fast")
+
+    [record] = caplog.records
+    plain = logging.LogRecord("x", logging.INFO, "", 0, "x", (), None)
+    assert vars(plain).keys() - vars(record).keys() == set()
+    assert record.getMessage() == "it happened"
+    assert record.msecs == pytest.approx(record.created % 1 * 1000)
+
+
 def test_the_level_may_change() -> None:
     """For every logger of the process at once."""
     stream = io.StringIO()

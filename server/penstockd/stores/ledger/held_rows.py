@@ -11,7 +11,7 @@ import msgspec
 from penstockd.stores.ledger.operations import Row, Value
 
 LONGEST = 1 << 20
-"""Bytes after which the file is written anew, without the rows that were settled."""
+"""Bytes after which the file is written anew, without what was settled; twice what was held then, if that is more."""
 
 
 class HeldRows:
@@ -24,15 +24,21 @@ class HeldRows:
     def __init__(self, path: Path) -> None:
         """Hold nothing; the file is made when something is."""
         self._path = path
+        self._new = Path(f"{path}.new")
+        self._is_ours = False
         self._file: int | None = None
         self._size = 0
+        self._limit = LONGEST
         self._lines: dict[object, bytes] = {}
 
     def __str__(self) -> str:
         return str(self._path)
 
     def left(self) -> Sequence[Row]:
-        """What a daemon that died has left, its settled rows among them. Raises OSError, and ValueError if damaged."""
+        """What a daemon that died has left, its settled rows among them. Raises OSError, and ValueError if damaged.
+
+        It may have been of an older version: a row may lack columns that were added since.
+        """
         try:
             *lines, _ = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
@@ -43,7 +49,7 @@ class HeldRows:
         """Hold `row` from now on; raises OSError, and then does not."""
         line = msgspec.json.encode(row) + b"\n"
         file = self._file
-        if file is None or self._size > LONGEST:
+        if file is None or self._size > self._limit:
             file = self._rewrite()
         self._write(file, line)
         self._lines[_key(row)] = line
@@ -55,32 +61,35 @@ class HeldRows:
 
     def compact(self) -> None:
         """Leave nothing in the file but what is held; raises OSError."""
-        if self._file is not None:
+        if self._is_ours:
             self._rewrite()
 
     def clear(self) -> None:
         """Hold nothing, and remove the file; raises OSError."""
         self._let_go()
         self._lines.clear()
+        self._new.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
+        self._is_ours = False
 
     def close(self) -> None:
         """Leave the file to the next daemon if anything was not settled, else remove it."""
-        if not self._lines and self._file is not None:
+        if self._is_ours and not self._lines:
             with suppress(OSError):
                 self.clear()
         self._let_go()
 
     def _rewrite(self) -> int:
         self._let_go()
-        new = Path(f"{self._path}.new")
-        self._file = file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        self._file = file = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self._write(file, b"".join(self._lines.values()))
         try:
-            new.replace(self._path)
+            self._new.replace(self._path)
         except OSError:
             self._let_go()
             raise
+        self._is_ours = True
+        self._limit = max(LONGEST, 2 * self._size)
         return file
 
     def _write(self, file: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstockd.ledger import CannotOpenLedger
 from penstockd.stores.ledger.database import DatabaseFault
@@ -148,7 +148,7 @@ class SqliteDatabase:
             self._held.clear()
         except OSError as error:
             raise DatabaseFault(f"{self._held}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, StatementError) as error:
             raise DatabaseFault(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
 
     def _connect_patiently(self) -> sqlite3.Connection:

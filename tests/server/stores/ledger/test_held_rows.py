@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,20 @@ def test_the_file_stays_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert HeldRows(path).left()[0] == row("long")
 
 
+def test_a_file_of_nothing_but_what_is_held_is_not_written_anew_at_every_row(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may grow to twice that, so that a row costs the same however many there are."""
+    monkeypatch.setattr(held_rows, "LONGEST", 1000)
+    with closing(HeldRows(path)) as held:
+        files = []
+        for number in range(400):
+            held.add(row(f"{number}"))
+            files.append(path.stat().st_ino)
+
+    assert sum(one != other for one, other in pairwise(files)) < 10
+
+
 def test_a_clean_end_leaves_no_file(path: Path) -> None:
     """Unless something was not settled, which the next daemon must know of."""
     with closing(HeldRows(path)) as held:
@@ -80,6 +95,21 @@ def test_a_clean_end_leaves_no_file(path: Path) -> None:
         held.drop([row("b")])
 
     assert was_left
+    assert not path.exists()
+
+
+def test_a_clean_end_after_a_fault_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had before the fault was settled as well."""
+    monkeypatch.setattr(held_rows, "LONGEST", 0)
+    in_the_way = path.with_name("ledger.db.held.new")
+    with closing(HeldRows(path)) as held:
+        held.add(row("a"))
+        held.drop([row("a")])
+        in_the_way.mkdir()
+        with pytest.raises(OSError, match="Is a directory"):
+            held.add(row("b"))
+        in_the_way.rmdir()
+
     assert not path.exists()
 
 
@@ -134,12 +164,12 @@ def test_a_full_disk_holds_nothing_more_and_loses_nothing(disk: SmallDisk) -> No
 
 def test_a_file_that_cannot_take_the_old_ones_place_is_not_written_to(path: Path) -> None:
     """Its lines would be found by nobody."""
-    with closing(HeldRows(path)) as held:
-        path.mkdir()
-        (path / "in the way").touch()
-        for _ in range(2):
-            with pytest.raises(OSError, match=r"ledger\.db\.held"):
-                held.add(row("a"))
+    held = HeldRows(path)
+    path.mkdir()
+    (path / "in the way").touch()
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"ledger\.db\.held"):
+            held.add(row("a"))
 
 
 def row(call_id: str, attempt: int = 1) -> Row:

@@ -19,7 +19,7 @@ from fakes.ledger import held, ledger_on, put, settled, sqlite_file, until
 from fakes.small_disk import SmallDisk, small_disk
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
-from penstockd.stores.ledger import journal, sqlite
+from penstockd.stores.ledger import held_rows, journal, sqlite
 from penstockd.stores.ledger.database import DatabaseFault
 from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.sqlite import SqliteDatabase
@@ -223,13 +223,41 @@ async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
     assert (total.requests, total.cost_nanousd) == (3, 2007)
 
 
-def test_held_rows_that_are_damaged_are_refused_with_what_to_do(path: Path) -> None:
-    """They may hold what somebody owes."""
+async def test_what_is_rolled_up_is_not_charged_again_after_a_fault_of_the_held_rows_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt is committed in their place, and what they had before must go all the same, as with a clean stop."""
+    monkeypatch.setattr(held_rows, "LONGEST", 0)
+    clock, in_the_way = FakeClock(), path.with_name("ledger.db.held.new")
+    async with running(path, clock) as (ledger, faults):
+        await put(ledger, *(settled(at=clock.wall()) for _ in range(3)))
+        in_the_way.mkdir()
+        await put(ledger, settled(at=clock.wall()))
+        in_the_way.rmdir()
+        await until(lambda: count_of(path) == 0, clock, step=3600.0)
+        dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
+
+    ledger = ledger_on(SqliteDatabase(dead / path.name, is_durable=False), clock)
+    await ledger.start(lambda _: None)
+    total = (await ledger.usage(UsageQuery())).total
+    await ledger.stop()
+
+    assert (total.requests, total.cost_nanousd, faults) == (4, 4000, [])
+    assert not path.with_name("ledger.db.held").exists()
+
+
+@pytest.mark.parametrize("line", ["not JSON", "{}", '"a text"'])
+def test_held_rows_that_are_damaged_are_refused_with_what_to_do(path: Path, line: str) -> None:
+    """They may hold what somebody owes; when they are gone, nothing else is in the way."""
     SqliteDatabase(path, is_durable=False).close()
-    path.with_name("ledger.db.held").write_bytes(b"not JSON\n")
+    beside = path.with_name("ledger.db.held")
+    beside.write_text(f"{line}\n")
 
     with pytest.raises(CannotOpenLedger, match=r"ledger\.db\.held is damaged: move it away"):
         SqliteDatabase(path, is_durable=False)
+
+    beside.unlink()
+    SqliteDatabase(path, is_durable=False).close()
 
 
 def test_held_rows_that_cannot_be_read_or_written_are_a_fault(path: Path) -> None:
