@@ -75,6 +75,12 @@ class Ledger(Protocol):
         once, to say so.
         """
 
+    async def forget(self, entry: Entry) -> None:
+        """Take back an entry that was opened, as no attempt came of it; done once begun, as `close` is.
+
+        Raises LedgerUnavailable if it is taken back later.
+        """
+
     async def usage(self, query: "UsageQuery") -> "UsageReport":
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
 
@@ -93,6 +99,9 @@ class NoLedger:
 
     async def close(self, entry: Entry) -> None:
         """Forget it."""
+
+    async def forget(self, entry: Entry) -> None:
+        """Nothing is left to forget."""
 
     async def usage(self, query: "UsageQuery") -> "UsageReport":  # noqa: ARG002 - it would find nothing
         """Nothing was used."""

@@ -25,7 +25,6 @@ UNBILLED = frozenset(
         "context_too_long",
         "misconfigured",
         "rejected",
-        "passed_over",
     }
 )
 """Reasons that tell that nothing was answered, so that no provider bills it."""

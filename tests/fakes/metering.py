@@ -50,6 +50,7 @@ class FakeLedger(NoLedger):
         self.open_takes = self.close_takes = 0.0
         self.open_fails: list[BaseException | None] = []
         self.close_fails: list[BaseException | None] = []
+        self.forget_fails: list[BaseException | None] = []
         self._clock = clock
 
     async def open(self, entry: Entry) -> None:
@@ -66,6 +67,10 @@ class FakeLedger(NoLedger):
             return
         self._closing = asyncio.create_task(self._close(entry))  # a cancelled caller does not take it along
         await asyncio.shield(self._closing)
+
+    async def forget(self, entry: Entry) -> None:
+        assert self.rows.pop(_key(entry)).status is EntryStatus.HELD, "what is settled is not forgotten"
+        await self._take_time(0.0, self.forget_fails)
 
     async def _close(self, entry: Entry) -> None:
         try:

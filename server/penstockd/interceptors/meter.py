@@ -17,7 +17,7 @@ from penstockd.limits import LimitStore, StoreUnavailable
 from penstockd.log import Log
 from penstockd.model import Prompt
 from penstockd.rules import Rulebook
-from penstockd.upstream import UpstreamFailure
+from penstockd.upstream import PassedOver, UpstreamFailure
 
 
 class Meter:
@@ -71,6 +71,9 @@ class Meter:
         status, reason = EntryStatus.FAILED, ""
         try:
             await proceed(replace(call, send=send))
+        except PassedOver:
+            await self._forget(account)
+            raise
         except UpstreamFailure as failure:
             reason = failure.reason
             raise
@@ -114,6 +117,21 @@ class Meter:
         if account.demands and not self._store.is_local:
             closing = self._settlements.run(closing)
         await closing
+
+    async def _forget(self, account: Account) -> None:
+        """Leave everything as it was: a model that was not asked made no attempt."""
+        account.is_settled = True
+        account.give_back_grant(used=0)
+        try:
+            await self._release(account)
+        finally:
+            await self._take_back(account.held())
+
+    async def _take_back(self, entry: Entry) -> None:
+        try:
+            await self._ledger.forget(entry)
+        except LedgerUnavailable as error:
+            self._log.warning("an entry is taken back later", error=str(error), request_id=entry.request_id)
 
     async def _close(self, account: Account, entry: Entry) -> None:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""

@@ -1,5 +1,6 @@
 """What fails around an attempt, ledger, store or provider, leaves its accounts in order."""
 
+import asyncio
 import logging
 
 import pytest
@@ -35,6 +36,29 @@ def test_a_ledger_that_takes_nothing_refuses_the_attempt() -> None:
     assert budget == BudgetState(spent=0, held=0)
     assert left(model) == (10, 1000)
     calls.assert_settled(model)
+
+
+@pytest.mark.parametrize("fault", [None, LEDGER_GONE])
+def test_a_model_that_was_not_asked_after_all_leaves_nothing(fault: LedgerUnavailable | None) -> None:
+    """Its circuit opened while the attempt was put on the ledger: the next model's is the only one."""
+    calls = MeteredCalls(a_budget(PLENTY))
+    calls.ledger.open_takes = 1.0
+    calls.ledger.forget_fails = [fault]
+    a, b = calls.model("a", allowance=calls.grant()), calls.model("b", ["text", USED])
+
+    async def asked() -> tuple[Asked, BudgetState]:
+        call = asyncio.ensure_future(calls.ask(a, b))
+        await calls.clock.sleep(0.5)
+        a.model.breaker.force_open("test")
+        return await call, await calls.settled()
+
+    call, budget = calls.run(asked())
+
+    assert call.attempts == [("b", "")]
+    assert calls.written == [("b", OK, COST, False)]
+    assert budget == BudgetState(spent=COST, held=0)
+    assert (a.calls, left(a)) == ([], (10, 1000))
+    calls.assert_settled(a, b)
 
 
 def test_a_store_that_cannot_be_asked_refuses_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

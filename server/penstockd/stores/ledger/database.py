@@ -16,7 +16,7 @@ class DatabaseFault(Exception):
 class Database(Protocol):
     """Tables of the current schema. Its methods block, and `write` is never called twice at once.
 
-    `hold` and `compact` alone are for the event loop.
+    `hold`, `release` and `compact` alone are for the event loop.
     """
 
     instance: int
@@ -29,6 +29,9 @@ class Database(Protocol):
 
         False where it is to be committed, as an OPEN. A CLOSE settles it either way.
         """
+
+    def release(self, row: Row) -> bool:
+        """Take back a row that is held, as no attempt came of it; false where it was committed."""
 
     def compact(self) -> None:
         """Forget which rows were held and settled since, before any of them is rolled up. Raises DatabaseFault."""

@@ -43,7 +43,14 @@ class HeldRows:
             *lines, _ = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return ()
-        return [msgspec.json.decode(line, type=dict[str, Value]) for line in lines]
+        left: dict[object, Row] = {}
+        for line in lines:
+            row = msgspec.json.decode(line, type=dict[str, Value])
+            if row.keys() == {"forgotten"}:
+                left.pop(row["forgotten"], None)
+            else:
+                left[_key(row)] = row
+        return list(left.values())
 
     def add(self, row: Row) -> None:
         """Hold `row` from now on; raises OSError, and then does not."""
@@ -58,6 +65,17 @@ class HeldRows:
         """Hold these no longer; the file may have them for a while."""
         for row in rows:
             self._lines.pop(_key(row), None)
+
+    def forget(self, row: Row) -> bool:
+        """Take `row` back, if it is held here, for no death to bring it back; raises OSError where one could."""
+        key = _key(row)
+        if self._lines.pop(key, None) is None:
+            return False
+        if self._file is None:
+            self._rewrite()
+        else:
+            self._write(self._file, msgspec.json.encode({"forgotten": key}) + b"\n")
+        return True
 
     def compact(self) -> None:
         """Leave nothing in the file but what is held; raises OSError."""
@@ -111,4 +129,4 @@ class HeldRows:
 
 
 def _key(row: Row) -> object:
-    return row["call_id"], row["attempt"]
+    return f"{row.get('call_id')}/{row.get('attempt')}"

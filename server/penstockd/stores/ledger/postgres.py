@@ -60,6 +60,10 @@ class PostgresDatabase:
         """Have it committed."""
         return False
 
+    def release(self, row: Row) -> bool:  # noqa: ARG002 - as above
+        """Have it taken back by a commit."""
+        return False
+
     def compact(self) -> None:
         """Nothing is held beside the tables."""
 

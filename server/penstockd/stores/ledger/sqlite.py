@@ -75,6 +75,13 @@ class SqliteDatabase:
             return False  # the commit in its place says what is wrong
         return True
 
+    def release(self, row: Row) -> bool:
+        """Take back a row that is held beside the table; false if it is in there."""
+        try:
+            return self._held.forget(row)
+        except OSError:
+            return True  # a death before the file is next written anew would charge it: there is no other place for it
+
     def compact(self) -> None:
         """Remove from the held rows what was settled."""
         try:

@@ -96,6 +96,12 @@ class StoredLedger:
         """
         await self._journal.write(Operation(Kind.CLOSE, row_of(entry, self._database.instance)))
 
+    async def forget(self, entry: Entry) -> None:
+        """Take back an entry that was opened; returns when that is durable. Raises LedgerUnavailable if it is later."""
+        row = row_of(entry, self._database.instance)
+        if not self._database.release(row):
+            await self._journal.write(Operation(Kind.FORGET, row))
+
     async def usage(self, query: UsageQuery) -> UsageReport:
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
         return await self._read(partial(sums.usage, query=query))

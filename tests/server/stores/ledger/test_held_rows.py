@@ -56,6 +56,32 @@ def test_what_was_settled_goes_with_the_next_compaction(path: Path) -> None:
         assert HeldRows(path).left() == [row("b")]
 
 
+def test_what_is_forgotten_is_gone_at_once(path: Path) -> None:
+    """A death right after it charges nothing."""
+    held = HeldRows(path)
+    held.add(row("a"))
+    held.add(row("b"))
+
+    assert held.forget(row("a"))
+    assert not held.forget(row("a"))
+    assert HeldRows(path).left() == [row("b")]
+
+
+def test_what_is_forgotten_after_a_fault_is_gone_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is written anew without it."""
+    monkeypatch.setattr(held_rows, "LONGEST", 0)
+    in_the_way = path.with_name("ledger.db.held.new")
+    held = HeldRows(path)
+    held.add(row("a"))
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        held.add(row("b"))
+    in_the_way.rmdir()
+
+    assert held.forget(row("a"))
+    assert HeldRows(path).left() == []
+
+
 def test_the_file_stays_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many attempts there are, and whatever is held meanwhile stays."""
     monkeypatch.setattr(held_rows, "LONGEST", 1000)

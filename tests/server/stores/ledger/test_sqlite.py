@@ -270,8 +270,10 @@ def test_held_rows_that_cannot_be_read_or_written_are_a_fault(path: Path) -> Non
         beside.mkdir()
         with pytest.raises(DatabaseFault, match=r"ledger\.db\.held: Is a directory"):
             database.compact()
+        is_released = database.release(row)
         is_held = database.hold(row)
 
+    assert is_released
     assert not is_held
     with pytest.raises(CannotOpenLedger, match=r"ledger\.db\.held: Is a directory"):
         SqliteDatabase(path, is_durable=False)

@@ -75,6 +75,21 @@ async def test_an_open_that_is_cut_short_leaves_nothing(open_database: OpenDatab
     assert lost_at_next_start(open_database) == 0
 
 
+async def test_an_entry_that_is_forgotten_leaves_nothing(open_database: OpenDatabase) -> None:
+    """The first one was committed, the second maybe held beside the table; no restart charges either."""
+    database = open_database()
+    ledger = ledger_on(database)
+    await ledger.start(lambda _: None)
+    for entry in (held(), held()):
+        await ledger.open(entry)
+        await ledger.forget(entry)
+    left = count_rows(database)
+    database.close()  # as a death would have it
+
+    assert left == 0
+    assert lost_at_next_start(open_database) == 0
+
+
 async def test_a_close_that_is_cut_short_is_written_all_the_same(ledger: StoredLedger) -> None:
     """The caller may go; what was used was used."""
     entry = held()
