@@ -75,6 +75,7 @@ FLOORS = (
         "builders",
         "cli",
         "config",
+        "invitation",
         "reload",
         "restart",
         "runtime",

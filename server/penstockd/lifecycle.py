@@ -27,10 +27,14 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A gRPC server and where it listens: an address as gRPC writes it, in plaintext without credentials."""
+    """A gRPC server and where it listens: an address as gRPC writes it, in plaintext without credentials.
+
+    `setting` is what an operator changes to have it listen elsewhere.
+    """
 
     server: grpc.aio.Server
     address: str
+    setting: str
     credentials: grpc.ServerCredentials | None = None
 
     def bind(self) -> int:
@@ -40,7 +44,7 @@ class Listener:
                 return self.server.add_insecure_port(self.address)
             return self.server.add_secure_port(self.address, self.credentials)
         except RuntimeError as error:
-            raise _cannot_listen(self.address) from error
+            raise _cannot_listen(self.address, self.setting) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ class Daemon:
         try:
             admin_port = await self._admin.start()
         except OSError as error:
-            raise _cannot_listen(self._admin.address) from error
+            raise _cannot_listen(self._admin.address, "PENSTOCK_ADMIN_LISTEN") from error
         self._health.start()
         for listener in self._listeners:
             await listener.server.start()
@@ -143,8 +147,9 @@ class Daemon:
                 self._log.exception("closing failed", error)
 
 
-def _cannot_listen(address: str) -> CannotListen:
-    return CannotListen(f"cannot listen on {address}: it is taken, or not an address of this machine")
+def _cannot_listen(address: str, setting: str) -> CannotListen:
+    wrong = "it is taken, or not an address of this machine"
+    return CannotListen(f"cannot listen on {address}: {wrong}; {setting} chooses another")
 
 
 async def _any_of(*waits: Awaitable[object], seconds: float) -> None:

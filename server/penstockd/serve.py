@@ -21,6 +21,7 @@ from penstockd.daemon_gauge import show_build, show_certificate, show_dropped
 from penstockd.exporters import Exporters, exporters
 from penstockd.gauges import Gauges
 from penstockd.grpc_server import grpc_server
+from penstockd.invitation import invitation
 from penstockd.ledger_watch import LedgerWatch
 from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.log import Log, write_logs_to
@@ -148,11 +149,13 @@ def _listeners(settings: Settings, app: App, certificates: CertificateFiles | No
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
     credentials = certificates.credentials() if certificates else None
-    listeners = [Listener(server=server, address=str(settings.server.listen), credentials=credentials)]
+    listen = str(settings.server.listen)
+    listeners = [Listener(server=server, address=listen, setting="PENSTOCK_LISTEN", credentials=credentials)]
     if settings.server.health_listen is not None:
         probed = grpc_server(interceptors=(), max_message=4096, max_streams=100, longest_call=60.0)
         health_pb2_grpc.add_HealthServicer_to_server(app.health.servicer, probed)
-        listeners.append(Listener(server=probed, address=str(settings.server.health_listen)))
+        address = str(settings.server.health_listen)
+        listeners.append(Listener(server=probed, address=address, setting="server.health_listen"))
     return listeners
 
 
@@ -174,5 +177,5 @@ def _say_ready(settings: Settings, ports: Ports, log: Log, *, version: str, star
         agents=list(settings.agents),
         startup_ms=round(startup * 1000),
     )
-    if settings.environment == "development":
-        log.info('try it from a second terminal: penstock call "hello"')
+    if line := invitation(settings, settings.server.listen.with_port(ports.grpc)):
+        log.info(line)

@@ -109,9 +109,16 @@ def endpoints(
 async def _process(agents: Directory, call: Call[Request]) -> None:
     agent = agents.find(call.request.agent)
     if agent is None:
-        raise AgentNotFound(f"there is no agent called {call.request.agent[:63]!r}; ListAgents names those there are")
+        raise _unknown(call.request.agent)
     call.outcome.agent = agent.name
     await agent(call)
+
+
+def _unknown(name: str) -> AgentNotFound:
+    where = "ListAgents names those there are"
+    if name.startswith("model/"):
+        where = "ListModels names the models, which can be asked bare where allow_bare_models is on"
+    return AgentNotFound(f"there is no agent called {name[:63]!r}; {where}")
 
 
 async def _list_agents(agents: Directory, call: Call[agent_service_pb2.ListAgentsRequest]) -> None:

@@ -52,3 +52,13 @@ def test_the_command_takes_an_authority(files: tuple[Path, Path], capsys: pytest
         code = main(["call", "hello", "--target", daemon.target, "--ca", str(files[0]), "--tls"])
 
     assert (code, capsys.readouterr().out) == (0, "hello \n")
+
+
+@pytest.mark.parametrize("command", [["call", "hello"], ["health"]])
+def test_the_command_shows_a_certificate(daemon: FakeDaemon, files: tuple[Path, Path], command: list[str]) -> None:
+    """To a daemon that speaks to nobody without one."""
+    cert, key = map(str, files)
+    reached = [*command, "--target", daemon.target, "--ca", cert]
+
+    assert main([*reached, "--cert", cert, "--key", key]) == 0
+    assert main(reached) in {2, 3}

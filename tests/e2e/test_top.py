@@ -40,10 +40,11 @@ async def test_it_shows_the_calls_that_were_made(daemons: Daemons) -> None:
 
 
 async def test_without_the_token_nothing_is_shown(daemons: Daemons) -> None:
-    """And it is said what is missing."""
+    """And it is said which one is not."""
     daemon = await daemons.start(admin=LOCKED)
 
     code, out, err = await top(daemon, token="let-me-sea")
 
     assert (code, out) == (1, "")
-    assert err == f"penstock: UNAUTHENTICATED: {daemon.admin} needs its admin token: set PENSTOCK_ADMIN_TOKEN\n"
+    said = "does not know the token in PENSTOCK_ADMIN_TOKEN: set it to the daemon's admin.token"
+    assert err == f"penstock: UNAUTHENTICATED: {daemon.admin} {said}\n"

@@ -100,7 +100,7 @@ def built(
     for interceptors, where in (([adapter], address), ([], "127.0.0.1:0")):
         server = grpc_server(interceptors=interceptors, max_message=4096, max_streams=100, longest_call=60.0)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-        listeners.append(Listener(server=server, address=where))
+        listeners.append(Listener(server=server, address=where, setting="PENSTOCK_LISTEN"))
     daemon = Daemon(
         listeners=listeners,
         admin=Admin(
@@ -237,11 +237,11 @@ async def test_a_taken_address_is_one_clear_line(tmp_path: Path) -> None:
         address = f"127.0.0.1:{port}"
         daemon, _, _ = built(Work(), address=address)
 
-        with pytest.raises(CannotListen, match=f"cannot listen on {address}: it is taken"):
+        with pytest.raises(CannotListen, match=rf"cannot listen on {address}: it is taken.*; PENSTOCK_LISTEN "):
             await daemon.start()
 
         daemon, _, _ = built(Work(), admin_port=port)
-        with pytest.raises(CannotListen, match=r"cannot listen on .*: it is taken"):
+        with pytest.raises(CannotListen, match=r"cannot listen on .*: it is taken.*; PENSTOCK_ADMIN_LISTEN "):
             await daemon.start()
         await daemon.close()
 

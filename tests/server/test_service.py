@@ -146,6 +146,14 @@ async def test_an_unknown_agent_is_not_found(house: House) -> None:
     assert len(raised.value.message) < 200
 
 
+async def test_an_unknown_bare_model_is_looked_for_among_the_models(house: House) -> None:
+    """ListAgents would not name it."""
+    request = agent_service_pb2.ProcessRequest(input="hello", agent="model/nope")
+
+    with pytest.raises(AgentNotFound, match=r"'model/nope'; ListModels names .* allow_bare_models is on"):
+        await house.ask("AgentService/Process", request)
+
+
 async def test_agents_are_listed_by_name(house: House) -> None:
     """With the default marked, without bare models, as far as the caller may use them."""
     request = agent_service_pb2.ListAgentsRequest()

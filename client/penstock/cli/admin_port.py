@@ -26,6 +26,11 @@ class AdminPort:
         self._path = f"{parts.path.rstrip('/')}/status"
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._timeout = timeout
+        self._refused = (
+            "does not know the token in PENSTOCK_ADMIN_TOKEN: set it to the daemon's admin.token"
+            if token
+            else "needs its admin token: set PENSTOCK_ADMIN_TOKEN"
+        )
 
     def snapshot(self) -> Snapshot:
         """Return what the daemon shows; raises Unreachable, Unauthenticated or PermissionDenied."""
@@ -43,7 +48,7 @@ class AdminPort:
             case 200:
                 pass
             case 401:
-                raise Unauthenticated(f"{self._url} needs its admin token: set PENSTOCK_ADMIN_TOKEN")
+                raise Unauthenticated(f"{self._url} {self._refused}")
             case 403 | 421:
                 raise PermissionDenied(f"{self._url} answers under another name only")
             case other:

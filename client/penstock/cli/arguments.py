@@ -101,6 +101,8 @@ def _add(add_parser: _AddParser, name: str, run: _Run, summary: str) -> argparse
     parser.add_argument("--timeout", type=_timeout, default=DEFAULT_TIMEOUT, help="such as 500ms, 10s or 2m")
     parser.add_argument("--tls", action="store_true", help="trust the usual authorities")
     parser.add_argument("--ca", metavar="FILE", help="TLS; trust this authority (PEM)")
+    parser.add_argument("--cert", metavar="FILE", help="our own certificate (PEM), for a daemon that wants one")
+    parser.add_argument("--key", metavar="FILE", help="the key of that certificate (PEM)")
     return parser
 
 

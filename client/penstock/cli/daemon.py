@@ -18,4 +18,11 @@ def connection(chosen: Namespace) -> Connection:
 
 
 def _tls(chosen: Namespace) -> bool | TLS:
-    return TLS(ca=chosen.ca) if chosen.ca else bool(chosen.tls)
+    """How the connection is secured; raises ValueError for a certificate that could not be shown."""
+    if (chosen.cert is None) != (chosen.key is None):
+        raise ValueError("--cert and --key go together: give both")
+    if chosen.tls or chosen.ca is not None:
+        return TLS(ca=chosen.ca, cert=chosen.cert, key=chosen.key)
+    if chosen.cert is not None:
+        raise ValueError("--cert and --key need TLS: add --tls, or --ca FILE")
+    return False

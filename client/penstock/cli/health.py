@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+from grpc import StatusCode
 
 from penstock.cli import daemon, terminal
 from penstock.connection import Connection
@@ -19,10 +20,16 @@ def run(chosen: Namespace) -> int:
     try:
         status = _check(daemon.connection(chosen), chosen.service)
     except PenstockError as error:
-        terminal.complain(terminal.describe(error))
+        terminal.complain(_explanation(error, chosen.service))
         return CANNOT_CONNECT if isinstance(error, Unreachable) else RPC_FAILED
     print(json.dumps({"service": chosen.service, "status": status}) if chosen.json else status)
     return SERVING if status == "SERVING" else NOT_SERVING
+
+
+def _explanation(error: PenstockError, service: str) -> str:
+    if error.code is StatusCode.NOT_FOUND:
+        return f"NOT_FOUND: there is no service {service!r}; try liveness, or model/NAME"
+    return terminal.describe(error)
 
 
 def _check(connection: Connection, service: str) -> str:

@@ -43,7 +43,7 @@ def parse_duration(value: object) -> float:
         return 0.0
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise Mistake("must be a duration such as 250ms, 2s, 10m or 24h", _with_unit(value, "s"))
+        raise Mistake("must be a duration such as 250ms, 2s, 10m, 24h or 400d", _with_unit(value, "s"))
     return float(Decimal(match[1]) * _SECONDS[match[2]])
 
 

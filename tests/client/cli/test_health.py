@@ -22,11 +22,11 @@ def test_a_daemon_that_does_not_serve_is_4(run: Run, daemon: FakeDaemon) -> None
 
 
 def test_an_unknown_service_is_3(run: Run) -> None:
-    """The check itself failed."""
-    code, out, err = run("health", "model/nowhere")
+    """The check itself failed, and it is said what could have been asked."""
+    code, out, err = run("health", "nope")
 
     assert (code, out) == (3, "")
-    assert err.startswith("penstock: NOT_FOUND: ")
+    assert err == "penstock: NOT_FOUND: there is no service 'nope'; try liveness, or model/NAME\n"
 
 
 def test_nobody_there_is_2(run: Run) -> None:

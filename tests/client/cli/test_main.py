@@ -75,7 +75,15 @@ def test_a_usage_error_is_2(arguments: list[str], capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--target", "http://127.0.0.1:50051"], "is a URL"), (["--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem")],
+    [
+        (["--target", "http://127.0.0.1:50051"], "is a URL"),
+        (["--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem"),
+        (["--ca", ""], "Is a directory"),
+        (["--tls", "--cert", "/nowhere/a.pem"], "--cert and --key go together: give both"),
+        (["--tls", "--key", "/nowhere/a.key"], "--cert and --key go together: give both"),
+        (["--cert", "/nowhere/a.pem", "--key", "/nowhere/a.key"], "need TLS: add --tls, or --ca FILE"),
+        (["--tls", "--cert", "/nowhere/a.pem", "--key", "/nowhere/a.key"], "/nowhere/a.key"),
+    ],
 )
 def test_a_target_or_file_that_cannot_be_used_is_2(run: Run, arguments: list[str], said: str) -> None:
     """One line, no traceback."""

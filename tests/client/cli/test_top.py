@@ -106,6 +106,19 @@ def test_a_path_before_the_port_is_kept(port: FakeAdminPort) -> None:
     assert port.asked == [("/penstock-1/status", None)]
 
 
+def test_a_wrong_token_is_not_called_missing(
+    port: FakeAdminPort, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has set it need not be told to set it."""
+    monkeypatch.setenv("PENSTOCK_ADMIN_TOKEN", "secret")
+    port.status, port.body = 401, b""
+
+    assert main(["top", "--once"]) == 1
+
+    said = "does not know the token in PENSTOCK_ADMIN_TOKEN: set it to the daemon's admin.token"
+    assert capsys.readouterr().err == f"penstock: UNAUTHENTICATED: {port.url} {said}\n"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [

@@ -43,7 +43,7 @@ def test_durations_are_seconds(text: object, seconds: float) -> None:
 )
 def test_a_duration_needs_a_unit(value: object, suggestion: str | None) -> None:
     """A plain number is refused with the seconds it may have meant."""
-    with pytest.raises(Mistake, match="must be a duration") as raised:
+    with pytest.raises(Mistake, match=r"must be a duration such as .* or 400d") as raised:
         parse_duration(value)
 
     assert raised.value.suggestion == suggestion

@@ -191,7 +191,8 @@ def _take(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise CannotOpenLedger(f"the ledger {path} belongs to another daemon that runs") from error
+        remedy = "stop it, or give this one another PENSTOCK_STATE_DIR"
+        raise CannotOpenLedger(f"the ledger {path} belongs to another daemon that runs: {remedy}") from error
     return lock
 
 

@@ -71,10 +71,11 @@ def test_file_and_directory_are_their_users_alone(path: Path) -> None:
 
 
 def test_a_second_daemon_is_refused_until_the_first_has_gone(path: Path) -> None:
-    """One line that says which file it is."""
+    """One line that says which file it is, and what to do."""
     first = SqliteDatabase(path, is_durable=False)
 
-    with pytest.raises(CannotOpenLedger, match=rf"the ledger {path} belongs to another daemon that runs"):
+    said = rf"the ledger {path} belongs to another daemon that runs: stop it, .* PENSTOCK_STATE_DIR$"
+    with pytest.raises(CannotOpenLedger, match=said):
         SqliteDatabase(path, is_durable=False)
 
     first.close()
