@@ -144,7 +144,13 @@ class App:
         """The interceptors around each model call, outermost first, and the model."""
         retry_rules, state = settings.retry, self.state
         backoff = Backoff(retry_rules.base_delay, retry_rules.max_delay, random=random.random)
-        retry = Retry(clock=self._clock, backoff=backoff, max_attempts=retry_rules.max_attempts, metrics=state.attempts)
+        retry = Retry(
+            clock=self._clock,
+            backoff=backoff,
+            max_attempts=retry_rules.max_attempts,
+            metrics=state.attempts,
+            log=self._log,
+        )
         meter = Meter(
             rulebook=rules,
             store=state.limits,

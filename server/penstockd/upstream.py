@@ -1,7 +1,14 @@
 """What can go wrong with one attempt at a model, and what that says about the model and about trying again."""
 
 from enum import Enum
+from textwrap import shorten
+from traceback import format_exception_only
 from typing import ClassVar
+
+LONGEST_ACCOUNT = 300
+"""Characters of what the log says about one failure."""
+PROVIDER_ERROR = "provider_error"
+"""The reason of what somebody else's provider does wrong."""
 
 
 class Blame(Enum):
@@ -33,11 +40,13 @@ UNBILLED = frozenset(
 class UpstreamFailure(Exception):
     """One attempt at one model failed.
 
-    `reason` is a lower_snake_case label for attempts and metrics; the message is for the operator's log. `retry_after`
-    is the provider's hint in seconds, `may_repeat` whether this same model may be asked again for this call.
+    `reason` is a lower_snake_case label for attempts and metrics; the message is for the operator's log, unless the
+    failure is the caller's affair: then it may repeat what was asked. `retry_after` is the provider's hint in seconds,
+    `may_repeat` whether this same model may be asked again for this call.
     """
 
     blame: ClassVar[Blame]
+    is_callers_affair: ClassVar[bool] = False
     reason: str
     may_repeat: bool = False
 
@@ -57,6 +66,16 @@ class UpstreamFailure(Exception):
             self.reason = reason
         if may_repeat is not None:
             self.may_repeat = may_repeat
+
+    @property
+    def account(self) -> str:
+        """What happened, on one short line; of what somebody else's provider raised, its type and text."""
+        cause = self.__cause__ if self.reason == PROVIDER_ERROR else None
+        # Unlike str(), this also shows an exception that cannot be shown.
+        text = "".join(format_exception_only(cause)) if cause else self.message
+        shown = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST_ACCOUNT])
+        # Cut between words: a secret of which a part is left would not be known for one.
+        return shorten(shown, LONGEST_ACCOUNT, break_long_words=False, break_on_hyphens=False, placeholder=" …")
 
 
 class Broken(UpstreamFailure):
@@ -79,6 +98,7 @@ class OutOfTime(UpstreamFailure):
     """The caller's deadline left the attempt no more time; nobody's fault."""
 
     blame = Blame.NONE
+    is_callers_affair = True
     reason = "deadline"
 
 
@@ -108,6 +128,7 @@ class TooLong(UpstreamFailure):
     """This model cannot take an input of this size; another may."""
 
     blame = Blame.NONE
+    is_callers_affair = True
     reason = "context_too_long"
 
 
@@ -115,6 +136,7 @@ class Rejected(UpstreamFailure):
     """The upstream rejects the request, as every other would; its message is meant for the caller."""
 
     blame = Blame.NONE
+    is_callers_affair = True
     reason = "rejected"
 
 
@@ -122,6 +144,7 @@ class Filtered(UpstreamFailure):
     """The provider's content filter stopped the request or its answer."""
 
     blame = Blame.NONE
+    is_callers_affair = True
     reason = "content_filter"
 
 

@@ -143,7 +143,7 @@ class MeteredCalls(ModelCalls):
         )
         backoff = Backoff(0.2, 10.0, random=lambda: 0.5)
         metrics = AttemptMetrics(self.telescope.instruments, TenantLabels())
-        retry = Retry(clock=self.clock, backoff=backoff, max_attempts=4, metrics=metrics)
+        retry = Retry(clock=self.clock, backoff=backoff, max_attempts=4, metrics=metrics, log=log)
         self.handle = chain([retry, self.meter, CircuitBreaker(clock=self.clock, changed=self._changed)], _answer)
 
     async def ask(self, *models: ScriptedModel, asked: Asked | None = None, **options: Any) -> Asked:  # noqa: ANN401

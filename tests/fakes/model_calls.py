@@ -15,6 +15,7 @@ from penstockd.errors import PenstockError
 from penstockd.instruments import Instruments
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
+from penstockd.log import Log
 from penstockd.model import Model, Prompt, chosen
 from penstockd.models.route import Route, priority
 from penstockd.outcome import Outcome
@@ -58,7 +59,7 @@ class ModelCalls:
         metrics = AttemptMetrics(self.instruments, TenantLabels())
         self.handle: Handler[Prompt] = chain(
             [
-                Retry(clock=self.clock, backoff=backoff, max_attempts=max_attempts, metrics=metrics),
+                Retry(clock=self.clock, backoff=backoff, max_attempts=max_attempts, metrics=metrics, log=Log("test")),
                 CircuitBreaker(clock=self.clock, changed=self._changed),
             ],
             _answer,

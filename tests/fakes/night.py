@@ -23,11 +23,12 @@ PEPPER = "a-pepper-for-one-night"
 STRANGER = "stranger"
 TENANTS: Mapping[str, Mapping[str, object]] = {
     "acme": {"limits": [{"per": "tenant", "requests": "5/s"}]},
-    "globex": {"budgets": [{"per": "tenant", "usd": 0.5, "period": "total"}]},
+    "globex": {"budgets": [{"per": "tenant", "usd": 0.5005, "period": "total"}]},
     "initech": {},
 }
 PRICE = {"input": 1, "output": 100}
-USAGE = Usage(uncached_input=9, output=100)
+USAGE = Usage(uncached_input=10, output=100)
+"""What a question is estimated at, so that fifty of them leave nothing of globex's budget."""
 DEAD = response(b'{"error": {"message": "down"}}', status=500)
 
 

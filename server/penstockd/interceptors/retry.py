@@ -5,7 +5,8 @@ from penstockd.call import Call, Handler
 from penstockd.clock import Clock
 from penstockd.interceptors.attempt_span import attempt_span
 from penstockd.interceptors.trial import Trial
-from penstockd.model import Prompt
+from penstockd.log import Log
+from penstockd.model import Model, Prompt
 from penstockd.resilience.backoff import Backoff
 from penstockd.upstream import PassedOver, UpstreamFailure
 
@@ -16,12 +17,13 @@ class Retry:
     Nothing is tried again once the first content was handed to the caller: that is the commit point.
     """
 
-    def __init__(self, *, clock: Clock, backoff: Backoff, max_attempts: int, metrics: AttemptMetrics) -> None:
+    def __init__(self, *, clock: Clock, backoff: Backoff, max_attempts: int, metrics: AttemptMetrics, log: Log) -> None:
         """Make at most `max_attempts` attempts in all for one prompt."""
         self._clock = clock
         self._backoff = backoff
         self._max_attempts = max_attempts
         self._metrics = metrics
+        self._log = log
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
         """Proceed once per attempt; raise what the last one means for the caller when none answered."""
@@ -38,6 +40,7 @@ class Retry:
             except PassedOver:
                 trial.passed_over(choice)
             except UpstreamFailure as failure:
+                self._tell(call, choice.model, failure)
                 trial.failed(choice, failure)
             except BaseException:
                 trial.abandoned(choice)
@@ -48,6 +51,18 @@ class Retry:
             finally:
                 choice.end()
                 self._metrics.ended(call, choice.model, choice.attempt, reason_before=reason_before)
+
+    def _tell(self, call: Call[Prompt], model: Model, failure: UpstreamFailure) -> None:
+        """Let operators know what they may have to mend."""
+        if failure.is_callers_affair:
+            return
+        self._log.warning(
+            "an attempt failed",
+            model=model.name,
+            reason=failure.reason,
+            error=failure.account,
+            request_id=call.outcome.request_id,
+        )
 
 
 def is_repeated_by_the_client(call: Call[Prompt]) -> bool:

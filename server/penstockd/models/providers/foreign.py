@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.model import Prompt
-from penstockd.upstream import Broken, UpstreamFailure
+from penstockd.upstream import PROVIDER_ERROR, Broken, UpstreamFailure
 
 
 class Foreign:
@@ -32,9 +32,9 @@ class Foreign:
         except Exception as error:
             if is_sending:
                 raise
-            raise Broken(f"the provider raised {type(error).__name__}", reason="provider_error") from error
+            raise Broken(f"the provider raised {type(error).__name__}", reason=PROVIDER_ERROR) from error
         if not is_whole:
-            raise Broken("the provider ended before its answer did", reason="provider_error")
+            raise Broken("the provider ended before its answer did", reason=PROVIDER_ERROR)
 
     async def close(self) -> None:
         """Close the provider, if it can be closed."""

@@ -25,7 +25,6 @@ MAX_MESSAGE = 300
 _QUOTA: Final = frozenset(("insufficient_quota", "billing_error", "billing_hard_limit_reached", "billing_not_active"))
 _FILTER: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
 _TOO_LONG: Final = frozenset(("context_length_exceeded", "exceed_context_size_error"))
-_MISCONFIGURED: Final = frozenset(("invalid_api_key", "model_not_found"))
 
 _QUOTA_WORDS = re.compile(r"credit balance is too low|insufficient balance", re.IGNORECASE)
 _FILTER_WORDS = re.compile(r"content filtering policy", re.IGNORECASE)
@@ -35,6 +34,7 @@ _TOO_LONG_WORDS = re.compile(
     r"|input token count .* exceeds|long context requests",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
 _SIZES = re.compile(r"limit:? ([\d,]+).*requested:? ([\d,]+)", re.IGNORECASE | re.DOTALL)
 
 _STATUSES: Final = {
@@ -86,11 +86,10 @@ def refusal_within(error: object) -> UpstreamFailure:
 
 
 def _classified(status: int, complaint: Complaint) -> UpstreamFailure:
-    message = f"HTTP {status}: {complaint.message}"
     if status >= 500 or status in (408, 409, 425):
-        return Broken(message, reason="server_error")
+        return Broken(_labelled(status, complaint), reason="server_error")
     if status < 300:
-        return Broken(message, reason="malformed")
+        return Broken(_labelled(status, complaint), reason="malformed")
     if status < 400:
         return Broken(f"HTTP {status}: redirects are not followed", reason="redirect")
     return _told(status, complaint) or _refused(status, complaint)
@@ -99,14 +98,17 @@ def _classified(status: int, complaint: Complaint) -> UpstreamFailure:
 def _told(status: int, complaint: Complaint) -> UpstreamFailure | None:
     """What the upstream's labels and words say, where they say more than the status."""
     message, labels = complaint.message, complaint.labels
-    if status == 402 or labels & _QUOTA or _QUOTA_WORDS.search(message):
-        return QuotaSpent(message)
+    if status == 402 or labels & _QUOTA:
+        return QuotaSpent(_worded(status, complaint))
+    if words := _QUOTA_WORDS.search(message):
+        return QuotaSpent(f"HTTP {status}: {words[0]}")
     if labels & _FILTER or _FILTER_WORDS.search(message):
         return Filtered(message)
     if labels & _TOO_LONG or ("request_too_large" not in labels and _is_about_size(message)):
         return TooLong(message)
-    if labels & _MISCONFIGURED or _KEY_WORDS.search(message):
-        return Misconfigured(_labelled(status, complaint))
+    is_about_key = "invalid_api_key" in labels or _KEY_WORDS.search(message)
+    if is_about_key or "model_not_found" in labels:
+        return Misconfigured(_labelled(status, complaint) if is_about_key else _worded(status, complaint))
     return None
 
 
@@ -115,9 +117,9 @@ def _refused(status: int, complaint: Complaint) -> UpstreamFailure:
         case 401 | 403 | 407:
             return Misconfigured(_labelled(status, complaint))
         case 404 | 405:
-            return Misconfigured(f"HTTP {status}: {complaint.message}")
+            return Misconfigured(_worded(status, complaint))
         case 429:
-            return CoolingDown(complaint.message)
+            return CoolingDown(_labelled(status, complaint))
         case _:
             return Rejected(complaint.message or f"HTTP {status}")
 
@@ -135,8 +137,13 @@ def _tokens(digits: str) -> int:
 
 
 def _labelled(status: int, complaint: Complaint) -> str:
-    """A message without the upstream's words, which may repeat our key."""
-    return f"HTTP {status} ({', '.join(sorted(complaint.labels)) or 'no reason given'})"
+    """A message without the upstream's words, which may repeat our key or the prompt."""
+    return f"HTTP {status} ({', '.join(sorted(filter(_LABEL.fullmatch, complaint.labels))) or 'no reason given'})"
+
+
+def _worded(status: int, complaint: Complaint) -> str:
+    """A message in the upstream's words, where they are about our account with it."""
+    return f"HTTP {status}: {complaint.message}" if complaint.message else _labelled(status, complaint)
 
 
 def _json(body: bytes) -> object:

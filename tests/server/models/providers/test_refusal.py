@@ -153,6 +153,44 @@ def test_a_refused_key_is_not_repeated() -> None:
     assert "sk-secret" not in str(failure)
 
 
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_words_that_may_repeat_the_prompt_are_left_out(status: int) -> None:
+    """Of a refusal that every prompt could have met, the log has the status and the labels."""
+    failure = refusal(status, {}, openai("You said: hello", "server_error", "odd_code"), now=0.0)
+
+    assert failure.message == f"HTTP {status} (odd_code, server_error)"
+
+
+def test_a_label_that_is_none_is_left_out() -> None:
+    """A label is one word: a sentence in its place may say anything."""
+    failure = refusal(500, {}, openai("", "you said hello", "x" * 65), now=0.0)
+
+    assert failure.message == "HTTP 500 (no reason given)"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (404, openai("No such model: g"), "HTTP 404: No such model: g"),
+        (403, openai("No access to model g", code="model_not_found"), "HTTP 403: No access to model g"),
+        (404, b"<html>", "HTTP 404 (no reason given)"),
+        (429, openai("Check your plan", "insufficient_quota"), "HTTP 429: Check your plan"),
+        (402, b"", "HTTP 402 (no reason given)"),
+        (400, openai("Your credit balance is too low; you said: hello"), "HTTP 400: credit balance is too low"),
+    ],
+)
+def test_what_the_operator_has_to_mend_is_told_in_the_providers_words(status: int, body: bytes, message: str) -> None:
+    """They name the model that is not known, or the account that is empty."""
+    assert refusal(status, {}, body, now=0.0).message == message
+
+
+def test_an_error_inside_a_200_does_not_repeat_the_prompt_either() -> None:
+    """Its labels say what it is."""
+    failure = refusal_within({"type": "overloaded_error", "message": "You said: hello"})
+
+    assert failure.message == "HTTP 529 (overloaded_error)"
+
+
 @given(st.integers(100, 599), st.binary() | st.text().map(lambda text: openai(text, text, text)))
 def test_no_refusal_is_too_odd(status: int, body: bytes) -> None:
     """Whatever the body, there is a failure with a reason."""
