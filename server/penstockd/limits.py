@@ -55,11 +55,13 @@ Demand = RateDemand | LeaseDemand | BudgetDemand
 class Denial(Struct, frozen=True, kw_only=True):
     """The demand that could not be met, and in how many seconds it could be (inf = never as it stands).
 
-    Exact for a rate, jittered for a lease; for a budget it is the time until the next period.
+    Exact for a rate, jittered for a lease; for a budget it is the time until the next period. `left` is what is neither
+    spent nor held of a budget, in nano-USD, negative where its limit was lowered; None for what is no budget.
     """
 
     demand: Demand
     retry_after: float
+    left: int | None = None
 
 
 class RateState(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ class Context:
 
     base: Path
     environment: str = "development"
-    is_insecure: bool = False
     models: Mapping[str, object] = field(default_factory=dict)
     routes: Mapping[str, object] = field(default_factory=dict)
     agents: Mapping[str, object] = field(default_factory=dict)

@@ -68,7 +68,6 @@ def _context(tree: Tree, file: Path | None) -> Context:
     return Context(
         base=file.absolute().parent if file else Path.cwd(),
         environment=str(tree.get("environment", "development")),
-        is_insecure=branch(tree, "server").get("insecure") in (True, "true"),
         models=branch(tree, "models"),
         routes=branch(tree, "routes"),
         agents=branch(tree, "agents"),

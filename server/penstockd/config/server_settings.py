@@ -92,10 +92,10 @@ class AdminSettings(Section):
 
     @field_validator("listen")
     @classmethod
-    def _is_guarded(cls, listen: TcpAddress, info: ValidationInfo[Context]) -> TcpAddress:
+    def _is_locked(cls, listen: TcpAddress, info: ValidationInfo[Context]) -> TcpAddress:
         has_no_token = info.data.get("token", "broken") is None
-        if has_no_token and not info.context.is_insecure and not listen.is_loopback:
-            raise Mistake("beyond loopback admin.token is required, or server.insecure: true spelled out")
+        if has_no_token and not listen.is_loopback:
+            raise Mistake("beyond loopback admin.token is required, in any environment")
         return listen
 
 

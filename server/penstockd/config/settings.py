@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_
 
 from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.context import Context
+from penstockd.config.dead_ends import DeadEnds
 from penstockd.config.errors import Mistake
 from penstockd.config.model_settings import ModelSettings
 from penstockd.config.names import Name, existing
@@ -73,6 +74,7 @@ class Settings(Section):
         if not self.server.requires_certificates:
             named = [f"tenants.{name}.sans" for name, tenant in self.tenants.items() if tenant.sans]
             found += [f"{path}: has no effect without server.tls.client_ca" for path in named]
+        found += DeadEnds(models=self.models, agents=self.agents, tenants=self.tenants)
         return tuple(found)
 
     @field_validator("models")

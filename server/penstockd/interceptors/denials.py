@@ -62,17 +62,36 @@ def refusal(denial: Denial) -> PenstockError:
     quota = Quota(demand.subject, demand.rule)
     match demand:
         case RateDemand() if isinf(denial.retry_after):
-            description = f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once"
+            description = (
+                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once: "
+                "lower max_output_tokens"
+            )
             violation = Violation("parameters.max_output_tokens", description)
             return InvalidRequest(f"the call is larger than a limit: {description}", violations=[violation])
         case RateDemand() | LeaseDemand():
             message = f"{demand.subject} is over its limit of {demand.rule}"
             return RateLimited(message, retry_after=denial.retry_after, quota=quota)
         case BudgetDemand():
-            message = f"the budget of {demand.subject}, {demand.rule}, is used up"
+            message = _shortage(demand, denial.left or 0)
             return BudgetExhausted(message, retry_after=-1, metadata=_reset_time(demand), quota=quota)
         case _:
             assert_never(demand)
+
+
+def _shortage(demand: BudgetDemand, left: int) -> str:
+    """Whether the budget is used up, or the call asks more than the nano-USD that are `left` of it."""
+    budget = f"the budget of {demand.subject}, {demand.rule},"
+    if left <= 0:
+        return f"{budget} is used up"
+    most, rest = _dollars(demand.amount), _dollars(left)
+    return f"this call may cost up to {most}, and {rest} of {budget} is left: lower max_output_tokens"
+
+
+def _dollars(nanousd: int) -> str:
+    """The amount exactly, so that what does not fit never looks as if it did: `$0.10`, `$0.000123`."""
+    whole, rest = divmod(nanousd, 10**9)
+    cents, finer = divmod(rest, 10**7)
+    return f"${whole}.{cents:02d}" + f"{finer:07d}".rstrip("0")
 
 
 def _reset_time(demand: BudgetDemand) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What is wrong, of all that a snapshot shows: the causes that whoever is woken at night looks for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import ceil
+from math import ceil, floor
 
 from penstockd.distribution import Summary
 from penstockd.snapshot.shape import (
@@ -101,17 +101,23 @@ def _of_models(models: Iterable[ModelRow]) -> Iterator[Problem]:
 
 
 def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Iterator[Problem]:
-    """Budgets that are used up: spent, or what is left of them is too little for what is asked; shadows may well be."""
-    denied = {(limit.tenant, limit.rule) for limit in limits if _denies(limit) and limit.per == "tenant"}
+    """Budgets that are used up, nearly, or too little for what is asked; shadows may well be."""
+    denials = {
+        (limit.tenant, limit.rule): limit.denials_last_minute
+        for limit in limits
+        if _denies(limit) and limit.per == "tenant"
+    }
     for budget in budgets:
+        refused = denials.get((budget.tenant, budget.rule), 0)
         if budget.shadow:
             continue
-        if budget.spent_nanousd >= budget.limit_nanousd or (budget.tenant, budget.rule) in denied:
+        if budget.spent_nanousd >= budget.limit_nanousd:
             text = f"{budget.tenant} has used up its budget of {budget.rule}; its calls are refused."
             yield _problem("critical", "budget", budget.tenant, text)
-        elif budget.fraction >= NEARLY_USED_UP:
-            text = f"{budget.tenant} has used {budget.fraction:.0%} of its budget of {budget.rule}."
-            yield _problem("warning", "budget", budget.tenant, text)
+        elif refused or budget.fraction >= NEARLY_USED_UP:
+            too_dear = f": calls that may cost more than is left are refused, {refused} in the last minute"
+            text = f"{budget.tenant} has used {_percent(budget.fraction)} of its budget of {budget.rule}"
+            yield _problem("warning", "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
 
 
 def _of_prices(unpriced: Mapping[str, int]) -> Iterator[Problem]:
@@ -168,6 +174,11 @@ def _is_usable(model: ModelRow) -> bool:
     """Whether a call may be made of it, if only a probe."""
     is_let_in = model.state in {"closed", "half_open"} or (model.state == "open" and model.next_probe_in is None)
     return is_let_in and model.cooldown is None
+
+
+def _percent(fraction: float) -> str:
+    """Rounded down: what is not whole is not called so."""
+    return f"{floor(round(100 * fraction, 6))}%"
 
 
 def _words(cause: str) -> str:

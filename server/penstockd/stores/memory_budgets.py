@@ -46,7 +46,8 @@ class MemoryBudgets:
         if taken + demand.amount <= demand.limit:
             return None
         resets_at = math.inf if demand.resets_at is None else demand.resets_at
-        return Denial(demand=demand, retry_after=max(0.0, resets_at - self._clock.wall()))
+        retry_after = max(0.0, resets_at - self._clock.wall())
+        return Denial(demand=demand, retry_after=retry_after, left=demand.limit - taken)
 
     def take(self, demand: BudgetDemand, hold_id: str) -> None:  # noqa: ARG002 - holds of one budget are one sum
         """Hold what `demand` asks."""

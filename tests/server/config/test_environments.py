@@ -43,12 +43,19 @@ def test_tls_may_listen_everywhere(config: ConfigFile) -> None:
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize(
-    "guard", ["admin: {listen: 'h:1', token: t}", "admin: {listen: 'h:1'}\nserver: {insecure: true}"]
-)
-def test_the_admin_port_may_listen_everywhere_with_a_token(config: ConfigFile, guard: str) -> None:
-    """Or where it is spelled out that nobody minds."""
-    assert str(config.load(guard).admin.listen) == "h:1"
+@pytest.mark.parametrize("environment", ["development", "staging", "production"])
+@pytest.mark.parametrize("insecure", ["", "\nserver: {insecure: true}"])
+def test_the_admin_port_listens_beyond_loopback_with_a_token_alone(
+    config: ConfigFile, environment: str, insecure: str
+) -> None:
+    """In any environment: callers in plaintext are no reason to show strangers who calls, and for how much."""
+    text = MODEL + TENANTS + "admin: {listen: 'h:1'%s}" + insecure
+
+    [line] = config.mistakes(text % "", {"ENVIRONMENT": environment})
+    settings = config.load(text % ", token: t", {"ENVIRONMENT": environment})
+
+    assert line == "admin.listen: beyond loopback admin.token is required, in any environment"
+    assert str(settings.admin.listen) == "h:1"
 
 
 def test_mistakes_elsewhere_do_not_hide_these(config: ConfigFile) -> None:

@@ -12,9 +12,9 @@ from penstockd.limits import Demand, Denial, Verdict
 from penstockd.tenant_labels import TenantLabels
 
 
-def denial(demand: Demand, retry_after: float) -> Denial:
+def denial(demand: Demand, retry_after: float, left: int | None = None) -> Denial:
     """A denial of this demand."""
-    return Denial(demand=demand, retry_after=retry_after)
+    return Denial(demand=demand, retry_after=retry_after, left=left)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,16 @@ def test_over_a_rate_or_a_concurrency_limit(denied: Denial, quota: Quota) -> Non
 
 
 def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
-    """It names the field to lower."""
+    """It names the field, and says to lower it."""
     error = refusal(denial(rate(5000, burst=1000), inf))
 
     assert isinstance(error, InvalidRequest)
-    assert [violation.field for violation in error.violations] == ["parameters.max_output_tokens"]
-    assert "5000" in error.message
+    (violation,) = error.violations
+    assert violation.field == "parameters.max_output_tokens"
+    assert violation.description == (
+        "the call may take 5000, but 1/s requests allow 1000 at once: lower max_output_tokens"
+    )
+    assert violation.description in error.message
     assert error.retry_after is None
 
 
@@ -48,11 +52,43 @@ def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
 )
 def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | None, metadata: dict[str, str]) -> None:
     """And not to retry before: clients' own retries would be a long wait."""
-    error = refusal(denial(budget(1, 2 * USD, resets_at=resets_at), inf))
+    error = refusal(denial(budget(1, 2 * USD, resets_at=resets_at), inf, left=0))
 
     assert isinstance(error, BudgetExhausted)
     assert (error.retry_after, error.metadata) == (-1, metadata)
     assert error.quota == Quota("tenant:acme", "2 USD in total")
+
+
+@pytest.mark.parametrize(
+    ("amount", "left", "message"),
+    [
+        (USD, 0, "the budget of tenant:acme, 2 USD in total, is used up"),
+        (USD, -USD, "the budget of tenant:acme, 2 USD in total, is used up"),
+        (
+            245_760_000,
+            USD // 10,
+            (
+                "this call may cost up to $0.24576, and $0.10 of the budget of tenant:acme, 2 USD in total, is left: "
+                "lower max_output_tokens"
+            ),
+        ),
+        (
+            3 * USD,
+            1,
+            (
+                "this call may cost up to $3.00, and $0.000000001 of the budget of tenant:acme, 2 USD in total, is "
+                "left: lower max_output_tokens"
+            ),
+        ),
+    ],
+)
+def test_a_budget_is_called_used_up_only_where_it_is(amount: int, left: int, message: str) -> None:
+    """Else its caller can do something: ask for less; what programs read is the same."""
+    error = refusal(denial(budget(amount, 2 * USD), inf, left=left))
+
+    assert isinstance(error, BudgetExhausted)
+    assert error.message == message
+    assert (error.retry_after, error.quota) == (-1, Quota("tenant:acme", "2 USD in total"))
 
 
 def test_what_passes_and_what_is_denied_is_counted_by_tenant_and_rule() -> None:

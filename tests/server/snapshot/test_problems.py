@@ -136,12 +136,29 @@ def test_budgets_are_told_of_before_they_are_used_up(
     assert told(budgets=[replace(BUDGET, spent_nanousd=spent, fraction=fraction)]) == expected
 
 
-def test_a_budget_is_used_up_when_what_is_left_is_too_little() -> None:
-    """Its denials say so, and need no line of their own; those of users' budgets do."""
+@pytest.mark.parametrize(("spent", "fraction", "used"), [(1, 0.1, "10%"), (9, 0.9, "90%"), (9, 0.9999, "99%")])
+def test_a_budget_that_denies_is_not_called_used_up_before_it_is(spent: int, fraction: float, used: str) -> None:
+    """What is left may be too little for one call and enough for others."""
     denial = replace(LIMIT, rule=BUDGET.rule)
-    nearly = replace(BUDGET, spent_nanousd=9, fraction=0.9)
+    budget = replace(BUDGET, spent_nanousd=spent, fraction=fraction)
 
-    assert told(budgets=[nearly], limits=[denial]) == [
+    assert told(budgets=[budget], limits=[denial]) == [
+        (
+            "warning",
+            (
+                f"acme has used {used} of its budget of 10 USD per month: calls that may cost more than is left are "
+                "refused, 7 in the last minute."
+            ),
+        )
+    ]
+
+
+def test_denials_of_budgets_are_told_of_once() -> None:
+    """A budget that is used up needs no second line; those of users, of which nothing else is known, have their own."""
+    denial = replace(LIMIT, rule=BUDGET.rule)
+    used_up = replace(BUDGET, spent_nanousd=10, fraction=1.0)
+
+    assert told(budgets=[used_up], limits=[denial]) == [
         ("critical", "acme has used up its budget of 10 USD per month; its calls are refused.")
     ]
     assert [severity for severity, _ in told(budgets=[BUDGET], limits=[replace(denial, per="user")])] == ["warning"]

@@ -51,6 +51,18 @@ async def test_more_than_the_burst_never_fits(bench: Bench) -> None:
     assert denied(verdict) == ("rate", math.inf)
 
 
+@pytest.mark.parametrize(("spent", "left"), [(0, 3), (2, 1), (3, 0), (9, -6)])
+async def test_a_budget_tells_what_is_left_of_it(bench: Bench, spent: int, left: int) -> None:
+    """Of what is neither spent nor held; a limit that was lowered may be overspent."""
+    await bench.store.set_spent("budget", spent * USD, None)
+    await bench.store.hold("before", [budget(USD, 100 * USD)])
+
+    verdict = await bench.store.hold("h", [budget(5 * USD, 4 * USD)])
+
+    assert verdict.denial is not None
+    assert verdict.denial.left == left * USD
+
+
 async def test_where_one_demand_is_denied_no_other_is_debited(bench: Bench) -> None:
     """A full limit takes nothing of those that have room."""
     store = bench.store

@@ -1,0 +1,69 @@
+"""What is well formed, and yet lets no ordinary call through: what people should be told before callers find out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from penstockd.config.agent_settings import AgentSettings
+from penstockd.config.model_settings import ModelSettings
+from penstockd.config.route_settings import RouteSettings
+from penstockd.config.tenant_settings import TenantSettings
+from penstockd.models.prices import bundled
+from penstockd.request import DEFAULTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadEnds:
+    """Finds them in the pool, the agents and the tenants of one configuration; shadows bind nobody."""
+
+    models: Mapping[str, ModelSettings]
+    agents: Mapping[str, AgentSettings]
+    tenants: Mapping[str, TenantSettings]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._unpriced()
+        yield from self._too_large()
+
+    def _unpriced(self) -> Iterator[str]:
+        """Agents whose calls no budget can cover, as nobody knows what they cost."""
+        thrifty = {name: its for name, its in self.tenants.items() if any(not each.shadow for each in its.budgets)}
+        for name, agent in self.agents.items():
+            unpriced = [model for model in _decisive(agent.route) if not self._has_price(model)]
+            refused = next((tenant for tenant, its in thrifty.items() if _may_ask(its, name)), None)
+            if refused is not None and len(unpriced) == len(_decisive(agent.route)):
+                yield (
+                    f"agents.{name}.route: {', '.join(unpriced)} {'has' if len(unpriced) == 1 else 'have'} no known "
+                    f"price, so that calls of tenants on a budget, such as {refused}, are PRICE_UNKNOWN: set "
+                    + ", ".join(f"models.{model}.price" for model in unpriced)
+                )
+
+    def _too_large(self) -> Iterator[str]:
+        """Limits of tokens that are less than an agent's output, all of which a call holds, beside its input."""
+        for name, tenant in self.tenants.items():
+            outputs = {agent: _output(its) for agent, its in self.agents.items() if _may_ask(tenant, agent)}
+            largest = max(outputs, key=lambda agent: outputs[agent], default="")
+            for index, limit in enumerate(tenant.limits):
+                if limit.tokens and not limit.shadow and limit.tokens.count <= outputs.get(largest, 0):
+                    yield (
+                        f"tenants.{name}.limits[{index}].tokens: {limit.tokens} never allow a call of agent {largest} "
+                        f"that names no max_output_tokens, as it may take more than {outputs[largest]}: raise it, or "
+                        f"lower agents.{largest}.parameters.max_output_tokens"
+                    )
+
+    def _has_price(self, model: str) -> bool:
+        settings = self.models[model]
+        return settings.price is not None or bundled(settings.model) is not None
+
+
+def _decisive(route: RouteSettings) -> tuple[str, ...]:
+    """The models that every call meets one of first: what is refused for its price is not tried at the next."""
+    return route.names[:1] if route.strategy == "priority" else route.names
+
+
+def _output(agent: AgentSettings) -> int:
+    """The output that a call of `agent` may take where it does not say."""
+    return agent.parameters.max_output_tokens or DEFAULTS.max_output_tokens or 0
+
+
+def _may_ask(tenant: TenantSettings, agent: str) -> bool:
+    """Whether there are callers of `tenant` whose key, or the lack of one, lets them ask `agent`."""
+    return bool(tenant.sans) or not tenant.keys or any(key.agents is None or agent in key.agents for key in tenant.keys)

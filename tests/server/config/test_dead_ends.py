@@ -1,0 +1,95 @@
+"""What is well formed, and yet lets no ordinary call through, is told of at the start."""
+
+import pytest
+
+from fakes.config_file import ConfigFile
+
+MODELS = """
+models:
+  own: {provider: openai, base_url: 'http://h', model: own-7b}
+  rented: {provider: openai, base_url: 'http://h', model: rented-7b, price: {input: 1, output: 2}}
+  known: {provider: openai, base_url: 'http://h', model: gpt-4o-2024-08-06}
+"""
+BUDGET = "{budgets: [{per: user, usd: 5}]}"
+NO_PRICE = (
+    "agents.a.route: {model} has no known price, so that calls of tenants on a budget, such as t, are PRICE_UNKNOWN: "
+    "set models.{model}.price"
+)
+KEY = "{name: k, hash: 'hmac-sha256:%s', agents: [%s]}"
+
+
+def agents(**routes: str) -> str:
+    """Agents of these routes; `b` is one that any tenant may ask."""
+    lines = [f"  {name}: {{route: {route}}}" for name, route in routes.items()]
+    return "\n".join(["agents:", *lines, "  b: {route: {models: [known]}}", "default_agent: b", ""])
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "{models: [own]}",
+        "{models: [own, rented]}",
+        "{strategy: weighted, models: {own: 1}}",
+        "{strategy: least_latency, models: [own]}",
+    ],
+)
+def test_an_agent_whose_price_nobody_knows_refuses_those_on_a_budget(config: ConfigFile, route: str) -> None:
+    """Of a route by priority the first model alone: what is refused there is not tried at the next."""
+    settings = config.load(MODELS + agents(a=route) + f"tenants: {{t: {BUDGET}}}")
+
+    assert settings.warnings == (NO_PRICE.format(model="own"),)
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["{models: [rented, own]}", "{models: [known]}", "{strategy: least_latency, models: [own, rented]}"],
+)
+def test_a_price_that_is_given_or_bundled_is_enough(config: ConfigFile, route: str) -> None:
+    """And a route with a choice has one model that answers."""
+    assert config.load(MODELS + agents(a=route) + f"tenants: {{t: {BUDGET}}}").warnings == ()
+
+
+def test_every_model_without_a_price_is_named(config: ConfigFile) -> None:
+    """Each wants one of its own; the agent is told of once, whoever asks it."""
+    pair = MODELS.replace(", price: {input: 1, output: 2}", "")
+    route = "{strategy: weighted, models: {own: 1, rented: 1}}"
+
+    [line] = config.load(pair + agents(a=route) + f"tenants: {{t: {BUDGET}, u: {BUDGET}}}").warnings
+
+    assert line.startswith("agents.a.route: own, rented have no known price, ")
+    assert line.endswith(": set models.own.price, models.rented.price")
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        "{}",
+        "{budgets: [{per: tenant, usd: 5, shadow: true}]}",
+        "{budgets: [{per: tenant, usd: 5}], keys: [" + KEY % ("0" * 64, "b") + "]}",
+        "{limits: [{per: tenant, tokens: 4096/m, shadow: true}]}",
+        "{limits: [{per: tenant, tokens: 900/m}], keys: [" + KEY % ("0" * 64, "c") + "]}",
+    ],
+)
+def test_whom_nothing_binds_or_who_may_not_ask_is_no_matter(config: ConfigFile, tenant: str) -> None:
+    """Shadows deny nothing, and a key may be for other agents."""
+    small = "agents:\n  c: {route: {models: [known]}, parameters: {max_output_tokens: 800}}\n"
+    text = MODELS + agents(a="{models: [own]}").replace("agents:\n", small) + f"tenants: {{t: {tenant}}}"
+
+    assert config.load(text, {"PENSTOCK_KEY_PEPPER": "p"}).warnings == ()
+
+
+@pytest.mark.parametrize(("parameters", "output"), [("", 4096), (", parameters: {max_output_tokens: 1000}", 1000)])
+def test_a_token_limit_below_an_agents_output_refuses_whoever_does_not_lower_it(
+    config: ConfigFile, parameters: str, output: int
+) -> None:
+    """All of the output that an answer may have is held at once, and something for its input."""
+    text = MODELS + f"agents: {{a: {{route: {{models: [known]}}{parameters}}}}}\n"
+    limit = "tenants: {t: {limits: [{per: tenant, requests: 1/s}, {per: user, tokens: %s/m}]}}"
+
+    [line] = config.load(text + limit % output).warnings
+
+    assert line == (
+        f"tenants.t.limits[1].tokens: {output}/m never allow a call of agent a that names no max_output_tokens, as it "
+        f"may take more than {output}: raise it, or lower agents.a.parameters.max_output_tokens"
+    )
+    assert config.load(text + limit % (output + 100)).warnings == ()
