@@ -78,6 +78,23 @@ def test_whom_nothing_binds_or_who_may_not_ask_is_no_matter(config: ConfigFile, 
     assert config.load(text, {"PENSTOCK_KEY_PEPPER": "p"}).warnings == ()
 
 
+@pytest.mark.parametrize(
+    "callers",
+    [
+        "keys: [" + KEY % ("0" * 64, "a") + "]",
+        "keys: [" + (KEY % ("0" * 64, "")).replace(", agents: []", "") + "]",
+        "sans: [t.svc], keys: [" + KEY % ("0" * 64, "b") + "]",
+    ],
+)
+def test_whoever_may_ask_is_enough(config: ConfigFile, callers: str) -> None:
+    """By a key that is for this agent or for all, or by a certificate without one."""
+    tenant = f"tenants: {{t: {{budgets: [{{per: tenant, usd: 5}}], {callers}}}}}"
+
+    settings = config.load(MODELS + agents(a="{models: [own]}") + tenant, {"PENSTOCK_KEY_PEPPER": "p"})
+
+    assert NO_PRICE.format(model="own") in settings.warnings
+
+
 @pytest.mark.parametrize(("parameters", "output"), [("", 4096), (", parameters: {max_output_tokens: 1000}", 1000)])
 def test_a_token_limit_below_an_agents_output_refuses_whoever_does_not_lower_it(
     config: ConfigFile, parameters: str, output: int
