@@ -17,6 +17,8 @@ from penstockd.snapshot.shape import (
 )
 
 NEARLY_USED_UP = 0.8
+AS_GOOD_AS_USED_UP = 0.99
+"""From here on, denials mean that hardly any call fits: PenstockBudgetExhausted draws the same line."""
 TOO_MANY_ERRORS = 0.05
 ENOUGH_CALLS = 10
 LONG_LAG = 0.25
@@ -117,7 +119,8 @@ def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Ite
         elif refused or budget.fraction >= NEARLY_USED_UP:
             too_dear = f": calls that may cost more than is left are refused, {refused} in the last minute"
             text = f"{budget.tenant} has used {_percent(budget.fraction)} of its budget of {budget.rule}"
-            yield _problem("warning", "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
+            severity: Severity = "critical" if refused and budget.fraction >= AS_GOOD_AS_USED_UP else "warning"
+            yield _problem(severity, "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
 
 
 def _of_prices(unpriced: Mapping[str, int]) -> Iterator[Problem]:

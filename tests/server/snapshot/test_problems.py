@@ -136,15 +136,20 @@ def test_budgets_are_told_of_before_they_are_used_up(
     assert told(budgets=[replace(BUDGET, spent_nanousd=spent, fraction=fraction)]) == expected
 
 
-@pytest.mark.parametrize(("spent", "fraction", "used"), [(1, 0.1, "10%"), (9, 0.9, "90%"), (9, 0.9999, "99%")])
-def test_a_budget_that_denies_is_not_called_used_up_before_it_is(spent: int, fraction: float, used: str) -> None:
-    """What is left may be too little for one call and enough for others."""
+@pytest.mark.parametrize(
+    ("spent", "fraction", "used", "severity"),
+    [(1, 0.1, "10%", "warning"), (9, 0.9, "90%", "warning"), (9, 0.9999, "99%", "critical")],
+)
+def test_a_budget_that_denies_is_not_called_used_up_before_it_is(
+    spent: int, fraction: float, used: str, severity: str
+) -> None:
+    """What is left may be too little for one call and enough for others; in its last hundredth, hardly for any."""
     denial = replace(LIMIT, rule=BUDGET.rule)
     budget = replace(BUDGET, spent_nanousd=spent, fraction=fraction)
 
     assert told(budgets=[budget], limits=[denial]) == [
         (
-            "warning",
+            severity,
             (
                 f"acme has used {used} of its budget of 10 USD per month: calls that may cost more than is left are "
                 "refused, 7 in the last minute."
