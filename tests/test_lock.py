@@ -1,5 +1,7 @@
-"""The lock is fresh: what it pins satisfies what is asked for."""
+"""The lock is fresh and whole, and what is installed from it is what it pins."""
 
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,3 +50,22 @@ def test_a_lock_satisfies_every_requirement(lock: str, asked: list[str]) -> None
 
     assert asked
     assert unmet == [], "run make lock"
+
+
+def test_nothing_is_missing_from_the_lock() -> None:
+    """The environment that `make setup` made of it has all that its packages need."""
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("installer", ["Makefile", "protos/generate", "deploy/container/Dockerfile"])
+def test_an_install_takes_what_the_lock_pins_and_looks_no_further(installer: str) -> None:
+    """Left to resolve, pip takes a dependency with an extra (`coverage[toml]`) for one that is not pinned.
+
+    It then fails on the day a newer version of that package is released.
+    """
+    installs = [line for line in (ROOT / installer).read_text().splitlines() if "--require-hashes" in line]
+
+    assert installs
+    assert all("--no-deps" in line for line in installs)
