@@ -1,14 +1,19 @@
 """Takes changed settings into service, whole or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstockd.app import App
-from penstockd.config import ConfigErrors, Settings, secret_values
+from penstockd.config import ConfigErrors, Settings, differences, secret_values
 from penstockd.log import Log, set_level
 from penstockd.log_sink import LogSink
 from penstockd.restart import needing_restart
 from penstockd.runtime import Runtime
 from penstockd.upstream import Misconfigured
+
+LOGGED = 20
+"""Changed settings that the log names."""
+SHOWN = 3
+"""Those that fit on a screen beside all else that has changed."""
 
 
 class Reload:
@@ -28,12 +33,15 @@ class Reload:
         except ConfigErrors as errors:
             self._refuse(errors)
             return
-        self._say_what_takes_a_restart(runtime)
+        before = self._app.succession.present
+        changed = list(differences(before.settings, runtime.settings)) if before else []
+        for setting in needing_restart(changed):
+            self._log.warning("this setting takes a restart to change", setting=setting)
         self._forgive(runtime)
         self._app.use(runtime)
         self._sink.hide(secret_values(runtime.settings))
-        self._app.state.changes.add("configuration", "configuration", "reloaded")
-        self._log.info("the configuration was reloaded", models=len(runtime.pool.models))
+        self._app.state.changes.add("configuration", "configuration", "reloaded", brief(changed, SHOWN))
+        self._log.info("the configuration was reloaded", changed=brief(changed, LOGGED) or "nothing")
         set_level(runtime.settings.log.level)
 
     def _refuse(self, errors: ConfigErrors) -> None:
@@ -42,13 +50,14 @@ class Reload:
         # The log masks secrets, which a mistake found by foreign code may repeat.
         self._app.state.changes.add("configuration", "configuration", "refused", f"{len(errors.errors)} in the log")
 
-    def _say_what_takes_a_restart(self, runtime: Runtime) -> None:
-        before = self._app.succession.present
-        for name in needing_restart(before.settings, runtime.settings) if before else ():
-            self._log.warning("this setting takes a restart to change", setting=name)
-
     def _forgive(self, runtime: Runtime) -> None:
         """Ask those models again whose upstream refused our key or their name: somebody may have mended that."""
         for model in runtime.pool.models.values():
             if model.breaker.cause == Misconfigured.reason:
                 self._app.succession.changed(model, model.breaker.enable())
+
+
+def brief(changed: Sequence[str], most: int) -> str:
+    """The first `most` of the paths, and how many more there are."""
+    rest = len(changed) - most
+    return ", ".join([*changed[:most], f"{rest} more"] if rest > 0 else changed)

@@ -1,6 +1,6 @@
 """Which changed settings a reload cannot apply."""
 
-from penstockd.config import Settings
+from collections.abc import Collection
 
 NEEDS_RESTART = (
     "server.listen",
@@ -21,13 +21,6 @@ NEEDS_RESTART = (
 """Listeners and stores: a reload leaves them as they are."""
 
 
-def needing_restart(before: Settings, after: Settings) -> list[str]:
-    """The paths of settings that differ and take a restart to change."""
-    return [path for path in NEEDS_RESTART if _setting(before, path) != _setting(after, path)]
-
-
-def _setting(settings: Settings, path: str) -> object:
-    value: object = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
+def needing_restart(changed: Collection[str]) -> list[str]:
+    """Which of the settings that `changed`, by their paths, take a restart."""
+    return [path for path in NEEDS_RESTART if any(f"{each}.".startswith(f"{path}.") for each in changed)]

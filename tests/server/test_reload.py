@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from fakes.house import A_CHANGED, TWO, House
+from penstockd.reload import brief
 from penstockd.resilience.circuit import State
 
 
@@ -57,10 +58,27 @@ async def test_every_reload_is_remembered_for_whoever_looks(house: House) -> Non
     house.start()
 
     house.reload(TWO.replace("openai", "opnai"))
-    house.reload(TWO)
+    house.reload(A_CHANGED)
 
     seen = [(each.what, each.state, each.cause) for each in reversed(house.app.state.changes.latest)]
-    assert seen == [("configuration", "refused", "2 in the log"), ("configuration", "reloaded", "")]
+    assert seen == [
+        ("configuration", "refused", "2 in the log"),
+        ("configuration", "reloaded", "models.a.max_in_flight"),
+    ]
+
+
+async def test_what_has_changed_is_named(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """So that who was woken sees whether it began with it; many changes do not make a long line."""
+    caplog.set_level("INFO")
+    house.start()
+
+    house.reload(TWO)
+    house.reload(TWO + "routes: {r: {models: [a]}}")
+
+    said = [record.__dict__["fields"]["changed"] for record in caplog.records if "reloaded" in record.getMessage()]
+    assert said == ["nothing", "routes.r"]
+    assert brief(["a", "b", "c", "d", "e"], 3) == "a, b, c, 2 more"
+    assert brief(["a", "b", "c"], 3) == "a, b, c"
 
 
 async def test_the_log_follows(house: House) -> None:

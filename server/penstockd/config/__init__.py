@@ -3,6 +3,7 @@
 from penstockd.config.address import Address, TcpAddress, UnixAddress
 from penstockd.config.agent_settings import AgentCacheSettings, AgentSettings, ParameterSettings
 from penstockd.config.describe import describe
+from penstockd.config.difference import differences
 from penstockd.config.errors import ConfigError, ConfigErrors
 from penstockd.config.grammar import Rate
 from penstockd.config.load import config_file, load
@@ -61,6 +62,7 @@ __all__ = [
     "UnixAddress",
     "config_file",
     "describe",
+    "differences",
     "load",
     "new_key",
     "secret_values",

@@ -347,7 +347,7 @@ function showSpend(it) {
     top: `${dollars(top)}/h`,
     paths: [["water", bars(points, rate, () => 0, top)]],
   });
-  const kind = (budget) => (budget.shadow ? "" : budget.fraction >= 1 ? "bad" : budget.fraction >= 0.8 ? "warn" : "");
+  const kind = (budget) => (budget.shadow ? "" : budget.fraction >= 0.99 ? "bad" : budget.fraction >= 0.8 ? "warn" : "");
   table($("budgets"), "Budgets of whole tenants, fullest first", [
     ["Tenant", (budget) => ({ text: budget.tenant, under: budget.shadow ? `${budget.rule}, a shadow` : budget.rule })],
     ["Used", (budget) => ({ text: percent(budget.fraction), bar: [budget.fraction, kind(budget)] })],
