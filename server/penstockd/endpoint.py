@@ -9,6 +9,9 @@ from penstockd.call import Call, Completed, Delta, Handler, Method, Q, Reply
 from penstockd.clock import Clock
 from penstockd.errors import PenstockError
 
+LONGEST_DELTA = 1 << 18
+"""Characters of one message: at four bytes each it stays far below the 4 MiB that clients take by themselves."""
+
 
 class Edge(Protocol):
     """Turns the replies of one call into the bytes of its messages."""
@@ -65,7 +68,8 @@ class StreamEdge:
         self._has_started = True
         match reply:
             case Delta(text=text):
-                events.append(messages.delta(text))
+                pieces = range(0, len(text), LONGEST_DELTA)
+                events += [messages.delta(text[start : start + LONGEST_DELTA]) for start in pieces]
             case Completed(finish_reason=finish_reason):
                 latency = self._clock.monotonic() - call.started_at
                 response = messages.response(call.outcome, finish_reason, output="", latency=latency)

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from secrets import token_bytes
 
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
 from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.budget_gauge import BudgetGauge
-from penstockd.budgets import rebuild
+from penstockd.budgets import newly_crossed, rebuild
 from penstockd.cache_gauge import show_cache
 from penstockd.changes import Changes
 from penstockd.clock import Clock
@@ -23,6 +24,7 @@ from penstockd.interceptors.idempotency import LINGER
 from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable
+from penstockd.limits import Crossing
 from penstockd.log import Log
 from penstockd.resilience.permits import Permits
 from penstockd.rules import Rulebook
@@ -61,12 +63,12 @@ class State:
         self.keys = AnswerKeys(secret)
         self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
         self.lookups = Lookups()
-        self.flights = Flights()
+        self.flights = Flights(clock)
         self.memory = MemoryIdempotency(clock)
-        self.keyed_flights = Flights(linger=LINGER)
+        self.keyed_flights = Flights(clock, linger=LINGER)
         self._clock = clock
         self.budgets = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
-        self._rulebook = Rulebook({})
+        self._rulebook = self._watched = Rulebook({})
         self._tenants = tenants
         self._promoted_at = clock.monotonic()
         show_cache(gauges, answers=self.answers, lookups=self.lookups, flights=self.flights)
@@ -79,10 +81,14 @@ class State:
         self.answers.cache.limit(max_entries=cache.max_entries if cache.enabled else 0, max_bytes=cache.max_bytes)
         self._rulebook = rulebook
 
-    async def remember_spending(self) -> None:
-        """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger."""
+    async def remember_spending(self) -> list[Crossing]:
+        """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger.
+
+        Returns the fractions that were crossed since it was done before, if it was.
+        """
+        self._watched = self._rulebook
         try:
-            await rebuild(self._rulebook, self.limits, self.ledger.spent, self._clock.wall())
+            return await rebuild(self._rulebook, self.limits, self.ledger.spent, self._clock.wall())
         except LedgerUnavailable as error:
             message = f"cannot read from the ledger what was spent: {error}"
             raise CannotOpenLedger(message) from error
@@ -95,8 +101,19 @@ class State:
             if self._clock.monotonic() - self._promoted_at >= PROMOTE_EVERY:
                 self._promoted_at = self._clock.monotonic()
                 self._tenants.promote()
+            await self._watch_changed_budgets()
             await self.budgets.refresh(self._rulebook)
             await self._clock.sleep(UPKEEP_EVERY)
+
+    async def _watch_changed_budgets(self) -> None:
+        """Tell of the fractions that a reload has crossed; where the ledger cannot be read now, the next time."""
+        rulebook = self._rulebook
+        if rulebook is self._watched:
+            return
+        with suppress(LedgerUnavailable):
+            now = self._clock.wall()
+            self.alerts.tell(await newly_crossed(self._watched, rulebook, self.limits, self.ledger.spent, now))
+            self._watched = rulebook
 
     async def settle(self) -> None:
         """End all work in flight, and return when it is accounted for."""

@@ -6,7 +6,7 @@ from fakes.calls import REQUEST, a_call
 from fakes.clock import FakeClock
 from penstock.v1.agent_service_pb2 import ListAgentsResponse, ProcessResponse, ProcessStreamResponse
 from penstockd.call import Completed, Delta
-from penstockd.endpoint import StreamEdge, WholeEdge
+from penstockd.endpoint import LONGEST_DELTA, StreamEdge, WholeEdge
 from penstockd.outcome import FinishReason
 
 DONE = Completed(finish_reason=FinishReason.STOP)
@@ -42,6 +42,18 @@ def test_a_streams_first_reply_brings_started_along() -> None:
     assert kinds(edge(Delta("b"), call)) == ["delta"]
     assert kinds(edge(DONE, call)) == ["completed"]
     assert kinds(StreamEdge(FakeClock())(DONE, call)) == ["started", "completed"]
+
+
+def test_a_long_text_goes_out_in_messages_that_every_client_takes() -> None:
+    """Somebody who reads late has all that was said before at once, in letters of four bytes too."""
+    edge, call = StreamEdge(FakeClock()), a_call(REQUEST)
+    text = "𝕏" * (2 * LONGEST_DELTA) + "."
+
+    _, *events = edge(Delta(text), call)
+
+    assert "".join(ProcessStreamResponse.FromString(event).delta.text for event in events) == text
+    assert [len(event) <= 4 * LONGEST_DELTA + 100 for event in events] == [True] * 3
+    assert 4 * LONGEST_DELTA <= 1 << 20
 
 
 def test_a_stream_has_no_other_replies() -> None:

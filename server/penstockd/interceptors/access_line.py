@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from penstockd.call import Call
 from penstockd.outcome import Attempt, Outcome
 
+UNDER_WAY = "under_way"
+
 
 def access_line(call: Call[object], *, code: str, reason: str, duration: float) -> dict[str, object]:
     """The fields of the line; what is not known is left out. `duration` is in seconds."""
@@ -48,11 +50,11 @@ def _answer(outcome: Outcome) -> Mapping[str, object]:
 
 
 def _attempt(attempt: Attempt) -> Mapping[str, object]:
-    """One attempt; it has no duration if its end is not known yet."""
-    fields: dict[str, object] = {"model": attempt.model, "reason": attempt.reason}
-    if attempt.ended_at is not None:
-        fields["duration_ms"] = _milliseconds(attempt.ended_at - attempt.started_at)
-    return fields
+    """One attempt; that of a call which left its work to others, or to its own return, may still be under way."""
+    if attempt.ended_at is None:
+        return {"model": attempt.model, "reason": UNDER_WAY}
+    duration = _milliseconds(attempt.ended_at - attempt.started_at)
+    return {"model": attempt.model, "reason": attempt.reason, "duration_ms": duration}
 
 
 def _milliseconds(seconds: float) -> float:

@@ -1,83 +1,38 @@
 """Lets identical calls share one piece of work, which belongs to the daemon and not to any caller."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from copy import copy
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from penstockd import conventions as names
 from penstockd.answers import Answer
-from penstockd.call import Call, Completed, Delta, Handler, Overtime, Reply
-from penstockd.errors import (
-    AgentNotFound,
-    ContentFiltered,
-    ContextTooLong,
-    Internal,
-    PenstockError,
-    UpstreamMisconfigured,
-    UpstreamRejected,
-)
+from penstockd.call import Call, Completed, Delta, Handler, Reply
+from penstockd.clock import Clock
+from penstockd.errors import DeadlineExceeded, StreamBroken
+from penstockd.interceptors.work import Keep, OwnLimit, Work, is_personal
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
-from penstockd.resilience.flight import Flight
-from penstockd.tracing import Trace, present
+from penstockd.tracing import present
 
-Ending: TypeAlias = Completed | BaseException
-Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
-
-_WOULD_REPEAT = (AgentNotFound, ContentFiltered, ContextTooLong, UpstreamMisconfigured, UpstreamRejected)
-"""What another try would meet again. All else may pass, or is about the first caller alone, such as its limits."""
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Work:
-    """A flight, the call that started it, and the task that does it.
-
-    `keep` is told the whole answer; `successor` is the one new flight of those whom this one failed.
-    """
-
-    key: str
-    call: Call[Request]
-    flight: Flight[Ending] = field(default_factory=Flight)
-    overtime: Overtime = field(default_factory=Overtime)
-    trace: Trace | None = field(default_factory=present)
-    keep: Keep | None = None
-    task: "asyncio.Task[None] | None" = None
-    timer: asyncio.TimerHandle | None = None
-    successor: "_Work | None" = None
-    is_told: bool = False
-
-    @property
-    def may_fly_again(self) -> bool:
-        """Whether it failed before anything was heard, in a way that another try may not."""
-        ending = self.flight.ending
-        return not self.flight.pieces and isinstance(ending, PenstockError) and not isinstance(ending, _WOULD_REPEAT)
-
-    def error(self, ending: BaseException) -> BaseException:
-        """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
-        if isinstance(ending, PenstockError):
-            return copy(ending)
-        if self.is_told or isinstance(ending, asyncio.CancelledError):
-            return Internal("the call that was joined failed; the details are in the server's log")
-        self.is_told = True
-        return ending
+LONGEST = 16 << 20
+"""Characters of a text that are kept for whoever joins; an answer that goes on is broken off."""
+SETTLING = 1.0
+"""Seconds that the last caller to leave waits for its work to settle what it used."""
 
 
 class Flights:
     """The work in flight, by key."""
 
-    def __init__(self, *, linger: float = 0.0) -> None:
+    def __init__(self, clock: Clock, *, linger: float = 0.0) -> None:
         """Work that everybody has left goes on for `linger` seconds, for those who come back.
 
         `joins` counts callers who joined, `landed` the works that ended.
         """
         self.joins = 0
         self.landed = 0
+        self._clock = clock
         self._linger = linger
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -86,23 +41,21 @@ class Flights:
     async def ride(self, key: str, call: Call[Request], proceed: Handler[Request], keep: Keep | None = None) -> None:
         """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
 
-        Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight.
+        Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight; and
+        another one for each time that it was only its first caller who was refused.
         """
         status = call.outcome.cache
-        work = self._works.get(key)
-        is_first = work is None
-        work = work or self._start(key, call, proceed)
-        failure = await self._listen(work, call, keep)
-        if failure is None:
-            return
-        if is_first or not work.may_fly_again:
-            raise work.error(failure)
-        call.outcome.cache = status
-        if work.successor is None or _is_ending(work.successor):
-            work.successor = self._works.get(key) or self._start(key, call, proceed)
-        failure = await self._listen(work.successor, call, keep)
-        if failure is not None:
-            raise work.successor.error(failure)
+        work = self._works.get(key) or self._start(key, call, proceed)
+        may_fly_again = True
+        while (failure := await self._listen(work, call, keep)) is not None:
+            is_about_one = is_personal(failure)
+            if call is work.call or not work.may_be_flown_again or not (may_fly_again or is_about_one):
+                raise work.error(failure, call)
+            may_fly_again = may_fly_again and is_about_one
+            call.outcome.cache = status
+            if work.successor is None or _is_ending(work.successor):
+                work.successor = self._works.get(key) or self._start(key, call, proceed)
+            work = work.successor
 
     async def close(self, timeout: float) -> None:
         """End all work, also what lingers, and wait at most `timeout` seconds for it."""
@@ -111,21 +64,23 @@ class Flights:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
-    def _start(self, key: str, call: Call[Request], proceed: Handler[Request]) -> _Work:
-        work = _Work(key=key, call=call)
+    def _start(self, key: str, call: Call[Request], proceed: Handler[Request]) -> Work:
+        work = Work(key=key, call=call)
         self._works[key] = work
         work.task = asyncio.create_task(self._run(work, proceed))
         self._tasks.add(work.task)
         work.task.add_done_callback(self._tasks.discard)
         return work
 
-    async def _run(self, work: _Work, proceed: Handler[Request]) -> None:
+    async def _run(self, work: Work, proceed: Handler[Request]) -> None:
         flight = work.flight
 
         async def send(reply: Reply) -> None:
             match reply:
                 case Delta(text=text):
                     flight.say(text)
+                    if flight.length > LONGEST:
+                        raise StreamBroken("the answer does not end")
                 case Completed(finish_reason=finish_reason, model=model):
                     flight.end(reply)
                     if work.keep is not None:
@@ -144,7 +99,7 @@ class Flights:
             self.landed += 1
             self._forget(work)
 
-    async def _listen(self, work: _Work, call: Call[Request], keep: Keep | None) -> BaseException | None:
+    async def _listen(self, work: Work, call: Call[Request], keep: Keep | None) -> BaseException | None:
         """Hand on what is said, at this caller's own pace; return the error if it ends in one.
 
         The last one to leave ends the work.
@@ -158,6 +113,7 @@ class Flights:
         seat = work.flight.board(wake, wants_pieces=call.method.streams)
         work.keep = work.keep or keep
         work.overtime.grant(call.expires_at)
+        limit = OwnLimit(call, work.overtime, self._clock, wake)
         _stop(work.timer)
         outcome, first = call.outcome, work.call.outcome
         if outcome is not first:
@@ -166,6 +122,8 @@ class Flights:
             _note_joining(work)
         try:
             while (ending := seat.ending) is None:
+                if limit.is_over:
+                    raise DeadlineExceeded("the deadline came before the end of the answer")
                 if text := seat.read():
                     outcome.model = first.model
                     await call.send(Delta(text))
@@ -179,29 +137,32 @@ class Flights:
             return None
         finally:
             outcome.agent = first.agent
+            limit.close()
             work.flight.leave(seat)
             if work.flight.is_deserted:
-                self._desert(work)
+                await self._desert(work)
 
-    def _desert(self, work: _Work) -> None:
-        """Nobody listens: end the work, now or when nobody came back."""
+    async def _desert(self, work: Work) -> None:
+        """Nobody listens: end the work when nobody came back, or now; then what it used is known when this returns."""
         if self._linger:
             work.timer = asyncio.get_running_loop().call_later(self._linger, self._end, work)
-        else:
-            self._end(work)
+            return
+        self._end(work)
+        if work.task is not None:
+            await asyncio.wait([work.task], timeout=SETTLING)
 
-    def _end(self, work: _Work) -> None:
+    def _end(self, work: Work) -> None:
         self._forget(work)
         if work.task is not None:
             work.task.cancel()
 
-    def _forget(self, work: _Work) -> None:
+    def _forget(self, work: Work) -> None:
         _stop(work.timer)
         if self._works.get(work.key) is work:
             del self._works[work.key]
 
 
-def _note_joining(work: _Work) -> None:
+def _note_joining(work: Work) -> None:
     """Tell on the trace of the call that is being handled whose work it waits for."""
     if joined := present():
         joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED.value})
@@ -209,7 +170,7 @@ def _note_joining(work: _Work) -> None:
             joined.span.add_link(work.trace.span.get_span_context())
 
 
-def _is_ending(work: _Work) -> bool:
+def _is_ending(work: Work) -> bool:
     """Whether all who were aboard have left it."""
     return work.task is not None and work.task.cancelling() > 0
 

@@ -32,38 +32,47 @@ class Idempotency:
             await proceed(call)
             return
         fingerprint = self._fingerprint_of(call)
+
+        async def ride(call: Call[Request]) -> None:
+            # The fingerprint is in the flight's name, so that nobody can ever join another request's.
+            flight = f"{call.tenant}/{fingerprint}/{key}"
+            await self._flights.ride(flight, call, self._remembering(key, fingerprint, proceed))
+
+        await self._once(key, fingerprint, call, ride)
+
+    async def _once(self, key: str, fingerprint: str, call: Call[Request], proceed: Handler[Request]) -> None:
+        """Replay the key's answer, or proceed while the key is this request's and no other can claim it."""
         earlier = await self._memory.claim(call.tenant, key, fingerprint)
-        if earlier is not None and earlier.fingerprint != fingerprint:
+        if earlier is None:
+            try:
+                await proceed(call)
+            finally:
+                await self._memory.release(call.tenant, key, fingerprint)
+            return
+        if earlier.fingerprint != fingerprint or earlier.answer is None:
             violation = Violation("idempotency_key", "was used for another request")
             raise InvalidRequest(f"idempotency_key {violation.description}", violations=[violation])
-        if earlier is not None and earlier.answer is not None:
-            call.outcome.cache = CacheStatus.HIT
-            await replay(earlier.answer, call)
-            return
-        await self._flights.ride(f"{call.tenant}/{key}", call, self._remembering(key, fingerprint, proceed))
+        call.outcome.cache = CacheStatus.HIT
+        await replay(earlier.answer, call)
 
     def _remembering(self, key: str, fingerprint: str, proceed: Handler[Request]) -> Handler[Request]:
-        """Proceed, and remember the answer before its end goes out; forget the claim if there is none."""
+        """Proceed, and remember the answer before its end goes out; the work may outlive whoever asked for it."""
 
         async def make(call: Call[Request]) -> None:
             texts: list[str] = []
-            is_kept = False
 
             async def send(reply: Reply) -> None:
-                nonlocal is_kept
                 match reply:
                     case Delta(text=text):
                         texts.append(text)
                     case Completed(finish_reason=finish_reason, model=model):
                         answer = Answer(text="".join(texts), finish_reason=finish_reason, model=model)
                         await self._memory.keep(call.tenant, key, fingerprint, answer)
-                        is_kept = True
                 await call.send(reply)
 
-            try:
-                await proceed(replace(call, send=send))
-            finally:
-                if not is_kept:
-                    await self._memory.release(call.tenant, key, fingerprint)
+            await proceed(replace(call, send=send))
 
-        return make
+        async def make_once(call: Call[Request]) -> None:
+            await self._once(key, fingerprint, call, make)
+
+        return make_once

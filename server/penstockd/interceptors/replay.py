@@ -11,6 +11,8 @@ from penstockd.tracing import present
 
 PIECE = 256
 """Characters of a piece, which then goes on to the end of its last word."""
+LONGEST_PIECE = 1024
+"""Characters of a piece where no word ends: some languages write without spaces."""
 
 
 async def replay(answer: Answer, call: Call[Request]) -> None:
@@ -28,7 +30,8 @@ def pieces(text: str) -> Iterator[str]:
     """Cut `text` at spaces into pieces of about PIECE characters; joined they are `text`."""
     start = 0
     while start < len(text):
-        space = text.find(" ", start + PIECE)
-        end = len(text) if space == -1 else space
+        longest = start + LONGEST_PIECE
+        space = text.find(" ", start + PIECE, longest)
+        end = longest if space == -1 else space
         yield text[start:end]
         start = end

@@ -41,8 +41,9 @@ class Flight(Generic[E]):
     """
 
     def __init__(self) -> None:
-        """Begin with nothing said and nobody aboard."""
+        """Begin with nothing said and nobody aboard; `length` counts the text's characters."""
         self.pieces: list[str] = []
+        self.length = 0
         self.ending: E | None = None
         self._seats: dict[Seat[E], None] = {}
 
@@ -68,6 +69,7 @@ class Flight(Generic[E]):
     def say(self, text: str) -> None:
         """Add to the text."""
         self.pieces.append(text)
+        self.length += len(text)
         for seat in self._seats:
             if seat.wants_pieces:
                 seat.wake()

@@ -29,6 +29,13 @@ PER_TENANT = Bounds(10_000, 32 * 2**20)
 IN_ALL = Bounds(100_000, 256 * 2**20)
 
 
+class _Claim(Struct):
+    """A key that is taken: by which request, and how many calls of it."""
+
+    fingerprint: str
+    calls: int = 0
+
+
 class _Kept(Struct, frozen=True, kw_only=True):
     remembered: Remembered
     until: float
@@ -38,7 +45,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
 class MemoryIdempotency:
     """Remembers answers by tenant and key, the oldest forgotten first where there would be too many.
 
-    A claim is not among them: it lasts as long as the call that made it, whatever else is forgotten.
+    A claim is not among them: it lasts as long as the calls that share it, whatever else is forgotten.
     """
 
     def __init__(self, clock: Clock, *, per_tenant: Bounds = PER_TENANT, in_all: Bounds = IN_ALL) -> None:
@@ -46,7 +53,7 @@ class MemoryIdempotency:
         self._clock = clock
         self._per_tenant = per_tenant
         self._in_all = in_all
-        self._claims: dict[_Id, str] = {}
+        self._claims: dict[_Id, _Claim] = {}
         self._kept: OrderedDict[_Id, _Kept] = OrderedDict()
         self._by_tenant: dict[str, OrderedDict[_Id, None]] = {}
         self._bytes: dict[str, int] = {}
@@ -59,22 +66,23 @@ class MemoryIdempotency:
         return f"<MemoryIdempotency {len(self._claims)} claims, {len(self)} answers, {self.bytes} bytes>"
 
     async def claim(self, tenant: str, key: str, fingerprint: str) -> Remembered | None:
-        """Return what is remembered under `key`; where nothing is, note `fingerprint` and return None."""
+        """Claim `key` and return None, or what stands against it: an answer, or another request's claim."""
         self._forget_old()
         at = (tenant, key)
         if kept := self._kept.get(at):
             return kept.remembered
-        if at in self._claims:
-            return Remembered(fingerprint=self._claims[at], answer=None)
-        self._claims[at] = fingerprint
+        claim = self._claims.setdefault(at, _Claim(fingerprint))
+        if claim.fingerprint != fingerprint:
+            return Remembered(fingerprint=claim.fingerprint, answer=None)
+        claim.calls += 1
         return None
 
     async def keep(self, tenant: str, key: str, fingerprint: str, answer: Answer) -> None:
-        """Remember the answer to the request of `fingerprint`, unless another one has claimed `key` since."""
+        """Remember the answer to the request of `fingerprint`, which has claimed `key`; the first one stands."""
         at = (tenant, key)
-        if self._claims.get(at, fingerprint) != fingerprint or at in self._kept:
+        claim = self._claims.get(at)
+        if claim is None or claim.fingerprint != fingerprint or at in self._kept:
             return
-        self._claims.pop(at, None)
         size = sys.getsizeof(answer.text) + OVERHEAD
         remembered = Remembered(fingerprint=fingerprint, answer=answer)
         self._kept[at] = _Kept(remembered=remembered, until=self._clock.monotonic() + KEPT_FOR, size=size)
@@ -83,8 +91,12 @@ class MemoryIdempotency:
         self._bound(tenant)
 
     async def release(self, tenant: str, key: str, fingerprint: str) -> None:
-        """Forget that request's claim, which came to no answer."""
-        if self._claims.get((tenant, key)) == fingerprint:
+        """Give up one call's share of the claim; with the last of them it ends."""
+        claim = self._claims.get((tenant, key))
+        if claim is None or claim.fingerprint != fingerprint:
+            return
+        claim.calls -= 1
+        if not claim.calls:
             del self._claims[tenant, key]
 
     def _bound(self, tenant: str) -> None:

@@ -54,6 +54,15 @@ def test_a_line_tells_all_there_is_to_tell() -> None:
     }
 
 
+def test_an_attempt_that_goes_on_without_its_caller_did_not_answer() -> None:
+    """What it costs is not known yet; the ledger will."""
+    outcome = Outcome(agent="support", model="a", attempts=[Attempt(model="a", started_at=1000.0)])
+
+    line = access_line(a_call(REQUEST, outcome=outcome), code="CANCELLED", reason="CANCELLED", duration=0.1)
+
+    assert (line["attempts"], line["cost_nanousd"]) == ([{"model": "a", "reason": "under_way"}], None)
+
+
 def test_a_line_leaves_out_what_is_not_known() -> None:
     """A refused call has no agent, no tenant and no tokens."""
     line = access_line(a_call(REQUEST), code="INVALID_ARGUMENT", reason="INVALID_REQUEST", duration=0.1)
@@ -80,12 +89,3 @@ def test_a_caller_without_a_key_is_named_by_its_tenant() -> None:
 
     assert line["tenant"] == "acme"
     assert "key" not in line
-
-
-def test_an_attempt_that_goes_on_has_no_duration_yet() -> None:
-    """As where the work outlives the caller who began it."""
-    outcome = Outcome(attempts=[Attempt(model="a", started_at=1000.0)])
-
-    line = access_line(a_call(REQUEST, outcome=outcome), code="CANCELLED", reason="CANCELLED", duration=0.1)
-
-    assert line["attempts"] == [{"model": "a", "reason": ""}]

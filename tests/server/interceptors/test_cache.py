@@ -16,6 +16,7 @@ from penstockd.answers import Answer, Answers, Lookups
 from penstockd.errors import ContentFiltered, StreamBroken
 from penstockd.interceptors.cache import Cache
 from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.replay import LONGEST_PIECE, pieces
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
 
@@ -30,7 +31,7 @@ class House:
         self.work = Work()
         self.answers = kept or answers(self.clock)
         self.lookups = Lookups()
-        self.flights = Flights()
+        self.flights = Flights(FakeClock())
         self.cache = Cache(
             agents=Directory([agent or KeptAgent()], default="default"),
             answers=self.answers,
@@ -90,6 +91,16 @@ async def test_a_kept_answer_is_streamed_in_natural_pieces() -> None:
     assert len(hit.texts) > 3
     assert all(256 <= len(piece) < 300 for piece in hit.texts[:-1])
     assert all(piece.startswith(" ") for piece in hit.texts[1:])
+
+
+def test_a_text_without_spaces_is_cut_as_well() -> None:
+    """Many languages have none."""
+    text = "水" * 5000
+
+    cut = list(pieces(text))
+
+    assert "".join(cut) == text
+    assert {len(piece) for piece in cut[:-1]} == {LONGEST_PIECE}
 
 
 @pytest.mark.parametrize(

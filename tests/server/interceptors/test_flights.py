@@ -8,6 +8,7 @@ import traceback
 import pytest
 
 from fakes.calls import STREAM
+from fakes.clock import FakeClock
 from fakes.shared_work import DONE, Caller, Work, settled
 from fakes.telescope import Telescope
 from penstockd.answers import Answer
@@ -24,6 +25,7 @@ from penstockd.errors import (
     Overloaded,
     PenstockError,
     PriceUnknown,
+    Quota,
     RateLimited,
     StreamBroken,
     UpstreamMisconfigured,
@@ -43,7 +45,7 @@ def rides(flights: Flights, work: Work, key: str = "k", **caller: object) -> Cal
 
 async def test_callers_of_one_key_get_one_piece_of_work() -> None:
     """Unary or stream, early or late, each hears the whole answer; another key is other work."""
-    flights, work, other = Flights(), Work(), Work()
+    flights, work, other = Flights(FakeClock()), Work(), Work()
     early = [rides(flights, work), rides(flights, work, method=STREAM)]
     work.say("a", "b")
     await settled()
@@ -65,7 +67,7 @@ async def test_callers_of_one_key_get_one_piece_of_work() -> None:
 
 async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
     """Joined callers see which agent and model answered, usage 0 and cost 0."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     first, second = rides(flights, work), rides(flights, work)
     await settled()
     attempt = Attempt(model="m", started_at=0.0, cost_nanousd=7, usage=DONE.usage, is_complete=True)
@@ -83,7 +85,7 @@ async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
 
 async def test_one_callers_cancel_never_hurts_the_others() -> None:
     """Not the leader's, nor anybody else's."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     leader, second, third = (rides(flights, work) for _ in range(3))
     work.say("a")
     await settled()
@@ -100,7 +102,7 @@ async def test_one_callers_cancel_never_hurts_the_others() -> None:
 
 async def test_the_last_ones_cancel_ends_the_work() -> None:
     """The next caller does not get what was cut."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(3)]
     await settled()
 
@@ -120,7 +122,7 @@ async def test_the_last_ones_cancel_ends_the_work() -> None:
 async def test_whoever_cancels_when_the_rest_hear_all(seed: int) -> None:
     """Callers come and go at random, and while anybody is there, there is one piece of work."""
     draw = random.Random(seed)
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     staying = [rides(flights, work)]
     await settled()
     expected = ""
@@ -144,7 +146,7 @@ async def test_whoever_cancels_when_the_rest_hear_all(seed: int) -> None:
 
 async def test_a_slow_reader_holds_up_nobody() -> None:
     """It reads on from its own place, in fewer pieces."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     slow, quick = rides(flights, work), rides(flights, work)
     slow.flow.clear()
     work.say("a", "b", "c")
@@ -158,7 +160,7 @@ async def test_a_slow_reader_holds_up_nobody() -> None:
 
 async def test_the_work_may_go_on_to_the_latest_callers_limit() -> None:
     """Also when that caller is gone, and whoever comes with less leaves it as it is."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     first = rides(flights, work, expires_at=10.0)
     await settled()
     call: Call[Request] = work.calls[0]
@@ -179,7 +181,7 @@ async def test_the_work_may_go_on_to_the_latest_callers_limit() -> None:
 )
 async def test_an_error_that_would_repeat_is_everybodys(error: type[PenstockError]) -> None:
     """Each has its own copy of it, whole."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(5)]
     await settled()
     failure = error("no", retry_after=2.0, metadata={"a": "b"})
@@ -210,7 +212,7 @@ async def test_an_error_that_would_repeat_is_everybodys(error: type[PenstockErro
 )
 async def test_after_an_error_that_may_pass_those_who_joined_share_one_new_flight(error: type[PenstockError]) -> None:
     """The one who started has its error: it may have been about that caller alone."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     first, *joined = [rides(flights, work) for _ in range(50)]
     await settled()
     work.fail(error("not now"))
@@ -226,7 +228,7 @@ async def test_after_an_error_that_may_pass_those_who_joined_share_one_new_fligh
 
 async def test_there_is_one_new_flight_at_most() -> None:
     """When that fails too, it has failed, also for who comes to it late."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     first, *joined = [rides(flights, work) for _ in range(50)]
     await settled()
     for _ in range(3):
@@ -237,9 +239,121 @@ async def test_there_is_one_new_flight_at_most() -> None:
     assert len(work.calls) == 2
 
 
+def over(per: str, user: str = "u1") -> BudgetExhausted:
+    """What somebody's budget refuses."""
+    return BudgetExhausted("used up", retry_after=-1, quota=Quota(f"{per}:acme/{user}", "1 USD per day"))
+
+
+@pytest.mark.parametrize("per", ["user", "key"])
+async def test_nobody_is_refused_for_another_users_limit(per: str) -> None:
+    """Whoever leads the work is told of its own; those who are over no limit fly on, as often as it takes."""
+    flights, work = Flights(FakeClock()), Work()
+    *refused, last = [rides(flights, work) for _ in range(4)]
+    await settled()
+    for number in range(3):
+        work.fail(over(per, f"u{number}"))
+        await settled()
+    work.say("a")
+    work.end()
+
+    errors = [(await caller.ends()).error for caller in refused]
+    assert [error.quota.subject for error in errors if isinstance(error, BudgetExhausted) and error.quota] == [
+        f"{per}:acme/u{number}" for number in range(3)
+    ]
+    assert (await last.ends()).text == "a"
+
+
+async def test_nobody_is_refused_for_another_users_limit_on_the_second_flight_either() -> None:
+    """Which has begun because the first one failed in a way that may pass."""
+    flights, work = Flights(FakeClock()), Work()
+    first, second, last = [rides(flights, work) for _ in range(3)]
+    await settled()
+    work.fail(ModelsUnavailable("not now"))
+    await settled()
+    work.fail(over("user"))
+    await settled()
+    work.say("a")
+    work.end()
+
+    assert isinstance((await first.ends()).error, ModelsUnavailable)
+    assert isinstance((await second.ends()).error, BudgetExhausted)
+    assert (await last.ends()).text == "a"
+
+
+@pytest.mark.parametrize("per", ["tenant", "agent"])
+async def test_a_limit_of_all_of_them_is_met_twice_and_no_more(per: str) -> None:
+    """Five hundred callers of a tenant that has used up its budget do not ask one after the other."""
+    flights, work = Flights(FakeClock()), Work()
+    callers = [rides(flights, work) for _ in range(50)]
+    await settled()
+    for _ in range(3):
+        work.fail(over(per))
+
+    for caller in callers:
+        assert isinstance((await caller.ends()).error, BudgetExhausted)
+    assert len(work.calls) == 2
+
+
+async def test_a_refusal_after_the_first_text_names_nobody_elses_limit() -> None:
+    """Those who joined have heard text, which cannot be taken back, and are told that it broke off."""
+    flights, work = Flights(FakeClock()), Work()
+    first, joined = rides(flights, work), rides(flights, work)
+    work.say("a")
+    work.fail(over("user"))
+
+    assert isinstance((await first.ends()).error, BudgetExhausted)
+    assert isinstance((await joined.ends()).error, StreamBroken)
+    assert "u1" not in str(joined.error)
+
+
+async def test_each_caller_ends_in_its_own_time() -> None:
+    """With a status of ours, a little before gRPC would end it with none; whoever has more time hears the rest."""
+    flights, work, clock = Flights(FakeClock()), Work(), FakeClock()
+    now = clock.monotonic()
+    first, short, long = (rides(flights, work, expires_at=now + seconds) for seconds in (0.2, 0.1, 60.0))
+    work.say("a")
+
+    for caller in (first, short):
+        assert isinstance((await caller.ends()).error, DeadlineExceeded)
+    work.end()
+    assert (await long.ends()).text == "a"
+    assert work.cancels == 0
+
+
+async def test_the_last_to_leave_sees_what_the_work_used() -> None:
+    """The line in the log is written when this caller's call ends: by then the attempt is settled."""
+    flights, spent = Flights(FakeClock()), []
+
+    async def work(call: Call[Request]) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await settled()
+            spent.append(call.outcome.request_id)
+
+    caller = Caller()
+    caller.starts(flights.ride("k", caller.call, work))
+    await settled()
+
+    await caller.cancels()
+
+    assert len(spent) == 1
+
+
+async def test_a_text_that_does_not_end_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept whole for whoever joins, so there must be an end to it."""
+    monkeypatch.setattr("penstockd.interceptors.flights.LONGEST", 10)
+    flights, work = Flights(FakeClock()), Work()
+    caller = rides(flights, work)
+    work.say("a" * 10, "b")
+
+    assert isinstance((await caller.ends()).error, StreamBroken)
+    assert caller.text.startswith("a" * 10)
+
+
 async def test_after_the_first_text_there_is_no_new_flight() -> None:
     """What was heard cannot be taken back."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(3)]
     await settled()
     work.say("a")
@@ -253,7 +367,7 @@ async def test_after_the_first_text_there_is_no_new_flight() -> None:
 
 async def test_what_was_unforeseen_is_told_once_as_it_was() -> None:
     """The log needs it once; the others are told that it failed, and its traceback does not grow."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(100)]
     await settled()
     work.fail(ZeroDivisionError("secret"))
@@ -268,7 +382,7 @@ async def test_what_was_unforeseen_is_told_once_as_it_was() -> None:
 
 async def test_work_that_cancels_itself_fails_its_callers() -> None:
     """Nobody of them was cancelled, and none hangs."""
-    flights, work = Flights(), Work()
+    flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(2)]
     await settled()
     work.fail(asyncio.CancelledError())
@@ -279,7 +393,7 @@ async def test_work_that_cancels_itself_fails_its_callers() -> None:
 
 async def test_work_that_ends_before_its_answer_does_fails_its_callers() -> None:
     """Nobody waits for what will not come."""
-    flights, caller = Flights(), Caller()
+    flights, caller = Flights(FakeClock()), Caller()
 
     async def gives_up(call: Call[Request]) -> None:
         """Send nothing."""
@@ -291,7 +405,7 @@ async def test_work_that_ends_before_its_answer_does_fails_its_callers() -> None
 
 async def test_what_fails_after_the_answer_takes_nothing_back() -> None:
     """Such as a store that does not take it."""
-    flights, work, caller = Flights(), Work(), Caller()
+    flights, work, caller = Flights(FakeClock()), Work(), Caller()
 
     async def fails(answer: Answer) -> None:
         raise OSError("no room")
@@ -305,7 +419,7 @@ async def test_what_fails_after_the_answer_takes_nothing_back() -> None:
 
 async def test_the_answer_is_kept_if_anybody_aboard_wants_it() -> None:
     """Once, whole, and after everybody has it."""
-    flights, work, kept = Flights(), Work(), list[Answer]()
+    flights, work, kept = Flights(FakeClock()), Work(), list[Answer]()
 
     async def keep(answer: Answer) -> None:
         kept.append(answer)
@@ -324,7 +438,7 @@ async def test_the_answer_is_kept_if_anybody_aboard_wants_it() -> None:
 
 async def test_deserted_work_lingers_for_those_who_come_back() -> None:
     """And it ends when nobody did."""
-    flights, work = Flights(linger=0.05), Work()
+    flights, work = Flights(FakeClock(), linger=0.05), Work()
     await rides_and_cancels(flights, work)
     back = rides(flights, work)
     work.say("a")
@@ -342,7 +456,7 @@ async def test_deserted_work_lingers_for_those_who_come_back() -> None:
 async def test_lingering_piles_up_no_timers() -> None:
     """One piece of work has one timer at most, and none once it has ended."""
     loop = asyncio.get_running_loop()
-    flights, work = Flights(linger=1000.0), Work()
+    flights, work = Flights(FakeClock(), linger=1000.0), Work()
     for _ in range(200):
         await rides_and_cancels(flights, work)
     last = rides(flights, work)
@@ -365,7 +479,7 @@ async def rides_and_cancels(flights: Flights, work: Work) -> None:
 
 async def test_closing_ends_all_work() -> None:
     """What lingers too."""
-    flights, work = Flights(linger=1000.0), Work()
+    flights, work = Flights(FakeClock(), linger=1000.0), Work()
     await rides_and_cancels(flights, work)
     caller = rides(flights, work, key="other")
     await settled()
@@ -379,7 +493,7 @@ async def test_closing_ends_all_work() -> None:
 
 async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
     """Whoever looks at a fast call's trace finds the one that did the work."""
-    telescope, flights, work = Telescope(), Flights(), Work()
+    telescope, flights, work = Telescope(), Flights(FakeClock()), Work()
     tracing = telescope.tracing()
 
     async def traced(name: str, caller: Caller) -> None:

@@ -24,7 +24,7 @@ class House:
     def __init__(self) -> None:
         self.work = Work()
         self.memory = MemoryIdempotency(FakeClock())
-        self.flights = Flights(linger=1000.0)
+        self.flights = Flights(FakeClock(), linger=1000.0)
         idempotency = Idempotency(
             memory=self.memory, flights=self.flights, fingerprint_of=AnswerKeys(SECRET).fingerprint_of
         )
@@ -170,6 +170,51 @@ async def test_what_those_who_joined_try_again_is_remembered() -> None:
 
     assert (await house.answered(text="other")).text == "hello"
     assert len(house.work.calls) == 2
+
+
+async def test_no_other_request_gets_the_key_while_those_who_joined_try_again() -> None:
+    """It would be given their answer, and they be told that the key was used for another request."""
+    house = House()
+    house.asks()
+    twin = house.asks()
+    await settled()
+    house.work.fail(ModelsUnavailable("not now"))
+    await settled()
+
+    other = house.asks(replace(KEYED, input="other"))
+    await settled()
+    house.work.say("hello")
+    house.work.end()
+
+    assert isinstance((await other.ends()).error, InvalidRequest)
+    assert (await twin.ends()).text == "hello"
+    assert (await house.answered()).text == "hello"
+    assert len(house.work.calls) == 2
+
+
+async def test_a_key_is_taken_while_its_work_goes_on_without_callers() -> None:
+    """They may come back for it."""
+    house = House()
+    lost = house.asks()
+    await settled()
+    await lost.cancels()
+
+    other = await house.answered(replace(KEYED, input="other"))
+
+    assert isinstance(other.error, InvalidRequest)
+    house.work.end()
+    await settled()
+
+
+async def test_a_key_is_free_once_nobody_works_under_it() -> None:
+    """Whatever the work came to: failed, or cancelled."""
+    house = House()
+    first = house.asks()
+    await settled()
+    house.work.fail(ModelsUnavailable("not now"))
+    await first.ends()
+
+    assert (await house.answered(replace(KEYED, input="other"))).text == "hello"
 
 
 async def test_an_answer_cut_at_a_length_is_replayed_as_it_was() -> None:

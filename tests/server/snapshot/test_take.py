@@ -59,7 +59,7 @@ class Scene:
                 in_flight=self.permits,
                 cache=BoundedMemoryCache(max_entries=5, max_bytes=100),
                 lookups=Lookups(hits=3, misses=1),
-                flights=Flights(),
+                flights=Flights(FakeClock()),
                 changes=self.changes,
             ),
             Meters(self.instruments, tally := Tally(TenantLabels()), lambda: self.dropped),

@@ -12,6 +12,7 @@ async def keep(memory: MemoryIdempotency, tenant: str, key: str, text: str = "he
     """Claim a key, and remember an answer."""
     assert await memory.claim(tenant, key, "f") is None
     await memory.keep(tenant, key, "f", answer(text))
+    await memory.release(tenant, key, "f")
 
 
 async def kept(memory: MemoryIdempotency, tenant: str, *keys: str) -> str:
@@ -35,6 +36,28 @@ async def test_a_key_is_claimed_once_and_then_remembered() -> None:
     assert await memory.claim("other", "k", "f") is None
     await memory.keep("t", "k", "f", answer())
     assert await memory.claim("t", "k", "other") == Remembered(fingerprint="f", answer=answer())
+
+
+async def test_calls_of_one_request_share_its_claim() -> None:
+    """No other request gets the key before the last of them has given it up."""
+    memory = MemoryIdempotency(FakeClock())
+    assert await memory.claim("t", "k", "f") is None
+    assert await memory.claim("t", "k", "f") is None
+
+    await memory.release("t", "k", "f")
+
+    assert await memory.claim("t", "k", "other") == Remembered(fingerprint="f", answer=None)
+    await memory.release("t", "k", "f")
+    assert await memory.claim("t", "k", "other") is None
+
+
+async def test_nothing_is_kept_without_a_claim() -> None:
+    """Whoever was given up has no answer to remember."""
+    memory = MemoryIdempotency(FakeClock())
+
+    await memory.keep("t", "k", "f", answer())
+
+    assert await memory.claim("t", "k", "other") is None
 
 
 async def test_a_claim_that_came_to_nothing_is_free_again() -> None:
