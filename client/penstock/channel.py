@@ -13,6 +13,7 @@ DEFAULT_PORT = 50051
 
 _SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
 _HAS_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):\d{1,5}")
+_HOST = re.compile(r"\[[^\]]+\]|[^:\[\],]+")
 _IPV4 = re.compile(r"\d+(\.\d+){3}:\d{1,5}")
 
 # Health checking is ignored under the default policy, pick_first. There is no retryPolicy: the daemon is the one layer
@@ -54,7 +55,7 @@ def address(target: str) -> str:
     """Return `target` as gRPC writes it.
 
     A target is HOST, HOST:PORT, [IPv6]:PORT, unix:PATH, several IPv4:PORT with commas between, or any name of gRPC's
-    own. Raises ValueError for a URL.
+    own. Raises ValueError for a URL, and for what is none of these.
     """
     if "://" in target and not target.startswith(_SCHEMES):
         raise ValueError(f"{target!r} is a URL; a target is HOST:PORT or unix:PATH, and TLS is asked for beside it")
@@ -62,6 +63,8 @@ def address(target: str) -> str:
         return target
     if all(_IPV4.fullmatch(each) for each in target.split(",")):
         return f"ipv4:{target}"
+    if not _HOST.fullmatch(target):
+        raise ValueError(f"{target!r} is no target: it is HOST, HOST:PORT, [IPV6]:PORT or unix:PATH")
     return f"{target}:{DEFAULT_PORT}"
 
 

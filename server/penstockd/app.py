@@ -5,7 +5,7 @@ from functools import partial
 
 from penstockd.agent import Directory
 from penstockd.budgets import budget_states
-from penstockd.builders.agents import AgentBuilder
+from penstockd.builders.agents import AgentBuilder, unloadable
 from penstockd.builders.certificate import certificate
 from penstockd.builders.identities import identify
 from penstockd.builders.pool import PoolBuilder
@@ -14,7 +14,7 @@ from penstockd.cache_service import CacheService
 from penstockd.call import Call, Handler, Q, chain
 from penstockd.circuit_watch import CircuitWatch
 from penstockd.clock import Clock, SystemClock
-from penstockd.config import Settings
+from penstockd.config import ConfigError, ConfigErrors, Settings
 from penstockd.daemon_gauge import show_calls
 from penstockd.exporters import Exporters, exporters
 from penstockd.gauges import Gauges
@@ -66,8 +66,11 @@ class App:
     def build(self, settings: Settings) -> Runtime:
         """Return what `settings` amount to; raises ConfigErrors for providers and agents that cannot be made."""
         before = self.succession.present
-        builder = PoolBuilder(settings, clock=self._clock)
-        pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
+        builder = PoolBuilder(settings, clock=self._clock, log=self._log)
+        try:
+            pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
+        except ConfigErrors as errors:
+            raise ConfigErrors([*errors.errors, *unloadable(settings)]) from errors
         rules = rulebook(settings)
         agents = AgentBuilder(settings, pool, ask=self._around_a_model_call(settings, rules), log=self._log).build()
         chains = self._around_a_call(settings, rules, agents)
@@ -169,8 +172,15 @@ class App:
 def check(settings: Settings) -> None:
     """Build what `settings` describe and throw it away; raises ConfigErrors for what cannot be made."""
     log = Log("penstockd")
-    App(ledger=NoLedger(), clock=SystemClock(), log=log, exporters=exporters({}, version="")).build(settings)
-    certificate(settings, log)
+    app = App(ledger=NoLedger(), clock=SystemClock(), log=log, exporters=exporters({}, version=""))
+    mistakes: list[ConfigError] = []
+    for make in (app.build, partial(certificate, log=log)):
+        try:
+            make(settings)
+        except ConfigErrors as errors:
+            mistakes += errors.errors
+    if mistakes:
+        raise ConfigErrors(mistakes)
 
 
 async def _answer(call: Call[Prompt]) -> None:

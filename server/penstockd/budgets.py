@@ -1,14 +1,22 @@
 """Budgets between their rules, their store and the ledger."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from penstockd.ledger import Spending
-from penstockd.limits import BudgetDemand, LimitStore
+from penstockd.limits import BudgetDemand, Crossing, LimitStore
 from penstockd.principal import Principal
-from penstockd.rules import BudgetRule, Caller, Per, Rulebook, budget_demand
+from penstockd.rules import Caller, Per, Rulebook, budget_demand
+
+AT_ONCE = 1_000
+"""Spendings that are added up before whoever else is ready has a turn."""
+
+Spent: TypeAlias = Callable[[float], Awaitable[Sequence[Spending]]]
+"""Ledger.spent."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -44,31 +52,57 @@ async def budget_states(rulebook: Rulebook, store: LimitStore, caller: Caller, n
     return [await _standing(store, demand) for demand in demands]
 
 
-async def rebuild(
-    rulebook: Rulebook, store: LimitStore, spent: Callable[[float], Awaitable[Sequence[Spending]]], now: float
-) -> None:
-    """Start every budget of the running periods at what the ledger says; `spent` is Ledger.spent, `now` unix seconds.
+async def rebuild(rulebook: Rulebook, store: LimitStore, spent: Spent, now: float) -> list[Crossing]:
+    """Start every budget of the running periods at what the ledger says; `now` in unix seconds.
 
-    For before the first call: what is spent meanwhile would be lost. Raises LedgerUnavailable and StoreUnavailable.
+    Returns the fractions between that and what the store knew. For before the first call: what is spent meanwhile would
+    be lost. Raises LedgerUnavailable and StoreUnavailable.
     """
-    periods = {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}
-    for period in periods:
-        spendings = await spent(period.start(now))
-        accounts: defaultdict[tuple[str, float | None], int] = defaultdict(int)
-        for spending in spendings:
+    sums = await _sums(rulebook, spent, now)
+    before = {demand.key: (await store.budget(demand.key)).spent for demand in sums}
+    for demand, amount in sums.items():
+        await store.set_spent(demand.key, amount, demand.resets_at)
+    return [crossing for demand, amount in sums.items() for crossing in demand.crossings(before[demand.key], amount)]
+
+
+async def newly_crossed(
+    before: Rulebook, rulebook: Rulebook, store: LimitStore, spent: Spent, now: float
+) -> list[Crossing]:
+    """The fractions of budgets that `rulebook` finds crossed, and `before` did not: a limit was lowered, say.
+
+    Whose budgets there are is looked up in the ledger. Raises LedgerUnavailable and StoreUnavailable.
+    """
+    changed = [name for name, rules in rulebook.tenants.items() if rules.budgets != before.of(name).budgets]
+    demands, earlier = [
+        await _sums(Rulebook({name: book.of(name) for name in changed}), spent, now) for book in (rulebook, before)
+    ]
+    standing = {demand.key: (await store.budget(demand.key)).spent for demand in demands}
+    told = {
+        (demand.key, demand.is_shadow, crossing.fraction)
+        for demand in earlier
+        for crossing in demand.crossings(0, standing.get(demand.key, 0))
+    }
+    return [
+        crossing
+        for demand in demands
+        for crossing in demand.crossings(0, standing[demand.key])
+        if (demand.key, demand.is_shadow, crossing.fraction) not in told
+    ]
+
+
+async def _sums(rulebook: Rulebook, spent: Spent, now: float) -> Mapping[BudgetDemand, int]:
+    """What was spent of each budget in the period that holds `now`, by a demand of nothing."""
+    sums: defaultdict[BudgetDemand, int] = defaultdict(int)
+    for period in {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}:
+        for number, spending in enumerate(await spent(period.start(now)), 1):
+            principal = Principal(tenant=spending.tenant, key=spending.key)
+            caller = Caller(principal=principal, user_id=spending.user_id, agent=spending.agent)
             rules = [rule for rule in rulebook.of(spending.tenant).budgets if rule.period is period]
-            for account in {_account(rule, spending, now) for rule in rules}:
-                accounts[account] += spending.cost_nanousd
-        for (key, resets_at), amount in accounts.items():
-            await store.set_spent(key, amount, resets_at)
-
-
-def _account(rule: BudgetRule, spending: Spending, now: float) -> tuple[str, float | None]:
-    """Where `spending` counts by `rule`: the key and when its period ends."""
-    principal = Principal(tenant=spending.tenant, key=spending.key)
-    caller = Caller(principal=principal, user_id=spending.user_id, agent=spending.agent)
-    demand = budget_demand(rule, caller.subject(rule.per), 0, now)
-    return demand.key, demand.resets_at
+            for demand in {budget_demand(rule, caller.subject(rule.per), 0, now) for rule in rules}:
+                sums[demand] += spending.cost_nanousd
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+    return sums
 
 
 def _names(caller: Caller, per: Per) -> bool:

@@ -30,7 +30,7 @@ class CircuitWatch:
         self._transitions.of(model.name, state, transition.cause).add()
         self._remember(model.name, state, transition)
         write = self._log.error if transition.cause == Misconfigured.reason else self._log.warning
-        write("circuit changed", model=model.name, state=transition.new.value, cause=transition.cause)
+        write("circuit changed", model=model.name, state=state, cause=transition.cause)
 
     def _remember(self, name: str, state: str, transition: Transition) -> None:
         """Keep the change: not each probe, and the probes that failed as one."""

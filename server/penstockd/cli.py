@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Its newer listener hands each read to a thread of another pool, which costs a sixth more CPU a call.
     os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
     arguments = _parser().parse_args(argv)
+    if arguments.run is _serve:
+        # It would end us while we import, and what it asks for comes with the start, which has yet to read the files.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         from penstockd import config  # noqa: PLC0415 - a plain install lacks what the daemon needs
     except ModuleNotFoundError as error:
@@ -98,7 +102,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     settings = _loader(arguments.config, {})()
     check(settings)
-    for warning in settings.warnings:
+    for warning in settings.warnings_at(time.time()):
         _say(f"warning: {warning}")
     print(describe(settings) if arguments.print else "the configuration is valid")
     return 0

@@ -23,7 +23,7 @@ class Code(IntEnum):
 
 
 class Violation(Struct, frozen=True):
-    """One field of a request and what is wrong with it, for people."""
+    """One field of a request, or "" for all of it, and what is wrong with it, for people."""
 
     field: str
     description: str
@@ -40,7 +40,7 @@ class PenstockError(Exception):
     """A refusal or failure that a caller is told of; its message is for people and holds no secret.
 
     `retry_after` is in seconds: None says nothing, a negative value tells clients not to retry at all. `metadata` goes
-    into the status's ErrorInfo.
+    into the status's ErrorInfo. `request_id` is what the caller calls a request of which no more could be read.
     """
 
     code: ClassVar[Code]
@@ -54,6 +54,7 @@ class PenstockError(Exception):
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[Violation] = (),
         quota: Quota | None = None,
+        request_id: str = "",
     ) -> None:
         """Say what happened; see the class for what the rest means."""
         super().__init__(message)
@@ -62,6 +63,7 @@ class PenstockError(Exception):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.quota = quota
+        self.request_id = request_id
 
 
 class InvalidRequest(PenstockError):
@@ -156,7 +158,7 @@ class StreamBroken(PenstockError):
 
 
 class UpstreamMisconfigured(PenstockError):
-    """Every model rejects our key or does not know its model name."""
+    """Every model rejects our key or account, or does not know its own name."""
 
     code = Code.INTERNAL
     reason = "UPSTREAM_MISCONFIGURED"

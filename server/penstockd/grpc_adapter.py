@@ -29,6 +29,8 @@ COST = "penstock-cost-nanousd"
 """Trailing metadata of an answer whose price is known, for proxies, which read no message."""
 LAST_WORD = 2.0
 """Seconds in which a call that was cut can still send its status."""
+LATEST_CANCEL = 2.0
+"""Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,7 +163,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             if task.cancelling():
                 raise
             await _abort(context, Internal("the call was cancelled inside the server"), running)
-        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the one error boundary
+        except BaseException as error:  # noqa: BLE001 - the one error boundary
             self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id)
             await _abort(context, Internal("an internal error; its details are in the server's log"), running)
         finally:
@@ -184,12 +186,17 @@ class Adapter(grpc.aio.ServerInterceptor):
             if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
                 context.set_trailing_metadata(((COST, str(cost)),))
             for written in edge(reply, call):
-                if not running.has_written:
-                    running.has_written = True
-                    await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
-                running.writing_since = self._clock.monotonic()
-                await write(written)
-                running.writing_since = inf
+                try:
+                    if not running.has_written:
+                        running.has_written = True
+                        await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
+                    running.writing_since = self._clock.monotonic()
+                    await write(written)
+                    running.writing_since = inf
+                except grpc.aio.InternalError:
+                    # The caller is gone; gRPC says so by cancelling the call, which may come a moment later.
+                    await asyncio.sleep(LATEST_CANCEL)
+                    raise
 
         now = self._clock.monotonic()
         remaining = cast("float | None", context.time_remaining())

@@ -1,7 +1,7 @@
 """What orchestrators and load balancers are told: grpc.health.v1, answered from state, never by asking a provider."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -19,13 +19,14 @@ class HealthServicer(health.aio.HealthServicer):  # type: ignore[name-defined,mi
         request: health_pb2.HealthListRequest,  # noqa: ARG002 - it says nothing
         context: "grpc.aio.ServicerContext[health_pb2.HealthListRequest, health_pb2.HealthListResponse]",  # noqa: ARG002
     ) -> health_pb2.HealthListResponse:
-        """Return every name's status, but for those of models that are gone."""
-        statuses = {
-            name: health_pb2.HealthCheckResponse(status=status)
-            for name, status in self._server_status.items()
-            if status != health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-        }
+        """Return every name's status."""
+        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
+
+    async def forget(self, name: str) -> None:
+        """Tell the watchers of `name` that it is unknown, and know it no longer: whoever checks it finds none."""
+        await self.set(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+        self._server_status.pop(name, None)
 
 
 class Health:
@@ -65,7 +66,7 @@ class Health:
     def set_models(self, models: Mapping[str, bool]) -> None:
         """Know exactly these models from now on, and whether their circuits let calls through."""
         for name in self._models.keys() - models.keys():
-            self._set(f"model/{name}", health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+            self._soon(self.servicer.forget(f"model/{name}"))
         self._models = dict(models)
         self._show_models()
 
@@ -85,9 +86,9 @@ class Health:
             self._show(f"model/{name}", is_serving=is_serving and "draining" not in self._reasons)
 
     def _show(self, name: str, *, is_serving: bool) -> None:
-        self._set(name, SERVING if is_serving else NOT_SERVING)
+        self._soon(self.servicer.set(name, SERVING if is_serving else NOT_SERVING))
 
-    def _set(self, name: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        task = asyncio.create_task(self.servicer.set(name, status))
+    def _soon(self, change: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(change)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

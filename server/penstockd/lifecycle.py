@@ -1,8 +1,12 @@
 """The daemon's life: start, serve, drain, stop."""
 
 import asyncio
+import errno
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -44,7 +48,7 @@ class Listener:
                 return self.server.add_insecure_port(self.address)
             return self.server.add_secure_port(self.address, self.credentials)
         except RuntimeError as error:
-            raise _cannot_listen(self.address, self.setting) from error
+            raise _cannot_listen(self.address, self.setting, _refusal(self.address)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ class Daemon:
         try:
             admin_port = await self._admin.start()
         except OSError as error:
-            raise _cannot_listen(self._admin.address, "PENSTOCK_ADMIN_LISTEN") from error
+            raise _cannot_listen(self._admin.address, "PENSTOCK_ADMIN_LISTEN", error) from error
         self._health.start()
         for listener in self._listeners:
             await listener.server.start()
@@ -147,9 +151,36 @@ class Daemon:
                 self._log.exception("closing failed", error)
 
 
-def _cannot_listen(address: str, setting: str) -> CannotListen:
-    wrong = "it is taken, or not an address of this machine"
+def _cannot_listen(address: str, setting: str, refusal: OSError | None) -> CannotListen:
+    match refusal:
+        case OSError(errno=errno.EADDRINUSE):
+            wrong = "it is taken"
+        case OSError(errno=errno.EADDRNOTAVAIL):
+            wrong = "it is not an address of this machine"
+        case socket.gaierror(strerror=str(reason)):
+            wrong = reason
+        case OSError(errno=int(number)):
+            wrong = os.strerror(number)
+        case _:
+            wrong = "it is taken, or not an address of this machine"
     return CannotListen(f"cannot listen on {address}: {wrong}; {setting} chooses another")
+
+
+def _refusal(address: str) -> OSError | None:
+    """What the system says to a try of our own, as gRPC tells nobody what it was told."""
+    try:
+        if address.startswith("unix:"):
+            path = address.removeprefix("unix:")
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(path)
+            Path(path).unlink()
+        else:
+            host, _, port = address.rpartition(":")
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+                listening.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        return error
+    return None
 
 
 async def _any_of(*waits: Awaitable[object], seconds: float) -> None:

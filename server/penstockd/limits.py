@@ -1,6 +1,6 @@
 """Limits and budgets as the interceptors and the stores see them: what is asked, what was decided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -47,6 +47,12 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
     resets_at: float | None
     alert_at: tuple[float, ...] = ()
     is_shadow: bool = False
+
+    def crossings(self, before: int, spent: int) -> Iterator["Crossing"]:
+        """The fractions of the limit that spending has crossed on its way from `before` to `spent`."""
+        for fraction in self.alert_at:
+            if before < fraction * self.limit <= spent:
+                yield Crossing(demand=self, fraction=fraction, spent=spent)
 
 
 Demand = RateDemand | LeaseDemand | BudgetDemand

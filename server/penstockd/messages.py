@@ -1,8 +1,10 @@
 """Translates between the contract's messages and the values inside: checks what comes in, renders what goes out."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
 
+import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
@@ -15,6 +17,13 @@ from penstockd.usage import Usage
 
 M = TypeVar("M", bound=Message)
 ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
+
+MOST_VIOLATIONS = 20
+"""Mistakes of one request that are named."""
+MOST_LABELS = 5
+"""Those of labels among them: their keys can be long, and a status has room for so much."""
+LONGEST_LABEL = 63
+"""Characters of a label's key."""
 
 _ROLES = {pb.ROLE_USER: Role.USER, pb.ROLE_ASSISTANT: Role.ASSISTANT}
 _CACHE_POLICIES = {
@@ -42,16 +51,18 @@ def parse(message_type: Callable[[], M], data: bytes) -> M:
         message.ParseFromString(data)
     except DecodeError as error:
         name = message.DESCRIPTOR.full_name
-        raise InvalidRequest(f"the request's bytes are no {name}") from error
+        violation = Violation("", f"its bytes are no {name}")
+        raise InvalidRequest(f"the request's bytes are no {name}", violations=[violation]) from error
     return message
 
 
 def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
-    """Return the request that `message` makes, or raise InvalidRequest naming every bad field."""
-    violations = [Violation(field, description) for field, description in _violations(message)]
+    """Return the request that `message` makes, or raise InvalidRequest naming its bad fields, by the name it has."""
+    violations = [Violation(field, description) for field, description in islice(_violations(message), MOST_VIOLATIONS)]
     if violations:
         summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
-        raise InvalidRequest(f"the request is not valid: {summary}", violations=violations[:20])
+        named = message.request_id if request_id.is_valid(message.request_id) else ""
+        raise InvalidRequest(f"the request is not valid: {summary}", violations=violations, request_id=named)
     return Request(
         agent=message.agent or default_agent,
         input=message.input,
@@ -111,10 +122,17 @@ def _parameter_violations(parameters: pb.GenerationParameters) -> Iterator[tuple
 def _label_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
     if len(message.labels) > 16:
         yield "labels", "must have at most 16 entries"
-    if any(not 1 <= len(key) <= 63 for key in message.labels):
-        yield "labels", "must have keys of 1 to 63 characters"
-    if any(len(value) > 256 for value in message.labels.values()):
-        yield "labels", "must have values of at most 256 characters"
+    yield from islice(_entry_violations(message), MOST_LABELS)
+
+
+def _entry_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
+    for key, value in message.labels.items():
+        # Quoted as JSON is: a key can hold anything.
+        field = f"labels[{msgspec.json.encode(key[:LONGEST_LABEL]).decode()}]"
+        if not 1 <= len(key) <= LONGEST_LABEL:
+            yield field, f"must have a key of 1 to {LONGEST_LABEL} characters"
+        if len(value) > 256:
+            yield field, "must have a value of at most 256 characters"
 
 
 def started(outcome: Outcome) -> pb.ProcessStreamResponse:

@@ -1,6 +1,6 @@
 """A model of the pool and what is asked of it, as every floor above sees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from penstockd.usage import Usage
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """What one attempt may take, in seconds; `first_token` and `idle` hold for streams."""
+    """What one attempt may take, in seconds; `first_token` and `idle` hold for streams, reasoning included."""
 
     connect: float = 2.0
     first_token: float = 20.0
@@ -85,11 +85,16 @@ class Pool(Protocol):
         """Every model, by name."""
 
 
+def _unwatched() -> None:
+    """Tell nobody."""
+
+
 class Prompt(Struct, frozen=True, kw_only=True):
     """One model call that an agent makes, and, once the retry loop has chosen, which model it is for.
 
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
-    usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. Content must begin by
+    usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. It calls `thought` when a stream has
+    brought output that is no text: the model is at work, though nothing is to be sent. Content must begin by
     `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends. When
     that was planned, the call was to end at `planned_until`; what it was granted since, content may take too.
     """
@@ -106,6 +111,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     first_content_by: float = float("inf")
     planned_until: float = float("inf")
     margin: float = 0.0
+    thought: Callable[[], None] = _unwatched
 
 
 def estimate(prompt: Prompt) -> Usage:

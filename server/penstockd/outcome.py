@@ -41,8 +41,8 @@ class Attempt(Struct, kw_only=True):
 
     `ordinal` tells it from the other attempts of its call, `response_model` is which model its provider says it was.
     Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
-    reported; `cost_nanousd` None means no known price. The model was asked at `asked_at`, if it was, began a stream at
-    `first_chunk_at`, and was done at `answered_at`.
+    reported, `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None means no known price. The
+    model was asked at `asked_at`, if it was, began a stream at `first_chunk_at`, and was done at `answered_at`.
     """
 
     model: str
@@ -56,6 +56,7 @@ class Attempt(Struct, kw_only=True):
     is_complete: bool = False
     held_tokens: int = 0
     usage: Usage = Usage()
+    bytes_unsaid: int = 0
     cost_nanousd: int | None = None
     is_estimated: bool = False
     response_model: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from penstockd.app import App
+from penstockd.clock import Clock
 from penstockd.config import ConfigErrors, Settings, differences, secret_values
 from penstockd.log import Log, set_level
 from penstockd.log_sink import LogSink
@@ -10,6 +11,7 @@ from penstockd.restart import needing_restart
 from penstockd.runtime import Runtime
 from penstockd.upstream import Misconfigured
 
+REFUSED = "the new configuration is not used"
 LOGGED = 20
 """Changed settings that the log names."""
 SHOWN = 3
@@ -19,10 +21,22 @@ SHOWN = 3
 class Reload:
     """What SIGHUP asks for."""
 
-    def __init__(self, app: App, load: Callable[[], Settings], *, sink: LogSink, log: Log) -> None:
-        """Load anew by `load`; `sink` is to write no secret of what it returns."""
+    def __init__(
+        self,
+        app: App,
+        load: Callable[[], Settings],
+        *,
+        started: Settings,
+        clock: Clock,
+        sink: LogSink,
+        log: Log,
+    ) -> None:
+        """Load anew by `load`; the process `started` by these, and `sink` is to write no secret of new ones."""
         self._app = app
         self._load = load
+        self._started = started
+        self._told = started.warnings_at(clock.wall())
+        self._clock = clock
         self._sink = sink
         self._log = log
 
@@ -33,22 +47,38 @@ class Reload:
         except ConfigErrors as errors:
             self._refuse(errors)
             return
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, what serves goes on serving
+            self._log.exception(REFUSED, error)
+            self._note("refused", "an error in the log")
+            return
         before = self._app.succession.present
         changed = list(differences(before.settings, runtime.settings)) if before else []
-        for setting in needing_restart(changed):
-            self._log.warning("this setting takes a restart to change", setting=setting)
+        self._warn(runtime.settings)
         self._forgive(runtime)
         self._app.use(runtime)
         self._sink.hide(secret_values(runtime.settings))
-        self._app.state.changes.add("configuration", "configuration", "reloaded", brief(changed, SHOWN))
+        self._note("reloaded", brief(changed, SHOWN))
         self._log.info("the configuration was reloaded", changed=brief(changed, LOGGED) or "nothing")
         set_level(runtime.settings.log.level)
 
     def _refuse(self, errors: ConfigErrors) -> None:
         for error in errors.errors:
-            self._log.error("the new configuration is not used", mistake=str(error))
+            # In this order, as what follows the name of a credential is masked.
+            self._log.error(REFUSED, mistake=error.text, setting=error.path)
         # The log masks secrets, which a mistake found by foreign code may repeat.
-        self._app.state.changes.add("configuration", "configuration", "refused", f"{len(errors.errors)} in the log")
+        self._note("refused", f"{len(errors.errors)} in the log")
+
+    def _warn(self, settings: Settings) -> None:
+        """Say what takes a restart, each time until there was one, and what people were not told yet."""
+        for setting in needing_restart(list(differences(self._started, settings))):
+            self._log.warning("this setting takes a restart to change", setting=setting)
+        told, self._told = self._told, settings.warnings_at(self._clock.wall())
+        for warning in self._told:
+            if warning not in told:
+                self._log.warning(warning)
+
+    def _note(self, state: str, cause: str) -> None:
+        self._app.state.changes.add("configuration", "configuration", state, cause)
 
     def _forgive(self, runtime: Runtime) -> None:
         """Ask those models again whose upstream refused our key or their name: somebody may have mended that."""

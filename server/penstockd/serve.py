@@ -41,6 +41,10 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads. Raises ConfigErrors, CannotListen and
     CannotOpenLedger.
     """
+    # What is read now may have changed by the time that a reload can be made.
+    loop = asyncio.get_running_loop()
+    asked_early = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked_early.set)
     settings = load()
     sink = write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
     sink.hide(secret_values(settings))
@@ -62,8 +66,10 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     dropped = _dropped(telemetry, sink)
     _show(telemetry, version, dropped, certificates)
     snapshots = _snapshots(app, telemetry, dropped, clock=clock, version=version)
-    await ledger.start(LedgerWatch(health=app.health, changes=app.state.changes).tell)
     await app.state.remember_spending()
+    if await ledger.start(LedgerWatch(health=app.health, changes=app.state.changes).tell):
+        # What a dead daemon's attempts have crossed, nobody was told.
+        app.state.alerts.tell(await app.state.remember_spending())
 
     daemon = Daemon(
         listeners=_listeners(settings, app, certificates),
@@ -76,12 +82,16 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         closers=[app.state.settle, ledger.stop, partial(asyncio.to_thread, telemetry.stop), app.succession.close],
         log=log,
     )
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, Reload(app, load, sink=sink, log=log))
     ports = await daemon.start()
+    for warning in settings.warnings_at(clock.wall()):
+        log.warning(warning)
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
+    reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    if asked_early.is_set():
+        reload()
     lag = LoopLag(telemetry.instruments, clock=clock)
     upkeep = Upkeep(log=log, clock=clock)
     kept_up = [upkeep.start(work) for work in (app.state.keep_up, lag.watch, snapshots.keep_up)]
@@ -160,8 +170,6 @@ def _listeners(settings: Settings, app: App, certificates: CertificateFiles | No
 
 
 def _say_ready(settings: Settings, ports: Ports, log: Log, *, version: str, startup: float) -> None:
-    for warning in settings.warnings:
-        log.warning(warning)
     listens = {
         "listen": str(settings.server.listen.with_port(ports.grpc)),
         "admin": str(settings.admin.listen.with_port(ports.admin)),

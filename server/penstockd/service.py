@@ -135,6 +135,9 @@ async def _list_models(pool: Pool, call: Call[pool_service_pb2.ListModelsRequest
 async def _set_model(pool: Pool, changed: Changed, call: Call[pool_service_pb2.SetModelRequest]) -> None:
     if _caller(call).role is not KeyRole.OPERATOR:
         raise PermissionDenied("only a key whose role is operator may change the pool")
+    if not call.request.name:
+        violation = Violation("name", "must not be empty")
+        raise InvalidRequest(f"name {violation.description}", violations=[violation])
     model = pool.models.get(call.request.name)
     if model is None:
         raise ModelNotFound(f"there is no model called {call.request.name[:63]!r}; ListModels names those there are")

@@ -30,9 +30,15 @@ class CertificateFiles:
     def check(self) -> None:
         """Raise OSError unless the files fit together: they do not between the writing of one and of the next."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._cert, self._key, password="")
-        if self._client_ca is not None:
-            context.load_verify_locations(self._client_ca)
+        try:
+            context.load_cert_chain(self._cert, self._key, password="")
+        except ssl.SSLError as error:
+            raise OSError(self._unlike_a_pair(error)) from error
+        try:
+            if self._client_ca is not None:
+                context.load_verify_locations(self._client_ca)
+        except ssl.SSLError as error:
+            raise OSError(f"{self._client_ca} must be certificates in PEM") from error
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return credentials that look at the files at every handshake; raises OSError if they cannot be used now."""
@@ -56,6 +62,11 @@ class CertificateFiles:
         self._stamp = stamp
         self._log.info("the TLS certificate was read anew", cert=str(self._cert))
         return configuration
+
+    def _unlike_a_pair(self, error: ssl.SSLError) -> str:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return f"the key and the certificate do not belong together: {self._key}, {self._cert}"
+        return f"{self._cert} must be a certificate in PEM, and {self._key} its key in PEM without a passphrase"
 
     def _look(self) -> Stamp:
         paths = (self._cert, self._key) if self._client_ca is None else (self._cert, self._key, self._client_ca)

@@ -148,6 +148,13 @@ class Filtered(UpstreamFailure):
     reason = "content_filter"
 
 
+class ToolCalled(UpstreamFailure):
+    """The model asked for a tool, and none was offered: it is well, and would ask again; another may answer."""
+
+    blame = Blame.NONE
+    reason = "tool_call"
+
+
 class PassedOver(UpstreamFailure):
     """The model takes no call just now; nothing was sent, so this is no attempt."""
 

@@ -1,6 +1,6 @@
 """GetUsage: what a tenant used and what it cost, and how its budgets stand."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -42,16 +42,16 @@ class UsageService:
         """Send the sums that were asked for."""
         request, now = call.request, self._clock.wall()
         caller = _allowed(call)
+        _check(request, now)
         tenant = request.tenant or caller.tenant
         query = UsageQuery(
             tenant="" if tenant == EVERYONE else tenant,
             user_id=request.user_id,
             agent=request.agent,
             model=request.model,
-            since=_seconds(request.start_time) if request.HasField("start_time") else Period.MONTH.start(now),
+            since=_since(request, now),
             until=_seconds(request.end_time) if request.HasField("end_time") else None,
         )
-        _check(query, now)
         try:
             report = await self._ledger.usage(query)
             budgets = [] if tenant == EVERYONE else await self._budgets(_bound(caller, tenant, request), now)
@@ -78,11 +78,27 @@ def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:
     return caller
 
 
-def _check(query: UsageQuery, now: float) -> None:
-    until = now if query.until is None else query.until
-    if query.since is not None and query.since >= until:
-        violation = Violation("end_time", "must be after start_time, which is the start of this month unless set")
-        raise InvalidRequest(f"end_time {violation.description}", violations=[violation])
+def _check(request: pb.GetUsageRequest, now: float) -> None:
+    violations = [Violation(field, description) for field, description in _violations(request, now)]
+    if violations:
+        summary = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
+        raise InvalidRequest(summary, violations=violations)
+
+
+def _violations(request: pb.GetUsageRequest, now: float) -> Iterator[tuple[str, str]]:
+    for field, timestamp in (("start_time", request.start_time), ("end_time", request.end_time)):
+        if not 0 <= timestamp.nanos < 10**9:
+            yield f"{field}.nanos", "must be from 0 to 999,999,999"
+    since = _since(request, now)
+    if request.HasField("end_time"):
+        if _seconds(request.end_time) <= since:
+            yield "end_time", "must be after start_time, which is the start of this month unless set"
+    elif since > now:
+        yield "start_time", "must not be in the future, unless end_time is set to be after it"
+
+
+def _since(request: pb.GetUsageRequest, now: float) -> float:
+    return _seconds(request.start_time) if request.HasField("start_time") else Period.MONTH.start(now)
 
 
 def _bound(caller: Principal, tenant: str, request: pb.GetUsageRequest) -> Caller:

@@ -10,7 +10,7 @@ from fakes.agents import SECRET
 from fakes.live_daemon import UNFORESEEN, Daemons
 from fakes.models import openai
 from fakes.rpc import PROCESS, STREAM, wire
-from fakes.upstream import Upstream, response, stream
+from fakes.upstream import HANG, Upstream, response, stream
 from penstock import AgentClient, AgentNotFound
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.usage import Usage
@@ -87,7 +87,7 @@ async def test_an_agent_may_ask_by_another_route(daemons: Daemons, upstream: Ups
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["fails", "fails_late"])
+@pytest.mark.parametrize("name", ["fails", "fails_late", "quits"])
 async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemons: Daemons) -> None:
     """The caller is told INTERNAL and nothing of the text, in whatever part of the reply."""
     daemon = await daemons.start(agents={"broken": python(name)})
@@ -98,6 +98,48 @@ async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemo
     assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
     assert SECRET not in repr(ended)
     assert SECRET in (await daemon.line(UNFORESEEN))["exception"]
+
+
+async def test_a_question_left_behind_ends_with_the_call(daemons: Daemons, upstream: Upstream) -> None:
+    """At the upstream too, within 200 ms; the answer names the attempt and its cost."""
+    upstream.answer_always(HANG)
+    price = {"input": 1, "output": 2}
+    daemon = await daemons.start(models={"fast": openai(upstream, price=price)}, agents={"leaver": python("leaves")})
+
+    async with AgentClient(daemon.target) as client:
+        answer = await client.process("go")
+        answered_at = asyncio.get_running_loop().time()
+
+    assert await upstream.abandoned() - answered_at < 0.2
+    assert answer.output == "gone"
+    assert [(attempt.model, attempt.reason) for attempt in answer.attempts] == [("fast", "cancelled")]
+    assert answer.cost_nanousd > 0
+
+
+@BOTH
+async def test_a_model_of_ones_own_harms_nobody_else(path: str, daemons: Daemons) -> None:
+    """Whatever ends it is its failure, and nothing comes after its answer."""
+    daemon = await daemons.start(
+        models={"own": {"provider": "fakes.own_models:wild", "model": "own"}}, retry={"max_attempts": 1}
+    )
+
+    async with wire(daemon.target) as client:
+        failed = [await client.ask(path, ProcessRequest(input=text)) for text in ("exit", "quit")]
+        answered = [
+            await client.ask(path, ProcessRequest(input=text))
+            for text in ("say more", "say it twice", "fail after all")
+        ]
+
+    assert [ended.reason for ended in failed] == ["MODELS_UNAVAILABLE"] * 2
+    assert [ended.code for ended in answered] == [StatusCode.OK] * 3
+    assert [len(ended.messages) for ended in answered] == [3 if path == STREAM else 1] * 3
+    lines = [await daemon.line("a provider failed after its answer", count=count) for count in (1, 2, 3)]
+    assert [line["error"] for line in lines] == [
+        "RuntimeError: the answer is complete already",
+        "RuntimeError: the answer is complete already",
+        "ValueError: fail after all",
+    ]
+    assert daemon.is_running
 
 
 @BOTH

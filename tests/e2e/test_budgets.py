@@ -1,6 +1,7 @@
 """A budget holds at every instant, as anybody who asks can see."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import penstock
@@ -95,6 +96,32 @@ async def test_spending_outlives_the_daemon(daemons: Daemons, upstream: Upstream
 
     assert ended == ["answered", "BUDGET_EXHAUSTED"]
     assert [state.spent_nanousd for state in states] == [10_009_000, 10_009_000]
+
+
+async def test_what_a_killed_daemons_call_has_crossed_is_told_at_the_next_start(
+    daemons: Daemons, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Once: its call is charged its estimate, and no other settles."""
+    alerts: list[float] = []
+
+    for ends_badly in (True, False, False):
+        daemon = await daemons.start(
+            environ={"PENSTOCK_STATE_DIR": str(tmp_path / "state")},
+            models={"fast": openai(upstream, price={"input": 1, "output": 100})},
+            tenants={"default": {"budgets": [{"per": "tenant", "usd": 0.015, "period": "total"}]}},
+        )
+        alerts += [line["fraction"] for line in daemon.logged("budget alert")]
+        if ends_badly:
+            async with penstock.AgentClient(daemon.target) as client:
+                calling = asyncio.create_task(client.process("hello", max_output_tokens=100))
+                await upstream.received()
+                daemon.signal(signal.SIGKILL)
+                await daemon.exit_code()
+                await asyncio.wait([calling])
+        else:
+            await daemon.stop()
+
+    assert alerts == [0.5]
 
 
 async def watch(client: penstock.AgentClient, seen: list[BudgetState]) -> None:

@@ -46,8 +46,9 @@ async def test_a_file_with_mistakes_changes_nothing_and_each_is_said(daemons: Da
     await reload(daemon, says=REFUSED)
 
     await daemon.line(REFUSED, count=2)
-    mistakes = [line["mistake"].partition(":")[0] for line in daemon.logged(REFUSED)]
+    mistakes = {line["setting"]: line["mistake"] for line in daemon.logged(REFUSED)}
     assert sorted(mistakes) == ["agents.new.description", "models.echo.provider"]
+    assert mistakes["agents.new.description"] == "must be text; put it in quotes"
     async with AgentClient(daemon.target) as client:
         assert [agent.name for agent in await client.list_agents()] == ["old"]
 
@@ -147,6 +148,29 @@ async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
     await reload(daemon)
 
     assert daemon.logged("this setting takes a restart to change", setting="server.drain_timeout")
+
+
+async def test_an_agent_that_leaves_takes_nobody_with_it(daemons: Daemons) -> None:
+    """A module that ends whoever imports it is a mistake like any other."""
+    daemon = await daemons.start(models={"echo": ECHO})
+    daemons.configure(models={"echo": ECHO}, agents={"gone": {"python": "fakes.exiting_module:run"}})
+
+    await reload(daemon, says=REFUSED)
+
+    [line] = daemon.logged(REFUSED)
+    assert line["setting"] == "agents.gone.python"
+    async with AgentClient(daemon.target) as client:
+        assert (await client.process("hi")).output == "hi"
+
+
+async def test_a_reload_that_is_asked_for_during_the_start_is_not_lost(daemons: Daemons) -> None:
+    """Nor is it the end of the daemon: it reads the file again once it serves."""
+    daemon = await daemons.start(
+        models={"echo": ECHO}, agents={"old": {"python": "fakes.hanging_up_module:run", "route": {"models": ["echo"]}}}
+    )
+
+    await daemon.line(RELOADED)
+    assert daemon.is_running
 
 
 async def _until_the_first_attempt_failed(client: AgentClient) -> None:

@@ -55,6 +55,18 @@ async def test_every_bad_field_is_named(path: str, echo: Penstockd) -> None:
 
 
 @ALL_AT_ONE
+@BOTH
+async def test_a_refused_request_keeps_its_id(path: str, echo: Penstockd) -> None:
+    """Where another field is wrong, its caller and the operator still find it by that."""
+    async with wire(echo.target) as client:
+        ended = await client.ask(path, ProcessRequest(request_id="refused"))
+
+    assert ended.reason == "INVALID_REQUEST"
+    assert ended.detail(RequestInfo).request_id == ended.trailing["x-request-id"] == "refused"
+    assert (await echo.line("call finished", request_id="refused", method=path))["code"] == "INVALID_ARGUMENT"
+
+
+@ALL_AT_ONE
 @pytest.mark.parametrize("path", [PROCESS, STREAM, LIST_MODELS])
 async def test_bytes_that_are_no_request_are_the_callers_mistake(path: str, echo: Penstockd) -> None:
     """They are not UNKNOWN with the decoder's words, as gRPC would have it."""

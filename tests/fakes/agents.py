@@ -5,8 +5,10 @@ import logging
 from collections.abc import AsyncIterator
 
 from penstockd.agents.context import AgentContext, AgentRequest
+from penstockd.agents.models import Answer
 
 SECRET = "hunter2-in-the-message"
+_left_behind: set[asyncio.Task[Answer]] = set()
 
 
 async def greets(request: AgentRequest, context: AgentContext) -> str:
@@ -37,6 +39,22 @@ async def shouts(request: AgentRequest, context: AgentContext) -> AsyncIterator[
 async def asks_elsewhere(request: AgentRequest, context: AgentContext) -> str:
     """Ask by another route than the agent's own."""
     return (await context.models.ask(request.input, route="other")).output
+
+
+async def leaves(request: AgentRequest, context: AgentContext) -> str:
+    """Ask the route's model, and answer before it does."""
+    _left_behind.add(asyncio.create_task(context.models.ask(request.input)))
+    await asyncio.sleep(0.2)
+    return "gone"
+
+
+class Quit(BaseException):
+    """What a library might end its own work with."""
+
+
+async def quits(request: AgentRequest, context: AgentContext) -> str:
+    """Raise what hardly anybody catches."""
+    raise Quit(SECRET)
 
 
 async def fails(request: AgentRequest, context: AgentContext) -> str:

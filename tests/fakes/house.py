@@ -1,11 +1,11 @@
 """A composed daemon without a server around it: what is in service, and what reloads it."""
 
 import asyncio
-from collections.abc import Callable
 from io import StringIO
 
 from grpc_health.v1 import health_pb2
 
+from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.app import App
 from penstockd.clock import SystemClock
@@ -37,15 +37,23 @@ class House:
         self.app = App(ledger=NoLedger(), clock=SystemClock(), log=Log("test"), exporters=telemetry)
         self.written = StringIO()
         self.sink = LogSink(self.written, redaction=Redaction(), repeats=Repeats(SystemClock()))
+        self.clock = FakeClock()
         self._config = config
+        self._text = ""
+        self._reload: Reload | None = None
 
     def start(self, text: str = TWO) -> None:
         """Serve `text`."""
-        self.app.use(self.app.build(self._config.load(text)))
+        self._text = text
+        settings = self._load()
+        self.app.use(self.app.build(settings))
+        self._reload = Reload(self.app, self._load, started=settings, clock=self.clock, sink=self.sink, log=Log("test"))
 
     def reload(self, text: str) -> None:
         """Ask for `text` to be served."""
-        Reload(self.app, self._loads(text), sink=self.sink, log=Log("test"))()
+        assert self._reload, "it has to start first"
+        self._text = text
+        self._reload()
 
     def model(self, name: str) -> Model:
         """A model of those in service."""
@@ -68,5 +76,5 @@ class House:
         await self.app.succession.close()
         self.sink.close()
 
-    def _loads(self, text: str) -> Callable[[], Settings]:
-        return lambda: self._config.load(text)
+    def _load(self) -> Settings:
+        return self._config.load(self._text, {"PENSTOCK_KEY_PEPPER": "pepper"})

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from penstockd.call import Call, Completed, Delta, Handler, Method, Reply
 from penstockd.model import Model, Prompt
 from penstockd.outcome import Attempt, Outcome
@@ -25,17 +27,22 @@ class NoRoute:
 
 @dataclass
 class Heard:
-    """What a provider has sent so far; `started` is set by the first reply."""
+    """What a provider has sent so far; `started` is set by the first reply, `thoughts` counts what was not sent."""
 
     deltas: list[str] = field(default_factory=list)
     completed: Completed | None = None
     attempt: Attempt = field(default_factory=lambda: Attempt(model="m", started_at=0.0))
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    thoughts: int = 0
 
     @property
     def text(self) -> str:
         """All deltas, joined."""
         return "".join(self.deltas)
+
+    def think(self) -> None:
+        """Be what a call tells of thoughts."""
+        self.thoughts += 1
 
     async def take(self, reply: Reply) -> None:
         """Be what a call sends to: refuse what no provider may send."""
@@ -88,5 +95,5 @@ async def ask(
     heard = heard or Heard()
     request = prompt(*turns, streams=streams, instructions=instructions, parameters=parameters, attempt=heard.attempt)
     async with asyncio.timeout(PATIENCE):
-        await provider(model_call(request, heard.take))
+        await provider(model_call(replace(request, thought=heard.think), heard.take))
     return heard

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from penstockd.call import Call, Completed, Delta
@@ -20,8 +21,16 @@ from penstockd.usage import Usage
 HANGS = float("inf")
 """A step that never ends."""
 
-Step: TypeAlias = str | float | Usage | BaseException | asyncio.Event
-"""Text is sent, seconds pass, usage is reported, an error is raised, an event is waited for."""
+
+@dataclass(frozen=True)
+class Thought:
+    """So many bytes of reasoning, which nobody is sent."""
+
+    size: int
+
+
+Step: TypeAlias = str | float | Usage | Thought | BaseException | asyncio.Event
+"""Text is sent, seconds pass, usage is reported, a thought is had, an error is raised, an event is waited for."""
 
 Answer: TypeAlias = Step | Sequence[Step]
 """What one call does; it completes unless it raises."""
@@ -101,6 +110,10 @@ class ScriptedModel:
             case Usage():
                 assert call.request.attempt is not None
                 call.request.attempt.usage = step
+            case Thought(size=size):
+                assert call.request.attempt is not None
+                call.request.attempt.bytes_unsaid += size
+                call.request.thought()
             case BaseException():
                 raise step
             case asyncio.Event():

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+import pytest
 from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
-from penstockd.budgets import Standing, budget_states, rebuild
+from penstockd.budgets import Standing, budget_states, newly_crossed, rebuild
 from penstockd.gauges import Gauges
 from penstockd.ledger import Spending
 from penstockd.limits import BudgetState, StoreUnavailable
@@ -70,6 +71,70 @@ async def test_every_budget_starts_at_what_its_subject_has_spent_in_its_period()
     ]
     [total] = await budget_states(book, store, caller(key="web", tenant="other"), CLOCK.wall())
     assert (total.spent, total.resets_at) == (7, None)
+
+
+ALERTED = BudgetRule(per=Per.USER, limit=100, period=Period.MONTH, text="100", alert_at=(0.5, 0.8, 1.0))
+
+
+def of_acme(*rules: BudgetRule) -> Rulebook:
+    """These budgets of one tenant."""
+    return Rulebook({"acme": TenantRules(budgets=rules)})
+
+
+async def test_what_is_found_in_the_ledger_later_crosses_the_rest_only() -> None:
+    """Attempts of a dead daemon are charged at the start: what was crossed without them was told then."""
+    book, store = of_acme(ALERTED, replace(ALERTED, limit=1000)), MemoryLimits(CLOCK, random=lambda: 0.0)
+    await rebuild(book, store, Books(MONTH=[spending(60), spending(10, "u2")]).spent, CLOCK.wall())
+    losses = [spending(60), spending(25, agent="other"), spending(15, "u2"), spending(50, "u3")]
+
+    crossings = await rebuild(book, store, Books(MONTH=losses).spent, CLOCK.wall())
+
+    assert [(each.demand.subject, each.demand.limit, each.fraction, each.spent) for each in crossings] == [
+        ("user:acme/u1", 100, 0.8, 85),
+        ("user:acme/u3", 100, 0.5, 50),
+    ]
+    assert await rebuild(book, store, Books(MONTH=losses).spent, CLOCK.wall()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "crossed"),
+    [
+        ([ALERTED], [replace(ALERTED, limit=75)], {0.8}),
+        ([ALERTED], [replace(ALERTED, limit=50)], {0.8, 1.0}),
+        ([ALERTED], [replace(ALERTED, limit=10, alert_at=(0.5,))], set()),
+        ([ALERTED], [replace(ALERTED, limit=1000)], set()),
+        ([ALERTED], [replace(ALERTED, alert_at=(0.5, 0.6))], {0.6}),
+        ([ALERTED, replace(ALERTED, limit=1000, is_shadow=True)], [ALERTED, replace(ALERTED, is_shadow=True)], {0.5}),
+        ([ALERTED], [ALERTED], set()),
+        ([ALERTED], [], set()),
+    ],
+)
+async def test_a_changed_budget_crosses_what_it_had_not_crossed_before(
+    before: Sequence[BudgetRule], after: Sequence[BudgetRule], crossed: set[float]
+) -> None:
+    """Where 60 of 100 are spent. One that refuses and one that does not are two."""
+    books, store = Books(MONTH=[spending(60), spending(1, "u2")]), MemoryLimits(CLOCK, random=lambda: 0.0)
+    await rebuild(of_acme(*before), store, books.spent, CLOCK.wall())
+
+    crossings = await newly_crossed(of_acme(*before), of_acme(*after), store, books.spent, CLOCK.wall())
+
+    assert {(each.demand.subject, each.fraction, each.spent) for each in crossings} == {
+        ("user:acme/u1", fraction, 60) for fraction in crossed
+    }
+
+
+async def test_a_reload_that_changes_no_budget_asks_the_ledger_nothing() -> None:
+    """It may be large."""
+    store = MemoryLimits(CLOCK, random=lambda: 0.0)
+
+    assert await newly_crossed(of_acme(ALERTED), of_acme(ALERTED), store, Books().spent, CLOCK.wall()) == []
+
+
+async def test_a_budget_that_a_reload_adds_has_crossed_nothing() -> None:
+    """It counts from then on."""
+    books, store = Books(MONTH=[spending(60)]), MemoryLimits(CLOCK, random=lambda: 0.0)
+
+    assert await newly_crossed(Rulebook({}), of_acme(ALERTED), store, books.spent, CLOCK.wall()) == []
 
 
 async def test_budgets_of_subjects_that_are_not_named_are_left_out() -> None:

@@ -47,7 +47,7 @@ def test_a_streams_first_reply_brings_started_along() -> None:
 def test_a_long_text_goes_out_in_messages_that_every_client_takes() -> None:
     """Somebody who reads late has all that was said before at once, in letters of four bytes too."""
     edge, call = StreamEdge(FakeClock()), a_call(REQUEST)
-    text = "𝕏" * (2 * LONGEST_DELTA) + "."
+    text = "🦊" * (2 * LONGEST_DELTA) + "."
 
     _, *events = edge(Delta(text), call)
 

@@ -32,6 +32,10 @@ EVERY_ERROR = [
 DONE = Completed(finish_reason=FinishReason.STOP)
 
 
+class Quit(BaseException):
+    """What a library might end its own work with."""
+
+
 def raising(error: BaseException, *texts: str) -> Handle:
     """A handler that says `texts` and then fails."""
 
@@ -186,6 +190,8 @@ async def test_details_that_do_not_fit_are_left_out_from_the_end() -> None:
         BaseExceptionGroup("secret", [asyncio.CancelledError("secret")]),
         Broken("secret"),
         TimeoutError("secret"),
+        Quit("secret"),
+        SystemExit("secret"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -336,11 +342,15 @@ async def test_a_cut_call_is_told_why(path: str) -> None:
 
 
 class ServicerContext:
-    """What a handler is given by gRPC; where the reader stalls, it takes nothing, a status neither."""
+    """What a handler is given by gRPC; where the reader stalls, it takes nothing, a status neither.
 
-    def __init__(self, *, stalls: bool = False) -> None:
+    Where it is gone a write fails, and the call is cancelled some seconds later.
+    """
+
+    def __init__(self, *, stalls: bool = False, cancels_after: float | None = None) -> None:
         self.aborted: list[str] = []
         self._stalls = stalls
+        self._cancels_after = cancels_after
 
     def time_remaining(self) -> float | None:
         return None
@@ -360,6 +370,11 @@ class ServicerContext:
     async def write(self, message: bytes) -> None:
         if self._stalls:
             await asyncio.Event().wait()
+        if self._cancels_after is not None:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_later(self._cancels_after, task.cancel)
+            raise grpc.aio.InternalError("Failed execute_batch")
 
     async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: object) -> None:
         self.aborted.append(details)
@@ -408,6 +423,33 @@ def test_a_reader_is_not_cut_while_the_model_thinks() -> None:
 
     assert context.aborted == []
     assert clock.monotonic() == pytest.approx(1300.0)
+
+
+def test_a_write_that_fails_for_want_of_a_reader_is_a_cancel(caplog: pytest.LogCaptureFixture) -> None:
+    """As the handler sees it; gRPC says that the caller is gone a moment after its write."""
+    clock, context, seen = VirtualClock(), ServicerContext(cancels_after=0.1), []
+
+    async def notes(call: Call[Request]) -> None:
+        try:
+            await answering(call)
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    adapter = streamed(notes, clock, context)
+
+    assert seen == [asyncio.CancelledError]
+    assert (context.aborted, caplog.records, adapter.in_flight) == ([], [], 0)
+
+
+def test_a_write_that_fails_for_any_other_reason_is_unforeseen(caplog: pytest.LogCaptureFixture) -> None:
+    """No cancel comes, and the failure is told."""
+    clock, context = VirtualClock(), ServicerContext(cancels_after=60.0)
+
+    streamed(answering, clock, context)
+
+    assert len(context.aborted) == 1
+    assert [record.getMessage() for record in caplog.records] == ["a call failed unforeseen"]
 
 
 async def test_what_is_not_ours_passes() -> None:

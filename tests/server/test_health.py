@@ -109,7 +109,7 @@ async def test_a_lost_model_shows_by_itself(asked: Asked) -> None:
 
 
 async def test_a_model_that_is_gone_is_unknown(asked: Asked) -> None:
-    """Not listed, and its watchers are told; a model that was never known does not appear."""
+    """Not found nor listed, and its watchers are told; a model that was never known does not appear."""
     asked.health.set_models({"a": True})
     await settled()
     watching = asked.stub.Watch(health_pb2.HealthCheckRequest(service="model/a"))
@@ -120,8 +120,26 @@ async def test_a_model_that_is_gone_is_unknown(asked: Asked) -> None:
 
     assert status_name((await watching.read()).status) == "SERVICE_UNKNOWN"
     assert "model/a" not in await asked.all()
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await asked.check("model/a")
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
     assert await asked.check("model/b") == SERVING
     watching.cancel()
+
+
+async def test_a_watcher_sees_a_model_come_back(asked: Asked) -> None:
+    """It was forgotten, and its watcher was not."""
+    asked.health.set_models({"a": True})
+    await settled()
+    watching = asked.stub.Watch(health_pb2.HealthCheckRequest(service="model/a"))
+    seen = [status_name((await watching.read()).status)]
+
+    for models in ({}, {"a": False}):
+        asked.health.set_models(models)
+        seen.append(status_name((await watching.read()).status))
+
+    watching.cancel()
+    assert seen == [SERVING, "SERVICE_UNKNOWN", NOT_SERVING]
 
 
 async def test_an_unknown_name_is_not_found(asked: Asked) -> None:

@@ -246,6 +246,24 @@ async def test_a_taken_address_is_one_clear_line(tmp_path: Path) -> None:
         await daemon.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("unix:{directory}/nowhere/s", "No such file or directory"),
+        ("unix:{directory}/file/s", "Not a directory"),
+        ("no-such-host.invalid:1", ".*(not known|failure).*"),
+        ("192.0.2.1:1", "it is not an address of this machine"),
+    ],
+)
+async def test_why_an_address_cannot_be_taken_is_said(tmp_path: Path, address: str, reason: str) -> None:
+    """In the words of the system, as gRPC keeps them to itself."""
+    (tmp_path / "file").touch()
+    daemon, _, _ = built(Work(), address=address.format(directory=tmp_path))
+
+    with pytest.raises(CannotListen, match=rf": {reason}; PENSTOCK_LISTEN chooses another$"):
+        await daemon.start()
+
+
 async def drained(it: Life) -> None:
     """Return once the daemon has begun to drain."""
     for _ in range(1000):

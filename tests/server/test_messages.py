@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.v1 import agent_service_pb2 as pb
 from penstockd import messages
-from penstockd.errors import InvalidRequest
+from penstockd.errors import InvalidRequest, Violation
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
 from penstockd.request import CachePolicy, Parameters, Request, Role, Turn
 from penstockd.usage import Usage
@@ -75,9 +75,10 @@ def test_what_is_not_said_is_the_default(kind: type[pb.ProcessRequest | pb.Proce
         (pb.ProcessRequest(input="x", idempotency_key="k" * 256), "idempotency_key"),
         (pb.ProcessRequest.FromString(b"\x12\x01x\x40\x63"), "cache"),
         (pb.ProcessRequest(input="x", labels={str(n): "" for n in range(17)}), "labels"),
-        (pb.ProcessRequest(input="x", labels={"": "v"}), "labels"),
-        (pb.ProcessRequest(input="x", labels={"k" * 64: "v"}), "labels"),
-        (pb.ProcessRequest(input="x", labels={"k": "v" * 257}), "labels"),
+        (pb.ProcessRequest(input="x", labels={"": "v"}), 'labels[""]'),
+        (pb.ProcessRequest(input="x", labels={"k" * 64: "v"}), 'labels["' + "k" * 63 + '"]'),
+        (pb.ProcessRequest(input="x", labels={"k": "v" * 257}), 'labels["k"]'),
+        (pb.ProcessRequest(input="x", labels={'a"\n': "v" * 257}), r'labels["a\"\n"]'),
     ],
 )
 def test_a_bad_field_is_named(message: pb.ProcessRequest, field: str) -> None:
@@ -129,11 +130,32 @@ def test_every_mistake_is_named_at_once() -> None:
     assert raised.value.message.count("must") == 3
 
 
+def test_a_few_bad_labels_stand_for_all() -> None:
+    """Their keys are long: the other mistakes shall have room too."""
+    many = pb.ProcessRequest(input="x", labels={f"{number}{'k' * 63}": "" for number in range(10)})
+
+    named = [field for field in complaints(many) if field.startswith("labels")]
+
+    assert len(named) == 5
+
+
+@pytest.mark.parametrize(("named", "kept"), [("mine", "mine"), ("not mine", ""), ("", "")])
+def test_what_is_refused_keeps_its_name(named: str, kept: str) -> None:
+    """The caller looks for it by that, if it can be one."""
+    with pytest.raises(InvalidRequest) as raised:
+        read(pb.ProcessRequest(request_id=named))
+
+    assert raised.value.request_id == kept
+
+
 @pytest.mark.parametrize("data", [b"\xff", b"\x12\x05ab", b"\x12\x02\xff\xfe"])
 def test_bytes_that_are_no_message_are_not_repeated(data: bytes) -> None:
-    """The complaint names the message that they should be."""
-    with pytest.raises(InvalidRequest, match=r"the request's bytes are no penstock\.v1\.ProcessRequest"):
+    """The complaint names the message that they should be; it is about no field."""
+    with pytest.raises(InvalidRequest) as raised:
         messages.parse(pb.ProcessRequest, data)
+
+    assert raised.value.message == "the request's bytes are no penstock.v1.ProcessRequest"
+    assert raised.value.violations == (Violation("", "its bytes are no penstock.v1.ProcessRequest"),)
 
 
 def test_a_response_is_the_account_of_an_answer() -> None:

@@ -67,7 +67,14 @@ def test_what_looks_like_a_credential_is_masked(text: str, masked: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a task-force of the asking kind", "the bearer of it", "pk_", "authorization is required", '{"message":"plain"}'],
+    [
+        "a task-force of the asking kind",
+        "the bearer of it",
+        "pk_",
+        "authorization is required",
+        '{"message":"plain"}',
+        "changed: models.fast.api_key, models.slow.api_key",
+    ],
 )
 def test_what_does_not_is_left_alone(text: str) -> None:
     """Words are words."""

@@ -5,8 +5,12 @@ import logging
 import pytest
 
 from fakes.house import A_CHANGED, TWO, House
+from penstockd.config import Settings
+from penstockd.log import JsonFormatter, PrettyFormatter
+from penstockd.redaction import Redaction
 from penstockd.reload import brief
 from penstockd.resilience.circuit import State
+from penstockd.runtime import Runtime
 
 
 async def test_a_bad_file_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -17,8 +21,51 @@ async def test_a_bad_file_changes_nothing(house: House, caplog: pytest.LogCaptur
     house.reload(TWO.replace("openai", "opnai"))
 
     assert house.model("a") is before
-    mistakes = [record.__dict__["fields"]["mistake"] for record in caplog.records]
-    assert [mistake.partition(":")[0] for mistake in mistakes] == ["models.a.provider", "models.b.provider"]
+    said = [record.__dict__["fields"] for record in caplog.records]
+    assert [fields["setting"] for fields in said] == ["models.a.provider", "models.b.provider"]
+    assert all(fields["mistake"].endswith('; did you mean "openai"?') for fields in said)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unforeseen"), SystemExit(3)])
+async def test_whatever_goes_wrong_changes_nothing(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """A daemon that serves goes on serving, and somebody sees why it serves the old configuration."""
+    house.start()
+    before = house.model("a")
+
+    def build(settings: Settings) -> Runtime:
+        raise error
+
+    monkeypatch.setattr(house.app, "build", build)
+    house.reload(A_CHANGED)
+
+    assert house.model("a") is before
+    [record] = caplog.records
+    assert record.getMessage() == "the new configuration is not used"
+    assert record.exc_info
+    assert record.exc_info[1] is error
+    assert house.app.state.changes.latest[0].cause == "an error in the log"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), PrettyFormatter()])
+async def test_a_mistake_about_a_key_can_be_read(
+    house: House, caplog: pytest.LogCaptureFixture, formatter: logging.Formatter
+) -> None:
+    """What stands where keys stand is masked: neither the mistake nor the names of settings are."""
+    caplog.set_level("INFO")
+    key = "model: m, api_key: {file: %s}}"
+    house.start()
+    house.reload(TWO.replace("model: m}", key % "/no/where"))
+    house.reload(TWO.replace("model: m}", "model: m, api_key: a-new-secret}"))
+
+    lines = [Redaction()(formatter.format(record)) for record in caplog.records]
+
+    assert "cannot read /no/where: No such file or directory" in lines[0]
+    assert "mistake" in lines[0]
+    assert "models.a.api_key" in lines[0]
+    assert "models.a.api_key, models.b.api_key" in lines[-1]
+    assert not any("***" in line for line in lines)
 
 
 async def test_a_good_file_is_used_at_once(house: House) -> None:
@@ -51,6 +98,32 @@ async def test_what_takes_a_restart_is_said(house: House, caplog: pytest.LogCapt
 
     said = [record.__dict__["fields"].get("setting") for record in caplog.records if record.levelname == "WARNING"]
     assert said == ["server.drain_delay", "admin"]
+
+
+async def test_what_takes_a_restart_is_said_until_there_was_one(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """What runs is what the process started with: to go back to that needs none."""
+    house.start()
+
+    house.reload(TWO + "server: {drain_delay: 7s}")
+    house.reload(TWO + "server: {drain_delay: 7s}")
+    assert len(_warnings(caplog)) == 2
+    house.reload(TWO)
+
+    assert len(_warnings(caplog)) == 2
+
+
+async def test_warnings_are_said_once_each(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """As the start says them, and those that come with time."""
+    key = "{name: k, hash: 'hmac-sha256:" + "0" * 64 + "', expires: 2023-11-16}"
+    tenants = "tenants: {default: {limits: [{per: user, tokens: 100/m}], keys: [" + key + "]}}"
+    house.start()
+
+    for seconds in (0.0, 0.0, 86400.0, 86400.0):
+        house.clock.advance(seconds)
+        house.reload(TWO + tenants)
+
+    said = [message.partition(": ")[0] for message in _warnings(caplog)]
+    assert said == ["tenants.default.limits[0].tokens", "tenants.default.keys[0].expires"]
 
 
 async def test_every_reload_is_remembered_for_whoever_looks(house: House) -> None:
@@ -91,3 +164,7 @@ async def test_the_log_follows(house: House) -> None:
 
     assert logging.getLogger().level == logging.ERROR
     assert house.written.getvalue() == "refused: ***\n"
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]

@@ -13,7 +13,7 @@ from penstockd.agent import Directory
 from penstockd.agents.prompt_agent import PromptAgent
 from penstockd.call import Call, Handler, Q, Reply
 from penstockd.endpoint import Endpoint
-from penstockd.errors import AgentNotFound, InvalidRequest, ModelNotFound, PermissionDenied
+from penstockd.errors import AgentNotFound, InvalidRequest, ModelNotFound, PermissionDenied, Violation
 from penstockd.model import Model
 from penstockd.models.pool import Pool
 from penstockd.models.route import Route, priority
@@ -238,6 +238,16 @@ async def test_a_wrong_hand_changes_nothing(
         await house.ask("PoolService/SetModel", request_, principal)
 
     assert house.changes == []
+
+
+async def test_a_model_without_a_name_is_no_model_to_look_for(house: House) -> None:
+    """The field is empty; that no model is called so would help nobody."""
+    request = pool_service_pb2.SetModelRequest(action=pool_service_pb2.MODEL_ACTION_ENABLE)
+
+    with pytest.raises(InvalidRequest) as raised:
+        await house.ask("PoolService/SetModel", request)
+
+    assert raised.value.violations == (Violation("name", "must not be empty"),)
 
 
 async def test_what_cannot_be_read_is_raised_where_refusals_are_seen(house: House) -> None:

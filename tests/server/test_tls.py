@@ -79,6 +79,30 @@ def test_half_a_renewal_keeps_what_is_in_use(files: Files, half: str, caplog: py
     assert certificate.renewed() is not None
 
 
+def test_a_key_of_another_certificate_is_said_to_be_one(files: Files) -> None:
+    """With both files, as either may be the wrong one."""
+    files.write("key")
+
+    with pytest.raises(OSError, match=r"the key and the certificate do not belong together: .*/key, .*/cert"):
+        in_use(files)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("cert", "/cert must be a certificate in PEM, and .*/key its key in PEM without a passphrase"),
+        ("key", "/cert must be a certificate in PEM, and .*/key its key in PEM without a passphrase"),
+        ("ca", "/ca must be certificates in PEM"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(files: Files, broken: str, says: str) -> None:
+    """With what must be in it."""
+    files[broken].write_text("something else")
+
+    with pytest.raises(OSError, match=says):
+        in_use(files)
+
+
 @pytest.mark.parametrize("name", ["cert", "key", "ca"])
 def test_a_file_that_is_gone_keeps_what_is_in_use(files: Files, name: str) -> None:
     """A mount that comes back does no harm."""

@@ -150,17 +150,33 @@ async def test_a_caller_that_nobody_knows_sees_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start_time", "end_time"),
-    [(Timestamp(seconds=9), Timestamp(seconds=9)), (None, Timestamp(seconds=5)), (Timestamp(seconds=2**62), None)],
+    ("start_time", "end_time", "blamed"),
+    [
+        (Timestamp(seconds=9), Timestamp(seconds=9), "end_time"),
+        (None, Timestamp(seconds=5), "end_time"),
+        (Timestamp(seconds=2**62), None, "start_time"),
+    ],
 )
 async def test_a_time_that_ends_before_it_begins_is_the_callers_mistake(
-    desk: Desk, start_time: Timestamp | None, end_time: Timestamp | None
+    desk: Desk, start_time: Timestamp | None, end_time: Timestamp | None, blamed: str
 ) -> None:
-    """Whichever end was left out, and however far away the other is."""
+    """Whichever end was left out, and however far away the other is; what was sent is to blame."""
     with pytest.raises(InvalidRequest) as caught:
         await desk.ask(start_time=start_time, end_time=end_time)
 
-    assert caught.value.violations[0].field == "end_time"
+    assert [violation.field for violation in caught.value.violations] == [blamed]
+    assert blamed in caught.value.message
+
+
+@pytest.mark.parametrize("nanos", [-1, 10**9])
+async def test_a_time_has_less_than_a_second_of_nanoseconds(desk: Desk, nanos: int) -> None:
+    """Both times are looked at; the most there can be is fine."""
+    with pytest.raises(InvalidRequest) as caught:
+        await desk.ask(start_time=Timestamp(seconds=5, nanos=nanos), end_time=Timestamp(seconds=9, nanos=nanos))
+    await desk.ask(start_time=Timestamp(seconds=5, nanos=10**9 - 1))
+
+    assert [violation.field for violation in caught.value.violations] == ["start_time.nanos", "end_time.nanos"]
+    assert len(desk.ledger.queries) == 1
 
 
 async def test_a_ledger_or_a_store_that_is_gone_is_said(desk: Desk) -> None:

@@ -1,9 +1,10 @@
 """The model calls of a Python agent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -13,8 +14,10 @@ from penstockd.outcome import Outcome
 from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
 from penstockd.usage import Usage
 
-Question = str | Sequence[tuple[str, str] | Turn]
-"""The user's text, or turns as ("user" | "assistant", text), oldest first."""
+T = TypeVar("T")
+
+Question = str | Sequence[tuple[str, str] | Mapping[str, str] | Turn]
+"""The user's text, or turns as ("user" | "assistant", text) or {"role": …, "content": text}, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,8 @@ class Models:
         self._routes = routes
         self._parameters = parameters
         self._ask = ask
-        self._streaming: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[object]] = set()
+        self._is_closed = False
 
     async def ask(
         self,
@@ -62,7 +66,7 @@ class Models:
                 texts.append(reply.text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=False)
-        outcome = await self._run(prompt, send)
+        outcome = await self._start(self._run(prompt, send))
         return Answer(output="".join(texts), usage=outcome.usage, cost_nanousd=outcome.cost_nanousd)
 
     async def stream(
@@ -81,23 +85,25 @@ class Models:
                 await pieces.put(reply.text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=True)
-        task = asyncio.create_task(self._produce(prompt, send, pieces))
-        self._streaming.add(task)
+        task = self._start(self._produce(prompt, send, pieces))
         try:
             while (text := await pieces.get()) is not None:
                 yield text
             await task
         finally:
-            await self._end(task)
+            await _end({task})
 
     async def close(self) -> None:
-        """End every model call that the agent left behind."""
-        for task in list(self._streaming):
-            await self._end(task)
+        """End every model call that the agent left behind, and let it make no other."""
+        self._is_closed = True
+        if self._running:
+            await _end(self._running.copy())
 
     def _prompt(
         self, question: Question, instructions: str, route: str | None, parameters: Mapping[str, Any], *, streams: bool
     ) -> Prompt:
+        if self._is_closed:
+            raise RuntimeError("the agent has returned: what it left behind can ask no model")
         if route is not None and route not in self._routes:
             message = f"there is no route called {route!r}"
             raise LookupError(message)
@@ -125,22 +131,34 @@ class Models:
             await self._ask(replace(self._call.asking(prompt), send=send, outcome=outcome))
         finally:
             whole.attempts += outcome.attempts
+            # Parallel calls end in any order.
+            whole.attempts.sort(key=attrgetter("ordinal"))
             whole.waited += outcome.waited
             whole.model = outcome.model or whole.model
         return outcome
+
+    def _start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Make a model call in a task of its own, which `close` finds whoever waits for it."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     async def _produce(self, prompt: Prompt, send: Send, pieces: asyncio.Queue[str | None]) -> None:
         try:
             await self._run(prompt, send)
         finally:
-            # Who cancels this task reads no more, and a full queue would wait for ever.
-            if not cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
-                await pieces.put(None)
+            # A cancelled task waits for no reader: the last piece makes room for the end.
+            if cast("asyncio.Task[None]", asyncio.current_task()).cancelling() and pieces.full():
+                pieces.get_nowait()
+            await pieces.put(None)
 
-    async def _end(self, task: asyncio.Task[None]) -> None:
-        self._streaming.discard(task)
+
+async def _end(tasks: set[asyncio.Task[T]]) -> None:
+    for task in tasks:
         task.cancel()
-        await asyncio.wait([task])
+    await asyncio.wait(tasks)
+    for task in tasks:
         if not task.cancelled():
             task.exception()
 
@@ -148,4 +166,15 @@ class Models:
 def _turns(question: Question) -> tuple[Turn, ...]:
     if isinstance(question, str):
         return (Turn(Role.USER, question),)
-    return tuple(turn if isinstance(turn, Turn) else Turn(Role(turn[0]), turn[1]) for turn in question)
+    return tuple(_turn(turn) for turn in question)
+
+
+def _turn(turn: object) -> Turn:
+    match turn:
+        case Turn():
+            return turn
+        case [Role() | "user" | "assistant" as role, str(text)]:
+            return Turn(Role(role), text)
+        case {"role": "user" | "assistant" as role, "content": str(text), **rest} if not rest:
+            return Turn(Role(role), text)
+    raise TypeError('a turn is ("user", TEXT) or ("assistant", TEXT), or {"role": "user", "content": TEXT}')

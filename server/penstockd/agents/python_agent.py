@@ -1,5 +1,6 @@
 """An agent that is a Python function of the operator's: it may make any number of model calls."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -65,8 +66,11 @@ class PythonAgent:
             if ours is None:
                 raise
             raise ours from group
-        except SystemExit as error:
-            raise RuntimeError("the agent asked the whole process to exit") from error
+        except (Exception, CancelledError):
+            raise
+        except BaseException as error:
+            # sys.exit() would end the daemon, with everybody's calls.
+            raise RuntimeError(f"the agent raised {type(error).__name__}") from error
         finally:
             await models.close()
         await call.send(Completed(finish_reason=FinishReason.STOP, model=call.outcome.model))
@@ -86,7 +90,7 @@ def load_function(path: str) -> Function:
     module_name, _, name = path.partition(":")
     try:
         function: Function = getattr(import_module(module_name), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
     if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
         raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")

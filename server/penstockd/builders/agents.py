@@ -1,7 +1,7 @@
 """Builds the agents that the settings describe."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from penstockd.agent import Agent, Caching, Directory
@@ -28,15 +28,9 @@ class AgentBuilder:
 
     def build(self) -> Directory:
         """Return every agent; raises ConfigErrors for Python that cannot be loaded."""
-        agents: list[Agent] = []
-        mistakes: list[ConfigError] = []
-        for name, settings in self._settings.agents.items():
-            try:
-                agents.append(self._agent(name, settings))
-            except ValueError as error:
-                mistakes.append(ConfigError(f"agents.{name}.python", str(error)))
-        if mistakes:
+        if mistakes := list(unloadable(self._settings)):
             raise ConfigErrors(mistakes)
+        agents = [self._agent(name, settings) for name, settings in self._settings.agents.items()]
         bare = self._pool.models.values() if self._settings.allow_bare_models else ()
         return Directory(agents, bare=[self._bare(model) for model in bare], default=self._settings.default_agent)
 
@@ -106,6 +100,16 @@ class AgentBuilder:
 
     def _route(self, settings: RouteSettings) -> Route:
         return Route([self._pool.models[name] for name in settings.names], _strategy(settings))
+
+
+def unloadable(settings: Settings) -> Iterator[ConfigError]:
+    """What is wrong with the Python of agents."""
+    for name, agent in settings.agents.items():
+        try:
+            if agent.python is not None:
+                load_function(agent.python)
+        except ValueError as error:
+            yield ConfigError(f"agents.{name}.python", str(error))
 
 
 def _strategy(settings: RouteSettings) -> Strategy:

@@ -5,6 +5,7 @@ import random
 from penstockd.call import Handler
 from penstockd.clock import Clock
 from penstockd.config import ConfigError, ConfigErrors, ModelSettings, PriceSettings, Rate, Secret, Settings
+from penstockd.log import Log
 from penstockd.model import Model, Price, Prompt, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import bundled
@@ -29,10 +30,11 @@ from penstockd.resilience.token_bucket import TokenBucket
 class PoolBuilder:
     """Builds the pool of one configuration, taking over every model whose definition is the same as before."""
 
-    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, log: Log) -> None:
         """Build what `settings` describe."""
         self._settings = settings
         self._clock = clock
+        self._log = log
 
     def build(self, *, before: Settings | None = None, kept: Pool | None = None) -> Pool:
         """Return the pool; raises ConfigErrors for providers that cannot be made."""
@@ -72,7 +74,7 @@ class PoolBuilder:
             case "anthropic":
                 return anthropic(_target(settings, ANTHROPIC_URL), model=settings.model, clock=self._clock)
             case reference:
-                return Foreign(provider_from(reference, name, dict(settings)))
+                return Foreign(provider_from(reference, name, dict(settings)), self._log)
 
     def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
         timeouts = Timeouts(**dict(settings.timeouts))

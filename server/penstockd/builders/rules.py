@@ -1,8 +1,9 @@
 """Builds the rulebook that the settings describe."""
 
+from decimal import Decimal
+
 from penstockd.config import BudgetSettings, LimitSettings, Settings, TenantSettings
 from penstockd.config import Rate as RateSetting
-from penstockd.config.grammar import show_usd
 from penstockd.period import Period
 from penstockd.rules import BudgetRule, LimitRule, Per, Rate, Rulebook, TenantRules
 
@@ -40,7 +41,7 @@ def _budget(settings: BudgetSettings) -> BudgetRule:
         per=Per(settings.per),
         limit=settings.usd,
         period=period,
-        text=f"{show_usd(settings.usd)} USD {span}",
+        text=f"{Decimal(settings.usd) / 10**9:f} USD {span}",
         alert_at=settings.alert_at,
         is_shadow=settings.shadow,
     )

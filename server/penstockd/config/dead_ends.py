@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from penstockd.config.agent_settings import AgentSettings
+from penstockd.config.grammar import Rate
 from penstockd.config.model_settings import ModelSettings
 from penstockd.config.route_settings import RouteSettings
 from penstockd.config.tenant_settings import TenantSettings
@@ -18,10 +20,27 @@ class DeadEnds:
     models: Mapping[str, ModelSettings]
     agents: Mapping[str, AgentSettings]
     tenants: Mapping[str, TenantSettings]
+    is_guarded: bool
+    requires_certificates: bool
 
     def __iter__(self) -> Iterator[str]:
+        yield from self._deserted()
         yield from self._unpriced()
         yield from self._too_large()
+
+    def _deserted(self) -> Iterator[str]:
+        """Tenants that nobody can call as."""
+        for name, tenant in self.tenants.items():
+            if self.requires_certificates and not tenant.sans:
+                yield (
+                    f"tenants.{name}.sans: none, so that nobody can call as {name}, as with server.tls.client_ca a "
+                    "caller's certificate says whose it is: list the names of its callers' certificates"
+                )
+            elif self.is_guarded and not (tenant.keys or tenant.sans):
+                yield (
+                    f"tenants.{name}: nobody can call as {name}, which has neither keys nor sans: give it a key, as "
+                    "`penstockd keys new` prints it"
+                )
 
     def _unpriced(self) -> Iterator[str]:
         """Agents whose calls no budget can cover, as nobody knows what they cost."""
@@ -39,24 +58,43 @@ class DeadEnds:
     def _too_large(self) -> Iterator[str]:
         """Limits of tokens that are less than an agent's output, all of which a call holds, beside its input."""
         for name, tenant in self.tenants.items():
-            outputs = {agent: _output(its) for agent, its in self.agents.items() if _may_ask(tenant, agent)}
-            largest = max(outputs, key=lambda agent: outputs[agent], default="")
+            asked = {agent: _output(its) for agent, its in self.agents.items() if _may_ask(tenant, agent)}
             for index, limit in enumerate(tenant.limits):
-                if limit.tokens and not limit.shadow and limit.tokens.count <= outputs.get(largest, 0):
-                    yield (
-                        f"tenants.{name}.limits[{index}].tokens: {limit.tokens} never allow a call of agent {largest} "
-                        f"that names no max_output_tokens, as it may take more than {outputs[largest]}: raise it, or "
-                        f"lower agents.{largest}.parameters.max_output_tokens"
-                    )
+                if not limit.shadow:
+                    yield from _too_small(f"tenants.{name}.limits[{index}].tokens", limit.tokens, asked)
+        for name, model in self.models.items():
+            asking = {agent: _output(its) for agent, its in self.agents.items() if name in its.route.names}
+            yield from _too_small(f"models.{name}.limits.tokens", model.limits.tokens, asking)
 
     def _has_price(self, model: str) -> bool:
         settings = self.models[model]
         return settings.price is not None or bundled(settings.model) is not None
 
 
+def expired(tenants: Mapping[str, TenantSettings], today: date) -> Iterator[str]:
+    """Keys that let nobody in any more; `today` is that of UTC."""
+    for name, tenant in tenants.items():
+        for index, key in enumerate(tenant.keys):
+            if key.expires is not None and key.expires <= today:
+                yield (
+                    f"tenants.{name}.keys[{index}].expires: the key {key.name} has ended at the beginning of "
+                    f"{key.expires} (UTC) and lets nobody in: remove it, or give it a later date"
+                )
+
+
 def _decisive(route: RouteSettings) -> tuple[str, ...]:
     """The models that every call meets one of first: what is refused for its price is not tried at the next."""
     return route.names[:1] if route.strategy == "priority" else route.names
+
+
+def _too_small(path: str, limit: Rate | None, outputs: Mapping[str, int]) -> Iterator[str]:
+    """Whether the limit at `path` is less than what the agent with the most output may take, by agent."""
+    largest = max(outputs, key=lambda agent: outputs[agent], default="")
+    if limit and limit.count <= outputs.get(largest, 0):
+        yield (
+            f"{path}: {limit} never allow a call of agent {largest} that names no max_output_tokens, as it "
+            f"may take more than {outputs[largest]}: raise it, or lower agents.{largest}.parameters.max_output_tokens"
+        )
 
 
 def _output(agent: AgentSettings) -> int:

@@ -8,12 +8,15 @@ from penstockd.config.tree import Tree
 from penstockd.config.yaml_text import NotYaml, parse_yaml
 
 
-def read_document(path: Path) -> Tree:
-    """What the file says, unchecked; an empty file says nothing. Raises ConfigErrors if it is no map in YAML."""
+def read_document(path: Path, named_by: str) -> Tree:
+    """What the file says, unchecked; an empty file says nothing.
+
+    Raises ConfigErrors if it is no map in YAML, or not there for `named_by`, which is where people say which file.
+    """
     try:
         tree = parse_yaml(read_text(path))
     except Mistake as mistake:
-        raise ConfigErrors([ConfigError(str(path), mistake.message)]) from mistake
+        raise ConfigErrors([ConfigError(named_by, mistake.message)]) from mistake
     except NotYaml as error:
         raise ConfigErrors([ConfigError(f"{path}:{error.line}:{error.column}", error.problem)]) from error
     if tree is None:

@@ -1,7 +1,7 @@
 """The names in the environment, and the settings they set."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +77,11 @@ class Environment:
         """Whether the environment alone describes a model."""
         return "LLM_API_KEY" in self._fixed or "LLM_BASE_URL" in self._fixed
 
-    def assignments(self, tree: Tree) -> list[Assignment]:
-        """What the environment sets in `tree`: by the fixed names first, then by those that spell a setting out."""
+    def assignments(self, tree: Tree, fill: Callable[[Tree], Tree]) -> list[Assignment]:
+        """What the environment sets in `tree`: by the fixed names first, then by those that spell a setting out.
+
+        `fill` fills in references, which the latter may have as the file has.
+        """
         found: list[Assignment] = []
         has_llm_already = "llm" in branch(tree, "models")
         if self.has_llm and not has_llm_already:
@@ -92,7 +95,8 @@ class Environment:
         spelled_out = [name for name in self._environ if name.startswith(SPELLED_OUT)]
         for name in sorted(spelled_out, key=lambda name: (name.count("__"), name)):  # a section before what is in it
             with self._noting(name):
-                found.append(Assignment(setting_named(name, tree), _yaml(self._environ[name]), name))
+                path, written = setting_named(name, tree), {name: _yaml(self._environ[name])}
+                found.append(Assignment(path, fill(written)[name], name))
         return found
 
     def check_files(self, context: Context) -> None:

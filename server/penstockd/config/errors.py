@@ -22,9 +22,13 @@ class ConfigError:
     message: str
     suggestion: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What, and what was probably meant."""
+        return f'{self.message}; did you mean "{self.suggestion}"?' if self.suggestion else self.message
+
     def __str__(self) -> str:
-        line = f"{self.path}: {self.message}"
-        return f'{line}; did you mean "{self.suggestion}"?' if self.suggestion else line
+        return f"{self.path}: {self.text}"
 
 
 class ConfigErrors(Exception):

@@ -27,8 +27,12 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     environment = Environment(environ)
     file = path or _named_by(environment)
     substitution = Substitution(environ)
-    tree = substitution.fill(read_document(file)) if file else {}
-    assignments = [*environment.assignments(tree), *_assignments(flags)]
+    try:
+        tree = substitution.fill(read_document(file, "PENSTOCK_CONFIG" if path is None else "--config")) if file else {}
+    except ConfigErrors as unread:
+        environment.assignments({}, substitution.fill)  # for what is wrong with them
+        raise ConfigErrors([*unread.errors, *environment.errors, *substitution.errors]) from unread
+    assignments = [*environment.assignments(tree, substitution.fill), *_assignments(flags)]
     for assignment in assignments:
         put(tree, assignment.path, assignment.value)
     tree = without_nulls(tree)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator, Validation
 
 from penstockd.config.address import Address, TcpAddress, parse_address
 from penstockd.config.context import Context
-from penstockd.config.errors import Mistake
+from penstockd.config.errors import Mistake, nearest
 
 
 def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -20,7 +20,9 @@ def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     except ValueError as error:
         raise Mistake("must be a URL with a host and perhaps a port") from error
     if parts.scheme not in schemes or not has_host or not text.isprintable() or " " in text:
-        raise Mistake(f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        meant = None if parts.scheme in schemes else nearest(parts.scheme, schemes)
+        begins = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise Mistake(f"must be a URL that begins with {begins}", meant and f"{meant}://")
     return parts
 
 

@@ -1,12 +1,13 @@
 """The whole configuration, checked and complete."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.context import Context
-from penstockd.config.dead_ends import DeadEnds
+from penstockd.config.dead_ends import DeadEnds, expired
 from penstockd.config.errors import Mistake
 from penstockd.config.model_settings import ModelSettings
 from penstockd.config.names import Name, existing
@@ -67,15 +68,25 @@ class Settings(Section):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people should be told at start."""
+        """What people should be told at start, whenever that is."""
         found = list(self._noted)
         if self.server.is_exposed:
             found.append(f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
         if not self.server.requires_certificates:
             named = [f"tenants.{name}.sans" for name, tenant in self.tenants.items() if tenant.sans]
             found += [f"{path}: has no effect without server.tls.client_ca" for path in named]
-        found += DeadEnds(models=self.models, agents=self.agents, tenants=self.tenants)
+        found += DeadEnds(
+            models=self.models,
+            agents=self.agents,
+            tenants=self.tenants,
+            is_guarded=self.environment != "development",
+            requires_certificates=self.server.requires_certificates,
+        )
         return tuple(found)
+
+    def warnings_at(self, now: float) -> tuple[str, ...]:
+        """The same, and the keys that have expired by `now`, unix seconds."""
+        return (*self.warnings, *expired(self.tenants, datetime.fromtimestamp(now, UTC).date()))
 
     @field_validator("models")
     @classmethod

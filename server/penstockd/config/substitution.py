@@ -39,8 +39,10 @@ class Substitution:
             return "${"
         if not reference["end"] or not _NAME.fullmatch(name):
             self._note(path, "${ must begin ${NAME}; write $${ for the two characters themselves")
-        elif not self._environ.get(name):
+        elif name not in self._environ:
             self._note(path, f"${{{name}}} is not set in the environment", nearest(name, self._environ))
+        elif not self._environ[name]:
+            self._note(path, f"${{{name}}} is empty in the environment")
         return self._environ.get(name, "")
 
     def _note(self, path: tuple[str | int, ...], message: str, suggestion: str | None = None) -> None:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, field_validator, model_validator
 
 from penstockd.api_key import SAMPLE_KEY, SAMPLE_PEPPER, digest
 from penstockd.config.errors import Mistake
@@ -14,6 +15,7 @@ from penstockd.config.quantities import Count, NanoUsd, RateText, SomeShare
 from penstockd.config.section import Section
 
 _HASH: Final = re.compile(r"hmac-sha256:[0-9a-f]{64}", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 Subject = Literal["tenant", "user", "agent", "key"]
 
@@ -24,12 +26,19 @@ def _hash(text: str) -> str:
     return text
 
 
+def _date(value: object) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise Mistake("must be a date as YYYY-MM-DD, such as 2027-12-31")
+
+
 class KeySettings(Section):
     """One key of a tenant; `agents` None means every agent."""
 
     name: Name
     hash: Annotated[str, AfterValidator(_hash)]
-    expires: date | None = None
+    expires: Annotated[date, PlainValidator(_date)] | None = None
     agents: tuple[ExistingAgent, ...] | None = None
     role: Literal["operator"] | None = None
 

@@ -33,7 +33,10 @@ def parse_yaml(text: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise NotYaml(error.problem or "is not YAML", line, column) from error
+        problem = error.problem or "is not YAML"
+        if mark and text[mark.index - 1 : mark.index + 1] == "${":
+            problem += "; put ${…} in quotes inside { } and [ ]"
+        raise NotYaml(problem, line, column) from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         column = len(before) - before.rfind("\n")

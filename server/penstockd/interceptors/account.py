@@ -78,8 +78,8 @@ class Account:
 
     @property
     def _said(self) -> int:
-        """Output that was heard, at four bytes a token."""
-        return -(-self._bytes_said // 4)
+        """Output that was heard, whether callers see it or not, at four bytes a token."""
+        return -(-(self._bytes_said + self.attempt.bytes_unsaid) // 4)
 
     def _completed(self, reported: Usage, *, output: int) -> Usage:
         """What was reported with this output, and with our count of the input if there was none."""

@@ -6,12 +6,14 @@ from penstockd.errors import (
     ContentFiltered,
     ContextTooLong,
     DeadlineExceeded,
+    InvalidRequest,
     ModelsUnavailable,
     PenstockError,
     StreamBroken,
     UpstreamMisconfigured,
     UpstreamRejected,
     UpstreamTimeout,
+    Violation,
 )
 from penstockd.upstream import (
     Filtered,
@@ -53,10 +55,22 @@ def of_all(failures: Sequence[UpstreamFailure], *, unasked: Sequence[str], retry
         return ContextTooLong("the input is too long for every model of the route")
     ours = all(isinstance(failure, Misconfigured | QuotaSpent) for failure in failures)
     if ours and all(cause == Misconfigured.reason for cause in unasked):
-        return UpstreamMisconfigured("every model of the route rejects our key or its own name")
+        return UpstreamMisconfigured(
+            "no model of the route takes our key, its own name or our account; the log says which"
+        )
     if not failures:
         return ModelsUnavailable("no model of the route takes calls just now", retry_after=retry_after)
     return _of_the_last(failures[-1], retry_after)
+
+
+def of_a_size(tokens: int, most: float) -> PenstockError:
+    """The error for a call that may take more `tokens` than any model's provider ever grants at once."""
+    description = (
+        f"the call may take {tokens} tokens, but no model of the route is granted more than {most:.0f} at once: "
+        "shorten the input or lower max_output_tokens"
+    )
+    violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
+    return InvalidRequest(f"the call is too large: {description}", violations=violations)
 
 
 def _of_the_last(failure: UpstreamFailure, retry_after: float | None) -> PenstockError:

@@ -14,6 +14,8 @@ from penstockd.tenant_labels import TenantLabels
 from penstockd.tracing import present
 
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
+_SMALLER = "shorten the input or lower max_output_tokens"
+"""What a caller can do whose call is too large: either part may be most of it."""
 
 
 class Denials:
@@ -63,11 +65,10 @@ def refusal(denial: Denial) -> PenstockError:
     match demand:
         case RateDemand() if isinf(denial.retry_after):
             description = (
-                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once: "
-                "lower max_output_tokens"
+                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once: {_SMALLER}"
             )
-            violation = Violation("parameters.max_output_tokens", description)
-            return InvalidRequest(f"the call is larger than a limit: {description}", violations=[violation])
+            violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
+            return InvalidRequest(f"the call is larger than a limit: {description}", violations=violations)
         case RateDemand() | LeaseDemand():
             message = f"{demand.subject} is over its limit of {demand.rule}"
             return RateLimited(message, retry_after=denial.retry_after, quota=quota)
@@ -84,7 +85,7 @@ def _shortage(demand: BudgetDemand, left: int) -> str:
     if left <= 0:
         return f"{budget} is used up"
     most, rest = _dollars(demand.amount), _dollars(left)
-    return f"this call may cost up to {most}, and {rest} of {budget} is left: lower max_output_tokens"
+    return f"this call may cost up to {most}, and {rest} of {budget} is left: {_SMALLER}"
 
 
 def _dollars(nanousd: int) -> str:

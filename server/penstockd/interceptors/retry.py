@@ -8,7 +8,7 @@ from penstockd.interceptors.trial import Trial
 from penstockd.log import Log
 from penstockd.model import Model, Prompt
 from penstockd.resilience.backoff import Backoff
-from penstockd.upstream import PassedOver, UpstreamFailure
+from penstockd.upstream import PassedOver, QuotaSpent, UpstreamFailure
 
 
 class Retry:
@@ -56,7 +56,9 @@ class Retry:
         """Let operators know what they may have to mend."""
         if failure.is_callers_affair:
             return
-        self._log.warning(
+        # No circuit opens for want of money, to tell of what nobody but an operator mends.
+        write = self._log.error if isinstance(failure, QuotaSpent) else self._log.warning
+        write(
             "an attempt failed",
             model=model.name,
             reason=failure.reason,

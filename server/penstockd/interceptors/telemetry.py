@@ -53,7 +53,7 @@ class Telemetry:
                 self._tell(call, code, reason, trace, caller)
 
     def _request_id(self, call: Call[Q]) -> str:
-        if isinstance(call.request, Request) and call.request.request_id:
+        if isinstance(call.request, Request | PenstockError) and call.request.request_id:
             return call.request.request_id
         for asked in call.values("x-request-id"):
             if request_id.is_valid(asked):

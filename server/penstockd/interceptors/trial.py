@@ -3,7 +3,7 @@
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from math import isinf
+from math import inf, isinf
 from typing import TypeVar
 
 from penstockd import conventions as names
@@ -209,6 +209,9 @@ class Trial:
 
     def _conclusion(self) -> PenstockError:
         models = self._call.request.route.models
+        most = max((model.allowance.most_tokens for model in models if model.breaker.is_enabled), default=inf)
+        if self._tokens > most:
+            return conclusion.of_a_size(self._tokens, most)
         soonest = min(max(model.breaker.wait(), model.allowance.wait(self._held(model))) for model in models)
         retry_after = None if isinf(soonest) else max(soonest, self._backoff.delay(1))
         unasked = [model.breaker.cause for model in models if model.name not in self._asked]

@@ -1,6 +1,7 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
 from math import inf
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -9,6 +10,9 @@ from penstockd.clock import Clock
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timer import Timer, TimeUp
 from penstockd.upstream import OutOfTime, TimedOut, UpstreamFailure
+
+_Limit: TypeAlias = tuple[float, str]
+_NEVER: Final = (inf, "")
 
 
 class Timed:
@@ -28,8 +32,9 @@ class Timed:
             overtime.watch(granted)
         try:
             with timer:
-                watch.start()
-                await self._answer(replace(call, send=watch.send))
+                watch.wait()
+                prompt = replace(call.request, thought=watch.heard)
+                await self._answer(replace(call, request=prompt, send=watch.send))
         except TimeUp as error:
             raise watch.verdict() from error
         finally:
@@ -40,7 +45,8 @@ class Timed:
 class _Watch:
     """Keeps one attempt's timer at the limit that comes next.
 
-    A limit is when it falls due and the reason it then gives; an empty reason is the caller's own time.
+    A limit is when it falls due and the reason it then gives; an empty reason is the caller's own time. What the model
+    says ends its silence, be it shown or not; only what is shown is content.
     """
 
     def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
@@ -49,33 +55,36 @@ class _Watch:
         self._clock = clock
         self._timer = timer
         self._started_at = clock.monotonic()
+        self._has_spoken = False
         self._has_content = False
         self._is_sending = False
         self._whole = self._limit = self._until_whole()
+        self._silence = self._until_said(timeouts.first_token, "first_token_timeout")
 
     def granted(self) -> None:
-        """Go on past the caller's limit, if that is what comes next."""
+        """Go on past the caller's limit."""
         self._whole = self._until_whole()
-        if self._limit[1]:
-            return
-        if self._has_content:
-            self._arm(self._whole)
-        else:
-            self.start()
+        self.wait()
 
-    def start(self) -> None:
-        """Wait for the first content."""
-        self._arm(min(self._whole, *self._until_content()))
+    def wait(self) -> None:
+        """Wait for the model to go on."""
+        limit = min(self._whole, self._silence)
+        self._arm(limit if self._has_content else min(limit, self._until_content()))
+
+    def heard(self) -> None:
+        """Count the model's silence from now on."""
+        self._has_spoken = True
+        self._silence = self._until_said(self._timeouts.idle, "idle_timeout")
+        self.wait()
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
-        self._has_content = True
-        self._is_sending = True
-        self._arm(self._whole)
+        self._has_content = self._is_sending = True
+        self._silence = _NEVER
+        self.wait()
         await self._call.send(reply)
         self._is_sending = False
-        if self._call.request.streams:
-            self._arm(min(self._whole, (self._clock.monotonic() + self._timeouts.idle, "idle_timeout")))
+        self.heard()
 
     def verdict(self) -> UpstreamFailure:
         """Whose fault it was that the time ran out.
@@ -85,24 +94,24 @@ class _Watch:
         """
         due, reason = self._limit
         given = due - self._started_at
-        if not self._has_content and not reason and given >= self._timeouts.first_token:
+        if not self._has_spoken and not reason and given >= self._timeouts.first_token:
             reason = "first_token_timeout"
         if reason and not self._is_sending:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
 
-    def _until_whole(self) -> tuple[float, str]:
+    def _until_whole(self) -> _Limit:
         ends_at = self._call.ends_at - self._call.request.margin
         return min((ends_at, ""), (self._started_at + self._timeouts.total, "total_timeout"))
 
-    def _until_content(self) -> list[tuple[float, str]]:
+    def _until_content(self) -> _Limit:
         prompt = self._call.request
         granted = max(self._call.ends_at - prompt.planned_until, 0.0) if prompt.planned_until < inf else 0.0
-        limits = [(prompt.first_content_by + granted, "")]
-        if prompt.streams:
-            limits.append((self._started_at + self._timeouts.first_token, "first_token_timeout"))
-        return limits
+        return prompt.first_content_by + granted, ""
 
-    def _arm(self, limit: tuple[float, str]) -> None:
+    def _until_said(self, seconds: float, reason: str) -> _Limit:
+        return (self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
+
+    def _arm(self, limit: _Limit) -> None:
         self._limit = limit
         self._timer.move(limit[0])

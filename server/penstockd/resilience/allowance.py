@@ -1,5 +1,7 @@
 """What a provider grants us: requests and tokens a period."""
 
+from math import inf
+
 from penstockd.resilience.token_bucket import TokenBucket
 
 
@@ -10,6 +12,11 @@ class Allowance:
         """Bound calls by either bucket, both or none."""
         self.requests = requests
         self.tokens = tokens
+
+    @property
+    def most_tokens(self) -> float:
+        """How many tokens a call may take at most; one of more never fits."""
+        return self.tokens.burst if self.tokens else inf
 
     def wait(self, tokens: float) -> float:
         """Seconds until a call of `tokens` would fit, 0.0 = now, inf = never."""

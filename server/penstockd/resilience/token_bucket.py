@@ -47,6 +47,11 @@ class TokenBucket:
         return f"<TokenBucket {self.remaining:g}/{self._burst:g}, {self._rate:g}/s>"
 
     @property
+    def burst(self) -> float:
+        """How much fits at once at most."""
+        return self._burst
+
+    @property
     def remaining(self) -> float:
         """How much would fit now."""
         return self._burst - max(0.0, self._full_at - self._clock.monotonic()) * self._rate

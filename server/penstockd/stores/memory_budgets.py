@@ -1,11 +1,10 @@
 """The budgets of one process."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penstockd.clock import Clock
-from penstockd.limits import BudgetDemand, BudgetState, Crossing, Denial
+from penstockd.limits import BudgetDemand, BudgetState, Denial
 from penstockd.stores.idle_table import IdleTable
 
 
@@ -60,13 +59,6 @@ class MemoryBudgets:
         account.held -= demand.amount
         self.held -= demand.amount
         account.spent += round(used)
-
-    def crossings(self, demand: BudgetDemand, before: int) -> Iterator[Crossing]:
-        """The fractions of the demand's limit that spending has crossed since it was `before`."""
-        spent = self.state(demand.key).spent
-        for fraction in demand.alert_at:
-            if before < fraction * demand.limit <= spent:
-                yield Crossing(demand=demand, fraction=fraction, spent=spent)
 
     def sweep(self, count: int) -> None:
         """Forget what is idle among the next `count` budgets."""

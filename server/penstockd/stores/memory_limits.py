@@ -134,7 +134,11 @@ class MemoryLimits:
         before = {demand.key: self._budgets.state(demand.key).spent for demand in watched}
         for key, demand in hold.taken.items():
             self._books[type(demand)].settle(demand, hold_id, used.get(key, 0))
-        return [crossing for demand in watched for crossing in self._budgets.crossings(demand, before[demand.key])]
+        return [
+            crossing
+            for demand in watched
+            for crossing in demand.crossings(before[demand.key], self._budgets.state(demand.key).spent)
+        ]
 
     def _remember(self, hold_id: str) -> None:
         self._settled[hold_id] = None

@@ -1,6 +1,7 @@
 """A Python function answers calls, asking models as every model call is made."""
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 
 from fakes import agent_functions
 from fakes.calls import STREAM, a_call
+from fakes.metering import MeteredCalls
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import HANGS, ScriptedModel
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
 from penstockd.errors import ModelsUnavailable
+from penstockd.ledger import EntryStatus
 from penstockd.log import Log
 from penstockd.models.route import Route, priority
 from penstockd.principal import Principal
@@ -35,8 +38,8 @@ REQUEST = Request(
 class Scene:
     """An agent over two scripted models, each on a route of its own."""
 
-    def __init__(self, *script: Any, max_attempts: int = 2) -> None:  # noqa: ANN401 - as ScriptedModel
-        self.models = ModelCalls(max_attempts=max_attempts)
+    def __init__(self, *script: Any, models: ModelCalls | None = None) -> None:  # noqa: ANN401 - as ScriptedModel
+        self.models = models or ModelCalls(max_attempts=2)
         self.a = self.models.model("a", *script)
         self.b = self.models.model("b", "from b")
 
@@ -178,6 +181,47 @@ def test_parameters_come_from_the_question_then_from_the_agent() -> None:
     assert prompt.parameters == Parameters(temperature=0.9, stop=("x",), max_output_tokens=50)
     assert prompt.instructions == "be brief"
     assert prompt.turns == (Turn(Role.USER, "a"), Turn(Role.ASSISTANT, "b"), Turn(Role.USER, "c"))
+
+
+def test_turns_may_be_written_as_models_take_them() -> None:
+    """The form that everybody's history has already."""
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        turns: Question = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, ("user", "c")]
+        await context.models.ask(turns)
+        return ""
+
+    assert scene.answer(asks).error is None
+    (call,) = scene.a.calls
+    assert call.request.turns == (Turn(Role.USER, "a"), Turn(Role.ASSISTANT, "b"), Turn(Role.USER, "c"))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        ("system", "be nice"),
+        ("user",),
+        ("user", b"hi"),
+        "hi",
+        None,
+        {"role": "user"},
+        {"role": "system", "content": "be nice"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "user", "content": "hi", "name": "bob"},
+    ],
+)
+def test_what_is_no_turn_is_refused_with_what_would_be_one(turn: Any) -> None:  # noqa: ANN401 - whatever people write
+    """It is an error of the function's, raised where it asks."""
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask([turn])).output
+
+    asked = Scene().answer(asks)
+
+    assert isinstance(asked.error, TypeError)
+    assert str(asked.error).startswith('a turn is ("user", TEXT)')
+    assert '{"role": "user", "content": TEXT}' in str(asked.error)
 
 
 def test_another_route_is_asked_by_name() -> None:
@@ -353,13 +397,180 @@ def test_a_text_must_be_a_str(text: object) -> None:
     assert isinstance(Scene().answer(yields).error, TypeError)
 
 
-def test_an_agent_that_exits_does_not_take_the_daemon_along() -> None:
-    """SystemExit would end the event loop and everybody's calls with it."""
+class Quit(BaseException):
+    """What a library might end its own work with."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(2), KeyboardInterrupt(), GeneratorExit(), Quit()], ids=repr)
+def test_an_agent_that_exits_does_not_take_the_daemon_along(error: BaseException) -> None:
+    """SystemExit would end the event loop and everybody's calls with it; returned or yielded, it is an error."""
 
     async def exits(request: AgentRequest, context: AgentContext) -> str:
-        raise SystemExit(2)
+        raise error
 
-    assert isinstance(Scene().answer(exits).error, RuntimeError)
+    async def exits_late(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        yield "so far"
+        raise error
+
+    for function in (exits, exits_late):
+        raised = Scene().answer(function).error
+        assert isinstance(raised, RuntimeError)
+        assert raised.__cause__ is error
+
+
+def test_parallel_model_calls_are_listed_in_the_order_of_their_beginning() -> None:
+    """Whichever ends first."""
+    scene = Scene((2.0, "slow"))
+
+    async def asks_both(request: AgentRequest, context: AgentContext) -> str:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(context.models.ask("question"))
+            await asyncio.sleep(0.5)
+            tasks.create_task(context.models.ask("question", route="other"))
+        return ""
+
+    asked = scene.answer(asks_both)
+
+    assert asked.attempts == [("a", ""), ("b", "")]
+    assert [attempt.ordinal for attempt in asked.outcome.attempts] == [1, 2]
+
+
+@pytest.mark.parametrize("error", [None, ValueError("odd")], ids=["returns", "raises"])
+def test_a_question_left_behind_is_ended_and_settled_before_the_answer(error: Exception | None) -> None:
+    """What it cost is on the ledger, and in the answer."""
+    models = MeteredCalls()
+    models.ledger.close_takes = 1.0
+    scene, left = Scene(HANGS, models=models), []
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        left.append(asyncio.create_task(context.models.ask("question")))
+        await asyncio.sleep(0.5)
+        if error is not None:
+            raise error
+        return "gone"
+
+    async def main() -> tuple[Asked, list[EntryStatus]]:
+        asked = await scene.ask(leaves)
+        return asked, [entry.status for entry in models.ledger.entries]
+
+    asked, statuses = models.run(main())
+
+    assert asked.error is error
+    assert asked.attempts == [("a", "cancelled")]
+    assert asked.outcome.cost_nanousd
+    assert statuses == [EntryStatus.CANCELLED]
+    assert left[0].cancelled()
+    models.assert_settled(scene.a)
+
+
+def test_a_question_left_behind_ends_with_a_cancelled_caller() -> None:
+    """Before the call is over."""
+    scene = Scene(HANGS)
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        task = asyncio.create_task(context.models.ask("question"))
+        await asyncio.sleep(30.0)
+        return (await task).output
+
+    async def main() -> tuple[Asked, int]:
+        task = asyncio.ensure_future(scene.ask_and_count(leaves))
+        await scene.models.clock.sleep(1.0)
+        task.cancel()
+        return await task
+
+    asked, in_flight = scene.models.run(main())
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert asked.attempts == [("a", "cancelled")]
+    assert in_flight == 0
+
+
+def test_whoever_reads_a_stream_left_behind_is_told() -> None:
+    """Nobody waits for ever for text that does not come, whether some is there or not."""
+    scene = Scene(("one ", HANGS), ("one ", "two ", HANGS))
+    left: list[asyncio.Task[None]] = []
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        async def reads(pause: float) -> None:
+            async for _ in context.models.stream("question"):
+                await asyncio.sleep(pause)
+
+        left.extend(asyncio.create_task(reads(pause)) for pause in (0.0, 5.0))
+        await asyncio.sleep(1.0)
+        return "gone"
+
+    async def main() -> tuple[Asked, float]:
+        asked = await scene.ask(leaves)
+        answered_at = scene.models.clock.monotonic()
+        ended, _ = await asyncio.wait(left, timeout=60.0)
+        assert all(task in ended and task.cancelled() for task in left)
+        return asked, answered_at
+
+    asked, answered_at = scene.models.run(main())
+
+    assert asked.heard.text == "gone"
+    assert answered_at == 1001.0
+    assert scene.a.in_flight == 0
+
+
+def test_what_an_agent_left_behind_can_ask_no_more() -> None:
+    """It learns why."""
+    scene, left = Scene(), []
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        async def asks() -> None:
+            await context.models.ask("question")
+
+        async def streams() -> None:
+            async for _ in context.models.stream("question"):
+                pass
+
+        left.extend([asyncio.create_task(asks()), asyncio.create_task(streams())])
+        return "gone"
+
+    async def main() -> list[object]:
+        await scene.ask(leaves)
+        return await asyncio.gather(*left, return_exceptions=True)
+
+    errors = scene.models.run(main())
+
+    assert [type(error) for error in errors] == [RuntimeError, RuntimeError]
+    assert "the agent has returned" in str(errors[0])
+    assert scene.a.calls == []
+
+
+def test_a_question_ends_when_the_agent_stops_waiting_for_it() -> None:
+    """By a timeout or a cancel of its own, before the agent goes on."""
+    scene, in_flight = Scene(HANGS, HANGS), []
+
+    async def waits(request: AgentRequest, context: AgentContext) -> str:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(context.models.ask("question"), 1.0)
+        in_flight.append(scene.a.in_flight)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await context.models.ask("question")
+        in_flight.append(scene.a.in_flight)
+        return "enough"
+
+    asked = scene.answer(waits)
+
+    assert asked.heard.text == "enough"
+    assert asked.attempts == [("a", "cancelled"), ("a", "cancelled")]
+    assert in_flight == [0, 0]
+
+
+def test_an_inner_cancellation_of_a_question_is_no_hang() -> None:
+    """A provider that raises CancelledError ends who asked."""
+    scene = Scene(asyncio.CancelledError())
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question")).output
+
+    asked = scene.answer(asks)
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert scene.models.clock.monotonic() == 1000.0
 
 
 def test_a_generator_that_is_not_read_to_its_end_is_closed() -> None:
@@ -402,6 +613,7 @@ def test_a_function_is_loaded_by_its_path(name: str) -> None:
         ("fakes.agent_functions:missing", "has no attribute 'missing'"),
         ("fakes.nowhere:run", "No module named 'fakes.nowhere'"),
         ("fakes.broken_module:run", "RuntimeError: the database is down"),
+        ("fakes.exiting_module:run", "cannot import 'fakes.exiting_module:run': SystemExit: 3"),
         ("fakes.agent_functions", "cannot import"),
         ("", "cannot import"),
     ],

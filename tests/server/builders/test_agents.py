@@ -33,7 +33,7 @@ agents:
 
 def build(settings: Settings, ask: Inner | None = None) -> Directory:
     """The agents over a pool of their own."""
-    pool = PoolBuilder(settings, clock=FakeClock()).build()
+    pool = PoolBuilder(settings, clock=FakeClock(), log=Log("test")).build()
     return AgentBuilder(settings, pool, ask=ask or Inner(), log=Log("test")).build()
 
 

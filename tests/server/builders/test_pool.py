@@ -6,6 +6,7 @@ from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
+from penstockd.log import Log
 from penstockd.model import Price, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import BUNDLED
@@ -34,7 +35,7 @@ circuit_breaker: {consecutive_failures: 2, open_for: 3s}
 
 def build(settings: Settings, before: Settings | None = None, kept: Pool | None = None) -> Pool:
     """The pool on a fake clock."""
-    return PoolBuilder(settings, clock=FakeClock()).build(before=before, kept=kept)
+    return PoolBuilder(settings, clock=FakeClock(), log=Log("test")).build(before=before, kept=kept)
 
 
 @pytest.fixture(autouse=True)

@@ -58,3 +58,19 @@ def test_each_limit_and_budget_becomes_a_rule(config: ConfigFile) -> None:
     assert list(book.tenants) == ["acme", "other"]
     assert not book.of("other").limits
     assert not book.of("nobody").limits
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [("200", "200"), ("200.0", "200"), ("0.5", "0.5"), ("0.000025", "0.000025"), ("1e-9", "0.000000001")],
+)
+def test_money_is_written_plainly(config: ConfigFile, usd: str, text: str) -> None:
+    """However little it is: people read it."""
+    settings = config.load(f"""
+        models: {{m: {{provider: echo}}}}
+        tenants: {{default: {{budgets: [{{per: tenant, usd: {usd}, period: day}}]}}}}
+    """)
+
+    [rule] = rulebook(settings).of("default").budgets
+
+    assert rule.text == f"{text} USD per day"

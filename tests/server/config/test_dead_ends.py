@@ -1,5 +1,7 @@
 """What is well formed, and yet lets no ordinary call through, is told of at the start."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fakes.config_file import ConfigFile
@@ -110,3 +112,73 @@ def test_a_token_limit_below_an_agents_output_refuses_whoever_does_not_lower_it(
         f"may take more than {output}: raise it, or lower agents.a.parameters.max_output_tokens"
     )
     assert config.load(text + limit % (output + 100)).warnings == ()
+
+
+@pytest.mark.parametrize("route", ["{models: [small]}", "{models: [known, small]}"])
+def test_a_model_whose_own_grant_is_below_an_agents_output_is_never_asked(config: ConfigFile, route: str) -> None:
+    """Not even where another model of its route fails; agents that do not route to it are no matter."""
+    small = "  small: {provider: echo, limits: {tokens: %s/m}}\n"
+    text = MODELS + small + f"agents:\n  a: {{route: {route}}}\n  b: {{route: {{models: [known]}}}}\ndefault_agent: b\n"
+    more = "agents:\n  c: {route: {models: [small]}, parameters: {max_output_tokens: 100}}\n"
+
+    [line] = config.load(text % 4096).warnings
+
+    assert line == (
+        "models.small.limits.tokens: 4096/m never allow a call of agent a that names no max_output_tokens, as it "
+        "may take more than 4096: raise it, or lower agents.a.parameters.max_output_tokens"
+    )
+    assert config.load(text % 5000).warnings == ()
+    assert (
+        config.load((MODELS + small + more + "  b: {route: {models: [known]}}\ndefault_agent: b\n") % 200).warnings
+        == ()
+    )
+
+
+def test_a_model_without_agents_is_warned_of_for_the_agent_that_is_made_of_it(config: ConfigFile) -> None:
+    """The agent `default` has the output of one that says nothing."""
+    [line] = config.load("models: {m: {provider: echo, limits: {tokens: 2000/m}}}").warnings
+
+    assert line.startswith("models.m.limits.tokens: 2000/m never allow a call of agent default ")
+
+
+OWN_KEY = "{name: k, hash: 'hmac-sha256:%s'%s}"
+DESERTED = {
+    "staging": "tenants.t: nobody can call as t, which has neither keys nor sans: give it a key, ",
+    "tls": "tenants.t.sans: none, so that nobody can call as t, as with server.tls.client_ca ",
+}
+TLS = "server: {tls: {cert: /dev/null, key: /dev/null, client_ca: /dev/null}}\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "tenant", "warning"),
+    [
+        ("environment: staging\n", "{}", DESERTED["staging"]),
+        ("environment: production\n", "{}", DESERTED["staging"]),
+        ("environment: staging\n" + TLS, "{}", DESERTED["tls"]),
+        (TLS, "{keys: [" + OWN_KEY % ("0" * 64, "") + "]}", DESERTED["tls"]),
+        ("environment: staging\n", "{keys: [" + OWN_KEY % ("0" * 64, "") + "]}", None),
+        (TLS, "{sans: [t.svc]}", None),
+        ("", "{}", None),
+    ],
+)
+def test_a_tenant_that_nobody_can_call_as_is_told_of(
+    config: ConfigFile, extra: str, tenant: str, warning: str | None
+) -> None:
+    """Where callers need a key it has none, or where they need a certificate it names none."""
+    settings = config.load(MODELS + extra + f"tenants: {{t: {tenant}}}", {"PENSTOCK_KEY_PEPPER": "p"})
+
+    assert len(settings.warnings) == bool(warning)
+    assert all(each.startswith(warning or "") for each in settings.warnings)
+
+
+@pytest.mark.parametrize(("now", "is_over"), [(-0.1, False), (0.0, True), (86400.0 * 365, True)])
+def test_a_key_that_has_ended_is_told_of(config: ConfigFile, now: float, *, is_over: bool) -> None:
+    """From the beginning of its day in UTC on, as calls with it are refused from then on."""
+    key = OWN_KEY % ("0" * 64, ", expires: 2027-01-01")
+    settings = config.load(MODELS + f"tenants: {{t: {{keys: [{key}]}}}}", {"PENSTOCK_KEY_PEPPER": "p"})
+
+    told = settings.warnings_at(datetime(2027, 1, 1, tzinfo=UTC).timestamp() + now)
+
+    assert settings.warnings == ()
+    assert len(told) == is_over
+    assert all(each.startswith("tenants.t.keys[0].expires: the key k has ended at ") for each in told)

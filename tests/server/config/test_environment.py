@@ -99,6 +99,19 @@ def test_any_setting_can_be_spelled_out(config: ConfigFile) -> None:
     assert settings.agents["a"].cache == "off"
 
 
+def test_a_spelled_out_value_has_its_references_filled_in(config: ConfigFile) -> None:
+    """As if it stood in the file; what cannot be filled in is said with the name it stands in."""
+    environ = {"TEAM": "search", "PENSTOCK__AGENTS__A": "{description: 'of ${TEAM}', instructions: '$${TEAM}'}"}
+
+    agent = config.load("{}", environ).agents["a"]
+
+    assert (agent.description, agent.instructions) == ("of search", "${TEAM}")
+    assert config.mistakes("{}", {"PENSTOCK__LOG__LEVEL": "${NOWHERE}"}) == [
+        "PENSTOCK__LOG__LEVEL: ${NOWHERE} is not set in the environment",
+        "log.level: must be DEBUG or INFO or WARNING or ERROR or CRITICAL (from PENSTOCK__LOG__LEVEL)",
+    ]
+
+
 def test_a_spelled_out_setting_wins_over_its_short_name() -> None:
     """The longer name is the more deliberate one."""
     assert loaded({"LOG_LEVEL": "DEBUG", "PENSTOCK__LOG__LEVEL": "ERROR"}).log.level == "ERROR"

@@ -40,7 +40,7 @@ def test_tls_may_listen_everywhere(config: ConfigFile) -> None:
     settings = config.load(MODEL + TENANTS + tls, {"ENVIRONMENT": "production"})
 
     assert not settings.server.is_exposed
-    assert settings.warnings == ()
+    assert [warning for warning in settings.warnings if warning.startswith("server.")] == []
 
 
 @pytest.mark.parametrize("environment", ["development", "staging", "production"])

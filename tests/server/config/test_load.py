@@ -265,6 +265,12 @@ def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_file_is_said_with_its_reason(tmp_path: Path) -> None:
-    """One clear line."""
-    with pytest.raises(ConfigErrors, match=r"nowhere.yaml: cannot read .*: No such file or directory"):
-        load(path=tmp_path / "nowhere.yaml", environ={}, flags={})
+    """One clear line, which begins with where it was named."""
+    path = tmp_path / "nowhere.yaml"
+    with pytest.raises(ConfigErrors) as by_the_command_line:
+        load(path=path, environ={}, flags={})
+    with pytest.raises(ConfigErrors) as by_the_environment:
+        load(path=None, environ={"PENSTOCK_CONFIG": str(path)}, flags={})
+
+    assert str(by_the_command_line.value) == f"--config: cannot read {path}: No such file or directory"
+    assert str(by_the_environment.value) == f"PENSTOCK_CONFIG: cannot read {path}: No such file or directory"

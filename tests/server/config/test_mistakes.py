@@ -31,6 +31,40 @@ def test_a_file_that_is_no_yaml_says_where(config: ConfigFile) -> None:
     assert config.mistakes("log: {level: INFO}\nlog: {}") == [f'{config.path}:2:1: "log" is given twice']
 
 
+def test_a_file_that_is_no_yaml_does_not_hide_the_environment(config: ConfigFile) -> None:
+    """What is wrong with that is known all the same."""
+    lines = config.mistakes("a: b: c", {"MAX_RETRIES": "x", "PENSTOCK_LISTN": "h:1", "PENSTOCK__LOG__LEVEL": "${NO}"})
+
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"{config.path}:1:5",
+        "MAX_RETRIES",
+        "PENSTOCK_LISTN",
+        "PENSTOCK__LOG__LEVEL",
+    ]
+
+
+def test_a_reference_among_braces_is_to_be_quoted(config: ConfigFile) -> None:
+    """YAML takes its brace for one of its own, and would not say so."""
+    [line] = config.mistakes("models: {a: {provider: echo, api_key: ${KEY}, model: m}}", {"KEY": "k"})
+
+    assert line.endswith("; put ${…} in quotes inside { } and [ ]")
+
+
+def test_an_empty_variable_is_not_a_missing_one(config: ConfigFile) -> None:
+    """Its name is right, so that no other one is suggested."""
+    [line] = config.mistakes("log: {format: '${KEY}'}", {"KEY": "", "KEYS": "x"})
+
+    assert line == "log.format: ${KEY} is empty in the environment"
+
+
+def test_a_url_that_begins_almost_right_is_suggested(config: ConfigFile) -> None:
+    """As others write it; without what follows, which may be secret."""
+    [line] = config.mistakes("database_url: 'postgres://u:hunter2@h/db'")
+
+    assert line.endswith('begins with sqlite:// or postgresql://; did you mean "postgresql://"?')
+    assert "hunter2" not in line
+
+
 def test_a_file_must_be_a_map(config: ConfigFile) -> None:
     """A list configures nothing."""
     assert config.mistakes("[a]") == [f"{config.path}: must be a map of settings"]

@@ -45,7 +45,22 @@ def tenants(*lines: str) -> str:
         (tenant("a", key(more=", agents: [x]")), 'tenants.a.keys[0].agents[0]: there is no agent "x"'),
         (tenant("a", key(more=", agents: [model/x]")), 'tenants.a.keys[0].agents[0]: there is no model "x"'),
         (tenant("a", key(more=", role: root")), "tenants.a.keys[0].role: must be operator"),
-        (tenant("a", key(more=", expires: soon")), "tenants.a.keys[0].expires: "),
+        *(
+            (
+                tenant("a", key(more=f", expires: {written}")),
+                "tenants.a.keys[0].expires: must be a date as YYYY-MM-DD, such as 2027-12-31",
+            )
+            for written in (
+                "soon",
+                "0",
+                "20270101",
+                "'20270101'",
+                "2027-1-1",
+                "2027-02-30",
+                "2027-01-01T00:00:00",
+                "[]",
+            )
+        ),
         (tenant("a", key(), key(text=HASH[:-1] + "1")), 'tenants.a.keys: "web" is given twice'),
         (tenant("a", key("x"), key("y")), "tenants: tenants.a.keys[1] repeats what tenants.a.keys[0] has"),
         (
@@ -159,7 +174,7 @@ def test_a_secret_that_everybody_can_read_is_refused_where_strangers_are(
     settings = config.load(text, environ)
 
     assert lines == [f"{path}: {secret} can be read by every user of this machine; chmod o-r it"]
-    assert settings.warnings == ()
+    assert [warning for warning in settings.warnings if "can be read" in warning] == []
 
 
 @pytest.mark.parametrize(("text", "name", "path"), SECRETS)

@@ -80,6 +80,18 @@ def test_how_the_text_was_cut_up_does_not_matter() -> None:
     assert whole.complete(Usage()).usage == pieces.complete(Usage()).usage == Usage(uncached_input=INPUT, output=3)
 
 
+def test_what_nobody_is_shown_is_charged_as_well() -> None:
+    """Reasoning is output; what the provider counts has it already."""
+    thought, said, counted = account(), account(), account()
+    for each in (thought, said, counted):
+        each.attempt.bytes_unsaid = 17
+    said.hear("abc")
+
+    assert thought.broken(EntryStatus.CANCELLED, "").usage == Usage(uncached_input=INPUT, output=5)
+    assert said.complete(Usage()).usage == Usage(uncached_input=INPUT, output=5)
+    assert counted.complete(Usage(uncached_input=4, output=3)).usage == Usage(uncached_input=4, output=3)
+
+
 @pytest.mark.parametrize("reason", sorted(UNBILLED))
 def test_a_refusal_costs_nothing(reason: str) -> None:
     """The provider answered nothing."""

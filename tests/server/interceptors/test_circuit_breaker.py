@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fakes.model_calls import Asked, ModelCalls
-from fakes.scripted_model import HANGS, Answer
+from fakes.scripted_model import HANGS, Answer, Thought
 from penstockd.call import Reply
 from penstockd.resilience.circuit import BreakerPolicy, State
 from penstockd.upstream import (
@@ -16,6 +16,7 @@ from penstockd.upstream import (
     QuotaSpent,
     Rejected,
     TimedOut,
+    ToolCalled,
     TooLong,
     UpstreamFailure,
 )
@@ -43,7 +44,9 @@ def test_a_failure_of_the_models_own_opens(calls: ModelCalls, failure: UpstreamF
 
 
 @pytest.mark.parametrize(
-    "failure", [Rejected("400"), Filtered("no"), TooLong("8k"), QuotaSpent("no credit"), KeyError("bug")], ids=repr
+    "failure",
+    [Rejected("400"), Filtered("no"), TooLong("8k"), QuotaSpent("no credit"), ToolCalled("find"), KeyError("bug")],
+    ids=repr,
 )
 def test_what_is_not_the_models_fault_is_not_counted(calls: ModelCalls, failure: Exception) -> None:
     """Neither success nor failure: the next probe is as likely as before."""
@@ -92,6 +95,19 @@ def test_the_verdict_is_given_at_the_first_content(calls: ModelCalls) -> None:
         return seen
 
     assert calls.run(main()) == pytest.approx(2.0)
+
+
+def test_a_thought_is_no_verdict(calls: ModelCalls) -> None:
+    """The text that comes after it is, and the time until then."""
+    a = calls.model("a", (2.0, Thought(8), 2.0, "Once"))
+
+    asked = calls.answer(a)
+
+    [attempt] = asked.outcome.attempts
+    assert attempt.asked_at is not None
+    assert attempt.first_chunk_at == pytest.approx(attempt.asked_at + 4.0)
+    assert a.model.latency.ewma == pytest.approx(4.0)
+    assert asked.outcome.first_content_at == attempt.first_chunk_at
 
 
 def test_a_later_break_counts_as_a_failure_of_its_own(calls: ModelCalls) -> None:

@@ -7,6 +7,7 @@ from penstockd.errors import (
     ContentFiltered,
     ContextTooLong,
     DeadlineExceeded,
+    InvalidRequest,
     ModelsUnavailable,
     PenstockError,
     StreamBroken,
@@ -24,6 +25,7 @@ from penstockd.upstream import (
     QuotaSpent,
     Rejected,
     TimedOut,
+    ToolCalled,
     TooLong,
     UpstreamFailure,
 )
@@ -31,11 +33,14 @@ from penstockd.upstream import (
 SECRET = "sk-secret"
 BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME = Broken(SECRET), CoolingDown(SECRET), TimedOut(SECRET), OutOfTime(SECRET)
 MISCONFIGURED, QUOTA, TOO_LONG, FILTERED = Misconfigured(SECRET), QuotaSpent(SECRET), TooLong(SECRET), Filtered(SECRET)
+TOOL = ToolCalled(SECRET)
 REJECTED = Rejected("temperature is out of range")
-EVERY = [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG, FILTERED, REJECTED]
+EVERY = [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG, FILTERED, TOOL, REJECTED]
 
 
-@pytest.mark.parametrize("failure", [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG], ids=repr)
+@pytest.mark.parametrize(
+    "failure", [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG, TOOL], ids=repr
+)
 def test_before_any_text_another_attempt_may_help(failure: UpstreamFailure) -> None:
     """Another model, or this one later."""
     assert conclusion.of_a_failure(failure, is_committed=False) is None
@@ -87,6 +92,8 @@ def test_after_the_first_text_the_caller_knows_that_it_has_a_part(failure: Upstr
         ([TOO_LONG], [""], ModelsUnavailable),
         ([TOO_LONG, BROKEN], [], ModelsUnavailable),
         ([MISCONFIGURED, QUOTA], [], UpstreamMisconfigured),
+        ([QUOTA], [], UpstreamMisconfigured),
+        ([TOOL], [], ModelsUnavailable),
         ([MISCONFIGURED], ["misconfigured"], UpstreamMisconfigured),
         ([MISCONFIGURED], ["reset"], ModelsUnavailable),
         ([MISCONFIGURED, BROKEN], [], ModelsUnavailable),
@@ -111,3 +118,24 @@ def test_an_upstreams_words_stay_in_the_log(failure: UpstreamFailure, *, is_comm
     )
 
     assert SECRET not in found.message
+
+
+@pytest.mark.parametrize("failures", [[MISCONFIGURED], [QUOTA], [QUOTA, MISCONFIGURED]], ids=repr)
+def test_what_only_operators_mend_is_told_as_what_it_may_be(failures: list[UpstreamFailure]) -> None:
+    """A key, a name or an account without credit."""
+    found = conclusion.of_all(failures, unasked=[], retry_after=None)
+
+    assert found.message == "no model of the route takes our key, its own name or our account; the log says which"
+
+
+def test_a_call_that_no_model_ever_takes_is_the_callers_mistake() -> None:
+    """Both of the fields that make it large are named, and how much would do."""
+    found = conclusion.of_a_size(4105, 2000.0)
+
+    assert type(found) is InvalidRequest
+    assert [violation.field for violation in found.violations] == ["input", "parameters.max_output_tokens"]
+    assert found.message == (
+        "the call is too large: the call may take 4105 tokens, but no model of the route is granted more than 2000 at "
+        "once: shorten the input or lower max_output_tokens"
+    )
+    assert all(found.message.endswith(violation.description) for violation in found.violations)

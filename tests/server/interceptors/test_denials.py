@@ -6,7 +6,7 @@ import pytest
 
 from fakes.demands import USD, budget, lease, rate
 from fakes.telescope import Telescope
-from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited
+from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited, Violation
 from penstockd.interceptors.denials import Denials, refusal
 from penstockd.limits import Demand, Denial, Verdict
 from penstockd.tenant_labels import TenantLabels
@@ -34,16 +34,18 @@ def test_over_a_rate_or_a_concurrency_limit(denied: Denial, quota: Quota) -> Non
 
 
 def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
-    """It names the field, and says to lower it."""
+    """It names both that make it large, and what to do about them: the input alone may be too much."""
     error = refusal(denial(rate(5000, burst=1000), inf))
 
     assert isinstance(error, InvalidRequest)
-    (violation,) = error.violations
-    assert violation.field == "parameters.max_output_tokens"
-    assert violation.description == (
-        "the call may take 5000, but 1/s requests allow 1000 at once: lower max_output_tokens"
+    description = (
+        "the call may take 5000, but 1/s requests allow 1000 at once: shorten the input or lower max_output_tokens"
     )
-    assert violation.description in error.message
+    assert error.violations == (
+        Violation("input", description),
+        Violation("parameters.max_output_tokens", description),
+    )
+    assert description in error.message
     assert error.retry_after is None
 
 
@@ -69,7 +71,7 @@ def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | N
             USD // 10,
             (
                 "this call may cost up to $0.24576, and $0.10 of the budget of tenant:acme, 2 USD in total, is left: "
-                "lower max_output_tokens"
+                "shorten the input or lower max_output_tokens"
             ),
         ),
         (
@@ -77,7 +79,7 @@ def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | N
             1,
             (
                 "this call may cost up to $3.00, and $0.000000001 of the budget of tenant:acme, 2 USD in total, is "
-                "left: lower max_output_tokens"
+                "left: shorten the input or lower max_output_tokens"
             ),
         ),
     ],

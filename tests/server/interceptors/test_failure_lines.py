@@ -109,3 +109,15 @@ def test_a_thousand_equal_failures_are_a_few_lines() -> None:
     assert all(isinstance(each.error, ModelsUnavailable) for each in asked)
     assert len(lines) == TOLD + 1
     assert lines[-1]["repeated"] == 1000 - TOLD
+
+
+@pytest.mark.parametrize(("failure", "level"), [(QuotaSpent("pay"), logging.ERROR), (TimedOut("2 s"), logging.WARNING)])
+def test_what_nobody_but_an_operator_mends_is_an_error(
+    failure: UpstreamFailure, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An account without credit opens no circuit whose line would say so."""
+    calls = ModelCalls(max_attempts=1)
+
+    calls.answer(calls.model("a", failure))
+
+    assert [record.levelno for record in caplog.records] == [level]

@@ -8,7 +8,7 @@ import pytest
 from fakes.calls import nowhere
 from fakes.metering import ESTIMATE, INPUT, MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
-from fakes.scripted_model import HANGS, Answer
+from fakes.scripted_model import HANGS, Answer, Thought
 from penstockd.call import Completed, Reply, Send
 from penstockd.errors import PenstockError
 from penstockd.ledger import EntryStatus
@@ -71,9 +71,18 @@ def test_the_answer_is_on_the_ledger_before_the_caller_has_it() -> None:
         (Misconfigured("401"), FAILED, 0, False),
         ([Broken("reset", reason="connection_reset")], FAILED, 2 * INPUT, True),
         (["four" * 6, Broken("cut", reason="truncated")], FAILED, 2 * INPUT + 5 * 6, True),
+        ([Thought(21), Broken("cut", reason="truncated")], FAILED, 2 * INPUT + 5 * 6, True),
         ([USED, "four" * 6, Broken("cut", reason="truncated")], FAILED, COST - 3 * 5 + 6 * 5, True),
     ],
-    ids=["counted", "not counted", "unbilled", "broken before text", "cut", "cut after a count"],
+    ids=[
+        "counted",
+        "not counted",
+        "unbilled",
+        "broken before text",
+        "cut",
+        "cut while it thought",
+        "cut after a count",
+    ],
 )
 def test_what_an_ending_costs(script: Answer, status: EntryStatus, cost: int, *, is_estimated: bool) -> None:
     """The provider's count, else what it should come to; budget, ledger and outcome agree."""

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from fakes.model_calls import Asked, ModelCalls
-from fakes.scripted_model import HANGS, Answer
+from fakes.scripted_model import HANGS, Answer, Thought
 from penstockd.call import Overtime, Reply
 from penstockd.errors import (
     DeadlineExceeded,
+    InvalidRequest,
     ModelsUnavailable,
     StreamBroken,
     UpstreamRejected,
@@ -381,16 +382,50 @@ def test_a_grant_that_comes_too_late_is_not_waited_for() -> None:
     assert second.seconds == 0.0
 
 
-def test_a_call_larger_than_a_whole_grant_is_refused_without_a_promise() -> None:
-    """No time would help."""
-    calls = ModelCalls()
-    a = calls.model("a", allowance=Allowance(tokens=TokenBucket(1.0, 10, calls.clock)))
+SMALL, LARGE = 10, 1000
+"""Grants of tokens that are less, and more, than a call takes."""
 
-    asked = calls.answer(a)
+
+def test_a_call_larger_than_every_whole_grant_is_the_callers_mistake() -> None:
+    """No time would help, whatever the circuits say; a model that operators keep out does not count."""
+    calls = ModelCalls()
+    grants = (SMALL, SMALL + 1, LARGE)
+    a, b, c = (calls.model("abc"[each], allowance=granted(calls, grants[each])) for each in range(3))
+    a.model.breaker.force_open("reset")
+    c.model.breaker.disable()
+
+    asked = calls.answer(a, b, c)
+
+    assert isinstance(asked.refusal, InvalidRequest)
+    assert "109 tokens, but no model of the route is granted more than 11 at once" in asked.refusal.message
+    assert asked.seconds == 0.0
+    assert [model.in_flight for model in (a, b, c)] == [0, 0, 0]
+
+
+def test_a_call_that_one_model_may_take_later_is_no_mistake() -> None:
+    """Its circuit is open, and will not be for ever."""
+    calls = ModelCalls()
+    a, b = calls.model("a", allowance=granted(calls, SMALL)), calls.model("b", allowance=granted(calls, LARGE))
+    b.model.breaker.force_open("reset")
+
+    asked = calls.answer(a, b)
 
     assert isinstance(asked.refusal, ModelsUnavailable)
-    assert asked.refusal.retry_after is None
-    assert a.in_flight == 0
+    assert asked.refusal.retry_after == pytest.approx(b.model.breaker.wait())
+
+
+def test_a_call_too_large_for_one_model_is_taken_by_another() -> None:
+    """Without a word."""
+    calls = ModelCalls()
+
+    asked = calls.answer(calls.model("a", allowance=granted(calls, SMALL)), calls.model("b", "text"))
+
+    assert asked.heard.text == "text"
+
+
+def granted(calls: ModelCalls, tokens: int) -> Allowance:
+    """So many tokens at once."""
+    return Allowance(tokens=TokenBucket(1.0, tokens, calls.clock))
 
 
 def test_a_place_whose_grant_went_to_another_is_given_back() -> None:
@@ -652,3 +687,23 @@ def test_overtime_is_the_calls_own_time(
 
     assert asked.attempts == attempts
     assert asked.seconds == pytest.approx(seconds, abs=0.3)
+
+
+def test_a_thought_commits_to_nothing() -> None:
+    """A model that breaks off while it reasons is followed by the next, and the caller hears one answer."""
+    calls = ModelCalls()
+
+    asked = calls.answer(calls.model("a", (Thought(8), DEAD)), calls.model("b", "text"))
+
+    assert asked.heard.text == "text"
+    assert asked.attempts == [("a", "connect"), ("b", "")]
+
+
+def test_a_model_that_reasons_for_long_is_waited_for() -> None:
+    """Its first token is a token, shown or not."""
+    calls = ModelCalls()
+    a = calls.model("a", (1.5, Thought(8), 1.5, Thought(8), 1.5, "text"), timeouts=Timeouts(first_token=2.0, idle=2.0))
+
+    asked = calls.answer(a)
+
+    assert (asked.heard.text, asked.attempts) == ("text", [("a", "")])

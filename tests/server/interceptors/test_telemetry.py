@@ -12,7 +12,7 @@ from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd import request_id
 from penstockd.call import Call, Handler
-from penstockd.errors import Draining, ModelsUnavailable, RateLimited
+from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, RateLimited
 from penstockd.interceptors.telemetry import Telemetry
 from penstockd.log import Log
 from penstockd.request import Request
@@ -88,6 +88,17 @@ async def test_a_call_keeps_its_callers_name(
     await scene.see(call, Inner())
 
     assert call.outcome.request_id == named
+
+
+@pytest.mark.parametrize(("asked", "named"), [("mine", "mine"), ("", "theirs")])
+async def test_a_call_that_is_refused_unread_keeps_its_callers_name_too(scene: Scene, asked: str, named: str) -> None:
+    """As far as that could be read."""
+    refusal = InvalidRequest("bad", request_id=asked)
+    call = a_call(refusal, metadata=(("x-request-id", "theirs"),))
+
+    await scene.see(call, Inner(refusal))
+
+    assert call.outcome.request_id == scene.line["request_id"] == named
 
 
 @pytest.mark.parametrize("metadata", [(), (("x-request-id", "bad name"),), (("x-request-id", "ä" * 10),)])

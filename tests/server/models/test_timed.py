@@ -21,22 +21,32 @@ DONE = Completed(finish_reason=FinishReason.STOP)
 Send = Callable[[Reply], Awaitable[None]]
 
 
-class Saying:
-    """A model that waits and sends in turn, as told."""
+class Thought:
+    """Output that is not sent."""
 
-    def __init__(self, *steps: float | Reply) -> None:
+
+THOUGHT = Thought()
+Step = float | Reply | Thought
+
+
+class Saying:
+    """A model that waits, thinks and sends in turn, as told."""
+
+    def __init__(self, *steps: Step) -> None:
         self._steps = steps
 
     async def __call__(self, call: Call[Prompt]) -> None:
         for step in self._steps:
             if isinstance(step, int | float):
                 await asyncio.sleep(step)
+            elif isinstance(step, Thought):
+                call.request.thought()
             else:
                 await call.send(step)
 
 
 def attempt(
-    *steps: float | Reply,
+    *steps: Step,
     streams: bool = True,
     content_within: float = float("inf"),
     within: float = float("inf"),
@@ -63,12 +73,15 @@ def test_a_model_in_time_is_left_alone() -> None:
         ((1000.0,), True, "first_token_timeout", 20.0),
         ((1.0, Delta("a"), 1000.0), True, "idle_timeout", 16.0),
         ((1.0, Delta("a"), 14.0, Delta("b"), 1000.0), True, "idle_timeout", 30.0),
+        ((19.0, THOUGHT, 14.0, THOUGHT, 1000.0), True, "idle_timeout", 48.0),
+        ((1.0, Delta("a"), 14.0, THOUGHT, 1000.0), True, "idle_timeout", 30.0),
+        ((10.0, THOUGHT) * 20, True, "total_timeout", 120.0),
         ((1000.0,), False, "total_timeout", 120.0),
         ((10.0, Delta("a")) * 20, True, "total_timeout", 120.0),
     ],
 )
 def test_the_models_own_limits_are_its_fault(
-    steps: tuple[float | Reply, ...], *, streams: bool, reason: str, after: float
+    steps: tuple[Step, ...], *, streams: bool, reason: str, after: float
 ) -> None:
     """First token and idle hold for streams, the total for everything; the failure says which."""
     clock = VirtualClock()
@@ -95,6 +108,19 @@ def test_a_callers_short_time_is_nobodys_fault(*, streams: bool) -> None:
 def test_content_in_time_lifts_what_was_due() -> None:
     """`first_content_by` ends nothing once there was content."""
     assert attempt(1.0, Delta("a"), 10.0, DONE, content_within=3.0) == pytest.approx(11.0)
+
+
+def test_a_model_that_thinks_aloud_is_left_alone() -> None:
+    """What it says need not be text to be a first token, and to end its silence from then on."""
+    assert attempt(19.0, THOUGHT, 14.0, THOUGHT, 14.0, Delta("a"), 14.0, DONE) == pytest.approx(61.0)
+
+
+def test_thoughts_are_no_content() -> None:
+    """Another model may still answer, so the time that is kept for it stays its own; nobody is to blame."""
+    with pytest.raises(OutOfTime):
+        attempt(1.0, THOUGHT, 1000.0, content_within=3.0)
+    with pytest.raises(OutOfTime):
+        attempt(*(10.0, THOUGHT) * 3, within=25.0)
 
 
 @pytest.mark.parametrize(("within", "content_within"), [(25.0, float("inf")), (float("inf"), 25.0)])
@@ -125,12 +151,14 @@ OVERTIME = [
     pytest.param((9.5, DONE), 5.0, 10.0, OutOfTime, 9.0, id="what was planned for others stays theirs"),
     pytest.param((Delta("a"), 8.0, DONE), 5.0, 3.0, OutOfTime, 5.0, id="less than there was"),
     pytest.param((Delta("a"), 20.0, DONE), 17.0, 60.0, TimedOut, 15.0, id="the model's own limits stay"),
+    pytest.param((Delta("a"), 20.0, DONE), 12.0, 60.0, TimedOut, 15.0, id="also those that came after the caller's"),
+    pytest.param((THOUGHT, 20.0, DONE), 12.0, 60.0, TimedOut, 15.0, id="and those of a model that thinks"),
 ]
 
 
 @pytest.mark.parametrize(("steps", "within", "granted", "error", "after"), OVERTIME)
 def test_overtime_moves_the_callers_limit(
-    steps: tuple[float | Reply, ...], within: float, granted: float, error: type[Exception] | None, after: float
+    steps: tuple[Step, ...], within: float, granted: float, error: type[Exception] | None, after: float
 ) -> None:
     """It is granted after 2 s, while the model is at work; content may take all but the last second."""
     clock, overtime = VirtualClock(), Overtime()

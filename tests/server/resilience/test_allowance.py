@@ -1,5 +1,7 @@
 """What a provider grants is taken whole or not at all."""
 
+import math
+
 import pytest
 
 from fakes.clock import FakeClock
@@ -65,3 +67,12 @@ def test_what_was_used_beyond_the_estimate_is_past(clock: FakeClock) -> None:
     allowance.settle(held=50, used=80)
 
     assert allowance.wait(50) == 0.0
+
+
+def test_what_never_fits_is_known(clock: FakeClock) -> None:
+    """However full the bucket is just now."""
+    bounded = Allowance(tokens=TokenBucket(1.0, 100, clock))
+    bounded.take(60)
+
+    assert (bounded.most_tokens, Allowance().most_tokens) == (100, math.inf)
+    assert bounded.wait(100) < math.inf == bounded.wait(101)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import Answer, decoded, tokens
+from penstockd.models.providers.dialect import Answer, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -56,6 +56,7 @@ class Anthropic:
         answer.ending, answer.model = message.stop_reason, message.model
         if message.usage is not None:
             answer.usage = message.usage.over(answer.usage)
+        answer.bytes_unsaid = sum(block.bytes_unsaid for block in message.content)
         return "".join(block.text for block in message.content if block.type == "text")
 
     def read_event(self, event: bytes, answer: Answer) -> str:
@@ -63,8 +64,10 @@ class Anthropic:
         said = decoded(_EVENT, event)
         match said.type:
             case "content_block_delta" if said.delta is not None:
+                answer.bytes_unsaid += said.delta.bytes_unsaid
                 return said.delta.text if said.delta.type == "text_delta" else ""
             case "content_block_start" if said.content_block is not None:
+                answer.bytes_unsaid += said.content_block.bytes_unsaid
                 return said.content_block.text if said.content_block.type == "text" else ""
             case "message_start" if said.message is not None:
                 answer.model = said.message.model
@@ -107,13 +110,25 @@ def _newer(count: float | None, known: int) -> int:
 
 
 class _Block(Struct):
+    """A block of content, or more of it.
+
+    What is shown of thinking may be a summary, or nothing; `signature` and `data` hold all of it, encrypted.
+    """
+
     type: str = ""
     text: str = ""
+    thinking: object = None
+    signature: object = None
+    data: object = None
+    partial_json: object = None
+
+    @property
+    def bytes_unsaid(self) -> int:
+        """Thinking, shown or encrypted, and what is said to tools."""
+        return size(self.thinking) + size(self.signature) + size(self.data) + size(self.partial_json)
 
 
-class _Delta(Struct):
-    type: str = ""
-    text: str = ""
+class _Delta(_Block):
     stop_reason: str | None = None
 
 

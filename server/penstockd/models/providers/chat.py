@@ -9,7 +9,7 @@ from penstockd.model import Prompt
 from penstockd.models.providers.dialect import Answer, Dialect
 from penstockd.models.providers.refusal import refusal
 from penstockd.models.providers.sse import EventStream
-from penstockd.models.providers.wire import Exchange, Wire
+from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
 from penstockd.upstream import Broken
 
 
@@ -56,16 +56,24 @@ class Chat:
         await call.send(completed)
 
     async def _relay_stream(self, call: Call[Prompt], exchange: Exchange) -> None:
-        """Relay what arrives as it arrives: one read becomes one Delta."""
+        """Relay what arrives as it arrives: one read becomes one Delta, or a sign that the model is at work."""
         answer = Answer()
         stream = EventStream()
+        said = 0
         while not answer.is_whole:
             chunk = await exchange.read()
             if not chunk:
                 raise Broken("the stream ended before its last event", reason="truncated")
+            unsaid = answer.bytes_unsaid
             text = self._read_events(call.request, stream.feed(chunk), answer)
+            # Only text is kept by those who wait for the end; what is around it may be many times as long.
+            said += len(text)
+            if said > MAX_BODY:
+                raise Broken(f"the answer is longer than {MAX_BODY} characters", reason="malformed")
             if text:
                 await call.send(Delta(text))
+            elif answer.bytes_unsaid > unsaid:
+                call.request.thought()
         await call.send(_completed(call.request, answer))
         exchange.finish()
 
@@ -84,6 +92,7 @@ class Chat:
 def _note(prompt: Prompt, answer: Answer) -> None:
     if prompt.attempt is not None:
         prompt.attempt.usage = answer.usage
+        prompt.attempt.bytes_unsaid = answer.bytes_unsaid
         if isinstance(answer.model, str):
             prompt.attempt.response_model = answer.model
 

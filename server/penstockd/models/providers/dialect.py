@@ -7,7 +7,7 @@ import msgspec
 
 from penstockd.model import Prompt
 from penstockd.outcome import FinishReason
-from penstockd.upstream import Broken, Filtered
+from penstockd.upstream import Broken, Filtered, ToolCalled
 from penstockd.usage import NOTHING, Usage
 
 T = TypeVar("T")
@@ -15,16 +15,21 @@ T = TypeVar("T")
 MAX_TOKENS = 1_000_000_000
 """More than any call uses: a larger count is a mistake that would not fit into the money."""
 
+# What ends a whole answer at OpenAI and at Anthropic, then at servers of their dialects: "model_length" is Mistral's
+# (docs.mistral.ai/api), the "eos" are those of Together and of Hugging Face's text generation.
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,
-    "eos_token": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
     "end_turn": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
+    "eos": FinishReason.STOP,
+    "eos_token": FinishReason.STOP,
+    "model_length": FinishReason.LENGTH,
 }
+_TOOL_CALLS = frozenset(("tool_calls", "function_call", "tool_use", "pause_turn"))
+"""Endings that wait for a tool, ours or the provider's, before the answer goes on."""
 
 
 @dataclass(slots=True)
@@ -32,19 +37,27 @@ class Answer:
     """What is known about an answer so far, its text aside.
 
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
+    `bytes_unsaid` is how much the model said that is no text of the answer: its reasoning, or what it tells a tool.
     """
 
     usage: Usage = NOTHING
+    bytes_unsaid: int = 0
     model: object = None
     ending: str | None = None
     is_whole: bool = False
 
     def finish_reason(self) -> FinishReason:
-        """Why the answer ended; raise Filtered if a filter ended it, Broken if it ended in no way we asked for."""
+        """Why the answer ended; raise Filtered if a filter ended it, ToolCalled if the model wants a tool first.
+
+        Raise Broken if it ended in no other way that we asked for.
+        """
         if self.ending is None:
             raise Broken("the answer does not say why it ended", reason="truncated")
         if self.ending in ("content_filter", "refusal"):
             raise Filtered("the provider's content filter stopped the answer")
+        if self.ending in _TOOL_CALLS:
+            message = f"the model asked for a tool, and none was offered: look what its server adds ({self.ending})"
+            raise ToolCalled(message)
         reason = _FINISH_REASONS.get(self.ending)
         if reason is None:
             raise Broken("the answer ended in a way that was not asked for", reason="malformed")
@@ -70,6 +83,11 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         return decoder.decode(data)
     except (ValueError, RecursionError) as error:
         raise Broken(f"{type(error).__name__}: {error}"[:200], reason="malformed") from error
+
+
+def size(output: object) -> int:
+    """How many bytes of output this is; anything but text is none."""
+    return len(output.encode()) if isinstance(output, str) else 0
 
 
 def tokens(count: float | None) -> int:

@@ -21,7 +21,7 @@ def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> 
     factory = _found(reference)
     try:
         provider = factory(name, settings)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FactoryError(f"{reference} failed: {type(error).__name__}: {error}") from error
     if not _is_async(provider):
         raise FactoryError(f"{reference} returned a {type(provider).__name__}, which is no async callable")
@@ -34,7 +34,7 @@ def _found(reference: str) -> Callable[[str, Mapping[str, object]], object]:
         raise FactoryError(f"{reference!r} is not of the form package.module:factory")
     try:
         found: object = import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FactoryError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
     for part in path.split("."):
         found = getattr(found, part, None)

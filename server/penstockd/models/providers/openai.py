@@ -9,7 +9,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import Answer, decoded, tokens
+from penstockd.models.providers.dialect import Answer, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -62,21 +62,44 @@ class OpenAI:
         choice = completion.first(answer)
         if choice is None or choice.message is None:
             raise Broken("the answer has no message", reason="malformed")
+        answer.bytes_unsaid = choice.message.bytes_unsaid
         return choice.message.content or ""
 
     def read_event(self, event: bytes, answer: Answer) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
-        if event == b"[DONE]":
+        if event.strip() == b"[DONE]":
             answer.is_whole = True
             return ""
         choice = decoded(_COMPLETION, event).first(answer)
         if choice is None or choice.delta is None:
             return ""
+        answer.bytes_unsaid += choice.delta.bytes_unsaid
         return choice.delta.content or ""
 
 
+class _Function(Struct):
+    name: object = None
+    arguments: object = None
+
+
+class _ToolCall(Struct):
+    function: _Function | None = None
+
+
 class _Message(Struct):
+    """What the model says; `reasoning_content` is DeepSeek's and Qwen's, `reasoning` OpenRouter's and vLLM's."""
+
     content: str | None = None
+    reasoning_content: object = None
+    reasoning: object = None
+    tool_calls: list[_ToolCall] | None = None
+
+    @property
+    def bytes_unsaid(self) -> int:
+        """Reasoning counts once where it comes under both names; what is said to tools counts too."""
+        called = [call.function for call in self.tool_calls or () if call.function]
+        asked = sum(size(function.name) + size(function.arguments) for function in called)
+        return max(size(self.reasoning_content), size(self.reasoning)) + asked
 
 
 class _Choice(Struct):

@@ -186,7 +186,8 @@ def _take(path: Path) -> int:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise CannotOpenLedger(f"cannot open the ledger {path}: {error.strerror}") from error
+        remedy = "PENSTOCK_STATE_DIR chooses another directory"
+        raise CannotOpenLedger(f"cannot open the ledger {path}: {error.strerror}; {remedy}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

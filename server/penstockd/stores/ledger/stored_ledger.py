@@ -70,17 +70,18 @@ class StoredLedger:
         """How many entries are not yet written."""
         return self._journal.waiting
 
-    async def start(self, changed: Callable[[str], None]) -> None:
+    async def start(self, changed: Callable[[str], None]) -> int:
         """Charge what a dead daemon left, and tend the ledger from now on. Raises CannotOpenLedger.
 
-        `changed` is told each new fault, and an empty text when it is over.
+        Returns how many attempts were charged. `changed` is told each new fault, and an empty text when it is over.
         """
         self._changed = changed
         try:
-            await self._charge_losses()
+            charged = await self._charge_losses()
         except LedgerUnavailable as fault:
             raise CannotOpenLedger(f"cannot write the ledger: {fault}") from fault
         self._tending = asyncio.create_task(self._tend())
+        return charged
 
     async def open(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
@@ -178,7 +179,8 @@ class StoredLedger:
             await self._clock.sleep(BREATH)
         await self._change(partial(upkeep.drop_days, before=now - self._retention))
 
-    async def _charge_losses(self) -> None:
+    async def _charge_losses(self) -> int:
         lost = await self._change(partial(upkeep.charge_losses, self._database))
         if lost:
             self._log.warning("attempts of a daemon that died were charged their estimates", attempts=lost)
+        return lost

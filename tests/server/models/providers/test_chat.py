@@ -9,8 +9,9 @@ from fakes.prompts import Heard, ask
 from fakes.providers import Kind, Provide
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, Wait, chunk, head, response, stream
 from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.wire import MAX_BODY
 from penstockd.outcome import FinishReason
-from penstockd.upstream import Broken, Filtered, UpstreamFailure
+from penstockd.upstream import Broken, Filtered, ToolCalled, UpstreamFailure
 from penstockd.usage import Usage
 
 PIECES = ("Grüße ", "an 😀", " alle\r\n\u2028\x00")
@@ -101,10 +102,15 @@ async def test_a_server_that_does_not_stream_still_answers(kind: Kind, upstream:
         ("end_turn", FinishReason.STOP),
         ("length", FinishReason.LENGTH),
         ("max_tokens", FinishReason.LENGTH),
+        ("model_context_window_exceeded", FinishReason.LENGTH),
+        ("model_length", FinishReason.LENGTH),
         ("content_filter", Filtered),
         ("refusal", Filtered),
-        ("tool_calls", Broken),
-        ("tool_use", Broken),
+        ("tool_calls", ToolCalled),
+        ("function_call", ToolCalled),
+        ("tool_use", ToolCalled),
+        ("pause_turn", ToolCalled),
+        ("news", Broken),
     ],
 )
 @pytest.mark.parametrize("streams", [False, True])
@@ -236,6 +242,24 @@ async def test_text_that_arrives_with_an_error_is_not_handed_on(
     await failed(provide(kind), heard)
 
     assert heard.deltas == []
+
+
+async def test_a_text_without_end_is_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """Whoever waits for its end keeps all of it."""
+    first, *rest = kind.events(["x" * 1_000_000])
+    upstream.answer(*stream(first, *rest[:-2] * 17, *rest))
+
+    failure = await failed(provide(kind))
+
+    assert (failure.reason, failure.message) == ("malformed", f"the answer is longer than {MAX_BODY} characters")
+
+
+async def test_what_is_around_a_text_does_not_make_it_long(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A token of four letters comes in 300 bytes of JSON, which nobody keeps."""
+    comments = [b": " + b"x" * 1_000_000 + b"\n\n"] * 17
+    upstream.answer(*stream(*comments, *kind.events(PIECES)))
+
+    assert (await ask(provide(kind), streams=True)).text == TEXT
 
 
 MALFORMED = {

@@ -13,12 +13,13 @@ from fakes.answers import (
     openai_chunk,
     openai_events,
 )
-from fakes.prompts import ask, prompt
+from fakes.prompts import Heard, ask, prompt
 from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
 from fakes.upstream import Upstream, response, stream
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
 from penstockd.request import Parameters, Role, Turn
+from penstockd.upstream import Broken
 from penstockd.usage import Usage
 
 TURNS = (Turn(Role.USER, "hi"), Turn(Role.ASSISTANT, "yes?"), Turn(Role.USER, "why"))
@@ -202,3 +203,80 @@ async def test_anthropic_thinking_is_no_text(upstream: Upstream, provide: Provid
     upstream.answer(*stream(first, *thinking, *rest))
 
     assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
+
+
+def thinks(delta: dict[str, object], **block: object) -> bytes:
+    """An event of Anthropic's with this delta, or with this block at its start."""
+    if block:
+        return anthropic_event("content_block_start", index=0, content_block=block)
+    return anthropic_event("content_block_delta", index=0, delta=delta)
+
+
+def speaks(**delta: object) -> bytes:
+    """A chunk of OpenAI's with this delta."""
+    return b"data: " + openai_chunk([{"index": 0, "delta": delta}]) + b"\n\n"
+
+
+UNSAID = [
+    (OPENAI, speaks(reasoning_content="hmü"), 4),
+    (OPENAI, speaks(reasoning="hm"), 2),
+    (OPENAI, speaks(content=None, reasoning="hm", reasoning_content="hm"), 2),
+    (OPENAI, speaks(tool_calls=[{"index": 0, "function": {"name": "find", "arguments": "{}"}}]), 6),
+    (OPENAI, speaks(content="", reasoning=None, reasoning_content="", tool_calls=[]), 0),
+    (OPENAI, speaks(role="assistant", reasoning={"odd": 1}, tool_calls=[{"function": None}]), 0),
+    (OPENAI, b": keep-alive\n\n", 0),
+    (ANTHROPIC, thinks({"type": "thinking_delta", "thinking": "hmü"}), 4),
+    (ANTHROPIC, thinks({"type": "signature_delta", "signature": "c2ln"}), 4),
+    (ANTHROPIC, thinks({"type": "input_json_delta", "partial_json": "{}"}), 2),
+    (ANTHROPIC, thinks({}, type="redacted_thinking", data="ZGF0YQ=="), 8),
+    (ANTHROPIC, thinks({}, type="thinking", thinking="", signature=""), 0),
+    (ANTHROPIC, anthropic_event("ping"), 0),
+]
+
+
+@pytest.mark.parametrize(("kind", "event", "size"), UNSAID)
+async def test_what_a_model_says_and_is_no_text_is_heard(
+    upstream: Upstream, provide: Provide, kind: Kind, event: bytes, size: int
+) -> None:
+    """Reasoning, and what it would tell a tool: it is counted, shows that the model is at work, and is not sent."""
+    upstream.answer(*stream(event, event, *kind.events(())[1:]))
+    heard = await ask(provide(kind), streams=True)
+
+    assert heard.deltas == []
+    assert heard.attempt.bytes_unsaid == 2 * size
+    assert (heard.thoughts > 0) == (size > 0)
+
+
+async def test_what_was_thought_is_known_of_a_stream_that_is_cut(upstream: Upstream, provide: Provide) -> None:
+    """It has been paid for."""
+    upstream.answer(*stream(speaks(reasoning="hm")))
+    heard = Heard()
+
+    with pytest.raises(Broken):
+        await ask(provide(OPENAI), streams=True, heard=heard)
+
+    assert (heard.attempt.bytes_unsaid, heard.thoughts, heard.deltas) == (2, 1, [])
+
+
+async def test_what_was_thought_is_known_of_a_whole_answer(upstream: Upstream, provide: Provide) -> None:
+    """For servers that do not count."""
+    body = msgspec.json.decode(openai_answer("a"))
+    body["choices"][0]["message"]["reasoning_content"] = "hm"
+    upstream.answer(response(msgspec.json.encode(body)))
+    body = msgspec.json.decode(anthropic_answer("a"))
+    body["content"].append({"type": "thinking", "thinking": "hm", "signature": "c2ln"})
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    one, other = await ask(provide(OPENAI)), await ask(provide(ANTHROPIC))
+
+    assert (one.text, one.attempt.bytes_unsaid) == (other.text, other.attempt.bytes_unsaid - 4) == ("a", 2)
+
+
+@pytest.mark.parametrize("last", [b"data: [DONE] \n\n", b"data:  [DONE]\t\n\n", b"data:[DONE]\n\n"])
+async def test_blanks_around_openais_last_event_do_not_matter(
+    upstream: Upstream, provide: Provide, last: bytes
+) -> None:
+    """Some servers send them."""
+    upstream.answer(*stream(*openai_events(["a"])[:-1], last))
+
+    assert (await ask(provide(OPENAI), streams=True)).completed is not None

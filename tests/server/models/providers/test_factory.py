@@ -57,6 +57,11 @@ async def test_a_factory_may_be_an_attribute_and_its_provider_an_object(module: 
     assert (await ask(provider_from("a_provider:Space.factory", "mine", {}))).text == "object"
 
 
+def leave(name: str, settings: Mapping[str, object]) -> object:
+    """A factory that ends the process."""
+    sys.exit(name)
+
+
 def boom(name: str, settings: Mapping[str, object]) -> object:
     """A factory that fails."""
     raise KeyError(name)
@@ -68,16 +73,18 @@ def boom(name: str, settings: Mapping[str, object]) -> object:
         ("a_provider", "is not of the form package.module:factory"),
         (":factory", "is not of the form package.module:factory"),
         ("no_such_module:factory", "cannot import no_such_module"),
+        ("fakes.exiting_module:make", "cannot import fakes.exiting_module: SystemExit: 3"),
         ("a_provider:missing", "has no callable missing"),
         ("a_provider:number", "has no callable number"),
         ("a_provider:number.deeper", "has no callable number.deeper"),
         ("a_provider:boom", "failed: KeyError: 'mine'"),
+        ("a_provider:leave", "failed: SystemExit: mine"),
         ("a_provider:plain", "returned a builtin_function_or_method, which is no async callable"),
     ],
 )
 def test_what_is_no_provider_is_said_clearly(module: ModuleType, reference: str, says: str) -> None:
     """Every mistake in the name, and in what it leads to, is one clear FactoryError."""
-    module.__dict__.update(number=1, boom=boom, plain=lambda name, settings: print)
+    module.__dict__.update(number=1, boom=boom, leave=leave, plain=lambda name, settings: print)
 
     with pytest.raises(FactoryError) as error:
         provider_from(reference, "mine", {})

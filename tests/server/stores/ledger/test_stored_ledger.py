@@ -109,14 +109,15 @@ async def test_what_a_dead_daemon_held_is_charged_its_estimate_once(open_databas
     database = open_database()
     database.write([Operation(Kind.OPEN, row_of(held(cost_nanousd=77), database.instance))])
     database.close()
-    totals = []
+    totals, charged = [], []
 
     for _ in range(2):
         ledger = ledger_on(open_database())
-        await ledger.start(lambda _: None)
+        charged.append(await ledger.start(lambda _: None))
         totals.append((await ledger.usage(ALL)).total)
         await ledger.stop()
 
+    assert charged == [1, 0]
     assert totals[0] == totals[1]
     assert (totals[0].cost_nanousd, totals[0].cost_estimated_nanousd, totals[0].wasted_nanousd) == (77, 77, 77)
 

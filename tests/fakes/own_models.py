@@ -1,0 +1,37 @@
+"""Providers as an operator writes them, for a real daemon to import."""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from penstockd.call import Call, Completed, Delta
+from penstockd.model import Prompt
+from penstockd.outcome import FinishReason
+from penstockd.usage import Usage
+
+DONE = Completed(finish_reason=FinishReason.STOP, usage=Usage(output=1))
+
+
+class Quit(BaseException):
+    """What a library might end its own work with."""
+
+
+def wild(name: str, settings: Mapping[str, object]) -> Callable[[Call[Prompt]], Awaitable[None]]:
+    """A model that does what it is asked to, to the harm of whoever lets it."""
+
+    async def answer(call: Call[Prompt]) -> None:
+        asked = call.request.turns[-1].content
+        if asked == "exit":
+            sys.exit(3)
+        if asked == "quit":
+            raise Quit
+        await call.send(Delta("text"))
+        await call.send(DONE)
+        match asked:
+            case "say more":
+                await call.send(Delta("more"))
+            case "say it twice":
+                await call.send(DONE)
+            case "fail after all":
+                raise ValueError(asked)
+
+    return answer
