@@ -13,7 +13,7 @@ from penstockd import request_id
 from penstockd.errors import InvalidRequest, Violation
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
 from penstockd.request import CachePolicy, Parameters, Request, Role, Turn
-from penstockd.usage import Usage
+from penstockd.usage import NOTHING, Usage
 
 M = TypeVar("M", bound=Message)
 ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
@@ -197,6 +197,8 @@ def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
 
 def _set_usage(message: pb.Usage, usage: Usage) -> None:
     message.SetInParent()
+    if usage is NOTHING:
+        return
     message.input_tokens = usage.input
     message.output_tokens = usage.output
     message.cached_input_tokens = usage.cached_input

@@ -42,8 +42,12 @@ class Reload:
 
     def __call__(self) -> None:
         """Use the new settings, or keep those in use and say what is wrong with the new ones."""
+        before = self._app.succession.present
         try:
-            runtime = self._app.build(self._load())
+            settings = self._load()
+            # Before foreign code sees them, which may repeat them in what it raises; those in use stay hidden too.
+            self._sink.hide([*(secret_values(before.settings) if before else ()), *secret_values(settings)])
+            runtime = self._app.build(settings)
         except ConfigErrors as errors:
             self._refuse(errors)
             return
@@ -51,7 +55,6 @@ class Reload:
             self._log.exception(REFUSED, error)
             self._note("refused", "an error in the log")
             return
-        before = self._app.succession.present
         changed = list(differences(before.settings, runtime.settings)) if before else []
         self._warn(runtime.settings)
         self._forgive(runtime)
@@ -65,7 +68,6 @@ class Reload:
         for error in errors.errors:
             # In this order, as what follows the name of a credential is masked.
             self._log.error(REFUSED, mistake=error.text, setting=error.path)
-        # The log masks secrets, which a mistake found by foreign code may repeat.
         self._note("refused", f"{len(errors.errors)} in the log")
 
     def _warn(self, settings: Settings) -> None:

@@ -154,6 +154,20 @@ async def test_what_has_changed_is_named(house: House, caplog: pytest.LogCapture
     assert brief(["a", "b", "c"], 3) == "a, b, c"
 
 
+async def test_a_refused_reload_tells_nobody_its_secrets(house: House) -> None:
+    """Foreign code has seen them by then, and may repeat them; those that stay in use are hidden as well."""
+    house.start(TWO.replace("model: m}", "model: m, api_key: secret-in-use}"))
+
+    for number in range(3):
+        house.reload(
+            TWO.replace("model: m}", f"model: m, api_key: new-secret-{number}}}", 1).replace("openai", "no:thing")
+        )
+    house.sink.handle(logging.LogRecord("test", logging.ERROR, "", 0, "new-secret-2, secret-in-use", (), None))
+    house.sink.close()
+
+    assert house.written.getvalue() == "***, ***\n"
+
+
 async def test_the_log_follows(house: House) -> None:
     """It has the new level, and tells nobody the new secrets."""
     house.start()

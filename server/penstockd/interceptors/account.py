@@ -78,8 +78,9 @@ class Account:
 
     @property
     def _said(self) -> int:
-        """Output that was heard, whether callers see it or not, at four bytes a token."""
-        return -(-(self._bytes_said + self.attempt.bytes_unsaid) // 4)
+        """Output that was heard, shown to callers or not, at four bytes a token; never more than was asked for."""
+        said = -(-(self._bytes_said + self.attempt.bytes_unsaid) // 4)
+        return min(said, self._estimate.output)
 
     def _completed(self, reported: Usage, *, output: int) -> Usage:
         """What was reported with this output, and with our count of the input if there was none."""

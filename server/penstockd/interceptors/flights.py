@@ -9,7 +9,7 @@ from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, StreamBroken
-from penstockd.interceptors.work import Keep, OwnLimit, Work, is_personal
+from penstockd.interceptors.work import Keep, OwnLimit, Work, is_anothers
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 from penstockd.tracing import present
@@ -42,16 +42,16 @@ class Flights:
         """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
 
         Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight; and
-        another one for each time that it was only its first caller who was refused.
+        another one for each time that it was refused for the limit of a user or key that is not theirs.
         """
         status = call.outcome.cache
         work = self._works.get(key) or self._start(key, call, proceed)
         may_fly_again = True
         while (failure := await self._listen(work, call, keep)) is not None:
-            is_about_one = is_personal(failure)
-            if call is work.call or not work.may_be_flown_again or not (may_fly_again or is_about_one):
+            is_no_affair = is_anothers(failure, call)
+            if call is work.call or not work.may_be_flown_again or not (may_fly_again or is_no_affair):
                 raise work.error(failure, call)
-            may_fly_again = may_fly_again and is_about_one
+            may_fly_again = may_fly_again and is_no_affair
             call.outcome.cache = status
             if work.successor is None or _is_ending(work.successor):
                 work.successor = self._works.get(key) or self._start(key, call, proceed)

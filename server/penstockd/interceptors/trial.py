@@ -209,7 +209,7 @@ class Trial:
 
     def _conclusion(self) -> PenstockError:
         models = self._call.request.route.models
-        most = max((model.allowance.most_tokens for model in models if model.breaker.is_enabled), default=inf)
+        most = max((model.allowance.most_tokens for model in models), default=inf)
         if self._tokens > most:
             return conclusion.of_a_size(self._tokens, most)
         soonest = min(max(model.breaker.wait(), model.allowance.wait(self._held(model))) for model in models)

@@ -24,7 +24,7 @@ from penstockd.errors import (
 from penstockd.request import Request
 from penstockd.resilience.deadline import margin
 from penstockd.resilience.flight import Flight
-from penstockd.rules import Per, kind_and_tenant
+from penstockd.rules import Caller, Per, kind_and_tenant
 from penstockd.tracing import Trace, present
 
 Ending: TypeAlias = Completed | BaseException
@@ -60,7 +60,7 @@ class Work:
 
     def error(self, ending: BaseException, call: Call[Request]) -> BaseException:
         """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
-        if call is not self.call and is_personal(ending):
+        if call is not self.call and is_anothers(ending, call):
             return StreamBroken("the call that was joined broke off")
         if isinstance(ending, PenstockError):
             return copy(ending)
@@ -102,9 +102,13 @@ class OwnLimit:
         self._wake()
 
 
-def is_personal(ending: BaseException) -> bool:
-    """Whether it refuses one user or key, and says nothing of anybody else."""
+def is_anothers(ending: BaseException, call: Call[Request]) -> bool:
+    """Whether it refuses a user or a key that is not this caller's, and so says nothing of this one."""
     if not isinstance(ending, RateLimited | BudgetExhausted) or ending.quota is None:
         return False
     kind, _ = kind_and_tenant(ending.quota.subject)
-    return kind in (Per.USER.value, Per.KEY.value)
+    principal = call.outcome.principal
+    if kind not in (Per.USER.value, Per.KEY.value) or principal is None:
+        return False
+    caller = Caller(principal=principal, user_id=call.request.user_id, agent=call.outcome.agent)
+    return caller.subject(Per(kind)) != ending.quota.subject

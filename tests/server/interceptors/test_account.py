@@ -92,6 +92,17 @@ def test_what_nobody_is_shown_is_charged_as_well() -> None:
     assert counted.complete(Usage(uncached_input=4, output=3)).usage == Usage(uncached_input=4, output=3)
 
 
+def test_no_guess_is_more_than_what_was_held() -> None:
+    """A model gives no more tokens than were asked for, however many bytes they have: budgets hold no more."""
+    cut, counted = account(), account()
+    most = cut.held().usage.output
+    for each in (cut, counted):
+        each.hear("x" * (4 * most + 400))
+
+    assert cut.broken(EntryStatus.CANCELLED, "").usage.output == most
+    assert counted.complete(Usage(uncached_input=4, output=most + 7)).usage.output == most + 7
+
+
 @pytest.mark.parametrize("reason", sorted(UNBILLED))
 def test_a_refusal_costs_nothing(reason: str) -> None:
     """The provider answered nothing."""

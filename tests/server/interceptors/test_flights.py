@@ -280,14 +280,14 @@ async def test_nobody_is_refused_for_another_users_limit_on_the_second_flight_ei
     assert (await last.ends()).text == "a"
 
 
-@pytest.mark.parametrize("per", ["tenant", "agent"])
+@pytest.mark.parametrize("per", ["tenant", "agent", "user", "key"])
 async def test_a_limit_of_all_of_them_is_met_twice_and_no_more(per: str) -> None:
-    """Five hundred callers of a tenant that has used up its budget do not ask one after the other."""
+    """Five hundred callers of a tenant, or of a user, who has used up its budget do not ask one after the other."""
     flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(50)]
     await settled()
     for _ in range(3):
-        work.fail(over(per))
+        work.fail(over(per, user=""))
 
     for caller in callers:
         assert isinstance((await caller.ends()).error, BudgetExhausted)
