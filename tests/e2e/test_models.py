@@ -1,5 +1,7 @@
 """The way from a call to an upstream and back, over both RPCs."""
 
+import asyncio
+
 import pytest
 
 from fakes import answers
@@ -129,3 +131,58 @@ async def test_when_every_model_fails_the_caller_learns_when_to_try_again(daemon
 
     assert (raised.value.retry_after is not None, upstream.calls) == (True, 2)
     assert raised.value.request_id == (await daemon.line("call finished"))["request_id"]
+
+
+def own(name: str, **settings: object) -> dict[str, object]:
+    """A model that is a provider of fakes.stubborn_models."""
+    return {"provider": f"fakes.stubborn_models:{name}", "model": name, **settings}
+
+
+async def test_a_cancelled_call_asks_no_other_model_whatever_its_own_makes_of_it(
+    daemons: Daemons, upstream: Upstream
+) -> None:
+    """The caller is gone, and nothing of it is the model's failure."""
+    daemon = await daemons.start(models={"own": own("wraps"), "fast": openai(upstream)})
+
+    async with AgentClient(daemon.target) as client:
+        call = asyncio.ensure_future(client.process("hi"))
+        await asyncio.sleep(0.5)
+        call.cancel()
+        line = await daemon.line("call finished")
+
+    assert line["code"] == "CANCELLED"
+    assert [attempt["reason"] for attempt in line["attempts"]] == ["cancelled"]
+    assert upstream.requests == []
+    assert daemon.logged("an attempt failed") == []
+
+
+async def test_what_a_model_left_behind_says_is_in_nobodys_answer(daemons: Daemons) -> None:
+    """Its task goes on when its time is up, while the next model answers."""
+    daemon = await daemons.start(
+        models={"own": own("leaks", timeouts={"first_token": "0.5s"}), "second": own("counts")}
+    )
+
+    async with AgentClient(daemon.target) as client:
+        stream = client.stream("hi")
+        text = "".join([piece async for piece in stream])
+
+    assert text == "one two three four"
+    assert [(attempt.model, attempt.reason) for attempt in stream.response.attempts] == [
+        ("own", "first_token_timeout"),
+        ("second", ""),
+    ]
+
+
+async def test_a_whole_answer_does_not_wait_for_a_model_that_lingers(daemons: Daemons) -> None:
+    """It has a second, and then the answer goes out; operators are told."""
+    daemon = await daemons.start(models={"own": own("lingers")})
+
+    async with AgentClient(daemon.target) as client:
+        started_at = asyncio.get_running_loop().time()
+        answer = await client.process("hi")
+        took = asyncio.get_running_loop().time() - started_at
+
+    assert answer.output == "text"
+    assert 1.0 <= took < 3.0
+    line = await daemon.line("a provider failed after its answer")
+    assert line["error"] == "the provider went on for 1 s after its answer"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -78,16 +78,20 @@ class Models:
         **parameters: Any,  # noqa: ANN401
     ) -> AsyncIterator[str]:
         """Yield a model's answer as it comes; a reader that stops early ends the model call."""
-        pieces: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
         async def send(reply: Reply) -> None:
             if isinstance(reply, Delta):
-                await pieces.put(reply.text)
+                # One piece at most lies ready, and still the end always finds room.
+                await pieces.join()
+                pieces.put_nowait(reply.text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=True)
-        task = self._start(self._produce(prompt, send, pieces))
+        task = self._start(self._run(prompt, send))
+        task.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
             while (text := await pieces.get()) is not None:
+                pieces.task_done()
                 yield text
             await task
         finally:
@@ -143,15 +147,6 @@ class Models:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
-
-    async def _produce(self, prompt: Prompt, send: Send, pieces: asyncio.Queue[str | None]) -> None:
-        try:
-            await self._run(prompt, send)
-        finally:
-            # A cancelled task waits for no reader: the last piece makes room for the end.
-            if cast("asyncio.Task[None]", asyncio.current_task()).cancelling() and pieces.full():
-                pieces.get_nowait()
-            await pieces.put(None)
 
 
 async def _end(tasks: set[asyncio.Task[T]]) -> None:

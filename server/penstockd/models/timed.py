@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from penstockd.call import Call, Handler, Reply
+from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timer import Timer, TimeUp
@@ -24,7 +24,10 @@ class Timed:
         self._clock = clock
 
     async def __call__(self, call: Call[Prompt]) -> None:
-        """Answer `call` in time; whatever else ends it, a cancellation or a TimeoutError of `send` too, passes."""
+        """Answer `call` in time; whatever else ends it, a cancellation or a TimeoutError of `send` too, passes.
+
+        An answer that was handed on whole stands, however long its provider takes to end.
+        """
         timer = Timer(self._clock)
         watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
         granted = watch.granted
@@ -36,8 +39,10 @@ class Timed:
                 prompt = replace(call.request, thought=watch.heard)
                 await self._answer(replace(call, request=prompt, send=watch.send))
         except TimeUp as error:
-            raise watch.verdict() from error
+            if not watch.is_whole:
+                raise watch.verdict() from error
         finally:
+            watch.end()
             if overtime is not None:
                 overtime.unwatch(granted)
 
@@ -58,6 +63,8 @@ class _Watch:
         self._has_spoken = False
         self._has_content = False
         self._is_sending = False
+        self._is_over = False
+        self.is_whole = False
         self._whole = self._limit = self._until_whole()
         self._silence = self._until_said(timeouts.first_token, "first_token_timeout")
 
@@ -84,7 +91,12 @@ class _Watch:
         self.wait()
         await self._call.send(reply)
         self._is_sending = False
+        self.is_whole = isinstance(reply, Completed)
         self.heard()
+
+    def end(self) -> None:
+        """Leave the timer alone from now on: what the attempt left behind may still speak, and end the next one."""
+        self._is_over = True
 
     def verdict(self) -> UpstreamFailure:
         """Whose fault it was that the time ran out.
@@ -113,5 +125,6 @@ class _Watch:
         return (self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
 
     def _arm(self, limit: _Limit) -> None:
-        self._limit = limit
-        self._timer.move(limit[0])
+        if not self._is_over:
+            self._limit = limit
+            self._timer.move(limit[0])

@@ -513,6 +513,69 @@ def test_whoever_reads_a_stream_left_behind_is_told() -> None:
     assert scene.a.in_flight == 0
 
 
+def test_whoever_begins_to_read_as_the_agent_returns_is_told() -> None:
+    """Though the model call that was to answer never began."""
+    scene, left = Scene(), []
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        async def reads() -> None:
+            async for _ in context.models.stream("question"):
+                pass
+
+        left.append(asyncio.create_task(reads()))
+        await asyncio.sleep(0)
+        return "gone"
+
+    async def main() -> None:
+        await scene.ask(leaves)
+        ended, _ = await asyncio.wait(left, timeout=60.0)
+        assert all(task in ended and task.cancelled() for task in left)
+
+    scene.models.run(main())
+
+    assert scene.a.calls == []
+
+
+def test_whoever_reads_slowly_what_was_whole_when_the_agent_returned_has_it_all() -> None:
+    """The model call ended by itself; what it said lay ready."""
+    scene, read = Scene(("one ", "two")), []
+    left: list[asyncio.Task[None]] = []
+
+    async def leaves(request: AgentRequest, context: AgentContext) -> str:
+        async def reads() -> None:
+            async for text in context.models.stream("question"):
+                read.append(text)
+                await asyncio.sleep(5.0)
+
+        left.append(asyncio.create_task(reads()))
+        await asyncio.sleep(1.0)
+        return "gone"
+
+    async def main() -> None:
+        await scene.ask(leaves)
+        ended, _ = await asyncio.wait(left, timeout=60.0)
+        assert all(task in ended and not task.cancelled() for task in left)
+
+    scene.models.run(main())
+
+    assert read == ["one ", "two"]
+
+
+def test_a_stream_is_at_most_one_piece_ahead_of_its_reader() -> None:
+    """A slow reader slows the model down, and nothing piles up."""
+    scene, ahead = Scene(("one ", "two ", "three ", "four")), []
+
+    async def streams(request: AgentRequest, context: AgentContext) -> str:
+        async for _ in context.models.stream("question"):
+            await asyncio.sleep(1.0)
+            ahead.append(scene.a.in_flight)
+        return ""
+
+    scene.answer(streams)
+
+    assert ahead == [1, 1, 0, 0]
+
+
 def test_what_an_agent_left_behind_can_ask_no_more() -> None:
     """It learns why."""
     scene, left = Scene(), []

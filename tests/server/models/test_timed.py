@@ -185,6 +185,44 @@ def test_a_time_that_is_already_up_ends_at_the_first_wait() -> None:
         attempt(1.0, within=-1.0)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_an_answer_that_is_whole_stands(*, streams: bool) -> None:
+    """Time that is up while the model takes leave is no failure."""
+    heard = Heard()
+
+    assert attempt(1.0, Delta("a"), 1.0, DONE, 1000.0, streams=streams, within=10.0, send=heard.take) == 10.0
+    assert heard.completed is DONE
+
+
+def test_time_that_is_up_before_the_end_is_handed_on_is_a_failure() -> None:
+    """The caller does not have the answer then."""
+
+    async def never(_: Reply) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(OutOfTime):
+        attempt(DONE, send=never)
+
+
+@pytest.mark.parametrize("step", [Delta("a"), THOUGHT], ids=["text", "a thought"])
+def test_what_an_attempt_left_behind_ends_nothing(step: Step) -> None:
+    """What it says after its attempt moves no limit of anybody's."""
+    clock = VirtualClock()
+    left: list[asyncio.Task[None]] = []
+
+    async def leaves(call: Call[Prompt]) -> None:
+        left.append(asyncio.create_task(Saying(2.0, step)(call)))
+        await asyncio.sleep(1.0)
+
+    async def main() -> None:
+        timed = Timed(leaves, timeouts=TIMEOUTS, clock=clock)
+        await timed(model_call(prompt(streams=True), Heard().take))
+        await asyncio.sleep(1000.0)
+        await left[0]
+
+    virtual_time.run(clock, main())
+
+
 def test_without_limits_nothing_ends_an_attempt() -> None:
     """Infinite times are allowed."""
     never = Timeouts(first_token=float("inf"), idle=float("inf"), total=float("inf"))

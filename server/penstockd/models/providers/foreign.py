@@ -1,6 +1,6 @@
 """Keeps a provider that somebody else wrote to the promises of our own."""
 
-from asyncio import CancelledError
+from asyncio import FIRST_COMPLETED, Future, Task, create_task, get_running_loop, wait
 
 from msgspec.structs import replace
 
@@ -9,19 +9,26 @@ from penstockd.log import Log
 from penstockd.model import Prompt, chosen
 from penstockd.upstream import PROVIDER_ERROR, Broken, UpstreamFailure
 
+LINGER = 1.0
+"""Seconds a provider has to end once its answer is whole, and once it was cancelled."""
+
 
 class Foreign:
-    """Turns whatever a foreign provider raises, or its ending without an answer, into a failure of the upstream."""
+    """Turns whatever a foreign provider raises, or its ending without an answer, into a failure of the upstream.
+
+    The provider is a task of its own: whatever it makes of a cancellation, the attempt ends as who cancelled it wants.
+    """
 
     def __init__(self, provider: Handler[Prompt], log: Log) -> None:
         """Answer with `provider`; tell `log` of what it raises when its answer is whole."""
         self._provider = provider
         self._log = log
+        self._running: set[Task[UpstreamFailure | None]] = set()
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the provider's answer; raises a failure of penstockd.upstream, or what the caller's `send` raised."""
         answer = _Answer(call.send)
-        failure = await self._failure(replace(call, send=answer.send))
+        failure = await self._failure(replace(call, send=answer.send), answer)
         if answer.error is not None:
             raise answer.error
         if not answer.is_whole:
@@ -40,12 +47,27 @@ class Foreign:
         if close is not None:
             await close()
 
-    async def _failure(self, call: Call[Prompt]) -> UpstreamFailure | None:
-        """What the provider raises, if it does; SystemExit, too, which would end the daemon."""
+    async def _failure(self, call: Call[Prompt], answer: "_Answer") -> UpstreamFailure | None:
+        """What is wrong with how the provider ends, if anything; it can send nothing from then on."""
+        task = create_task(self._run(call))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            await wait({task, answer.decided}, return_when=FIRST_COMPLETED)
+            await wait({task}, timeout=LINGER)
+            if task.done():
+                return task.result()
+            return Broken(f"the provider went on for {LINGER:g} s after its answer", reason=PROVIDER_ERROR)
+        finally:
+            answer.end()
+            if not task.done():
+                task.cancel()
+                await wait({task}, timeout=LINGER)
+
+    async def _run(self, call: Call[Prompt]) -> UpstreamFailure | None:
+        """Run the provider; return what it raises, if it does; SystemExit, too, which would end the daemon."""
         try:
             await self._provider(call)
-        except CancelledError:
-            raise
         except UpstreamFailure as failure:
             return failure
         except BaseException as error:  # noqa: BLE001 - the provider is somebody else's
@@ -56,19 +78,37 @@ class Foreign:
 
 
 class _Answer:
-    """Hands on the replies of one answer, and none after its last; `error` is what kept one from being sent."""
+    """Hands on the replies of one answer, none after its last and none once the attempt is over.
+
+    `error` is what kept a reply from being sent. `decided` is done when nothing that follows can change the answer.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._is_over = False
+        self.decided: Future[UpstreamFailure | None] = get_running_loop().create_future()
         self.is_whole = False
         self.error: BaseException | None = None
 
     async def send(self, reply: Reply) -> None:
         if self.is_whole:
             raise RuntimeError("the answer is complete already")
+        if self._is_over:
+            raise RuntimeError("the attempt is over: nobody waits for its answer any more")
         self.is_whole = isinstance(reply, Completed)
         try:
             await self._send(reply)
         except BaseException as error:
             self.error = error
+            self._decide()
             raise
+        if self.is_whole:
+            self._decide()
+
+    def end(self) -> None:
+        """Let nothing more pass."""
+        self._is_over = True
+
+    def _decide(self) -> None:
+        if not self.decided.done():
+            self.decided.set_result(None)

@@ -1,21 +1,25 @@
 """What somebody else's provider does, by mistake too, is a failure of the model and of nobody else."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
 
+from fakes import virtual_time
 from fakes.clock import FakeClock
 from fakes.prompts import Heard, model_call, prompt
 from fakes.scripted_model import ScriptedModel
+from fakes.virtual_time import VirtualClock
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.errors import Draining
 from penstockd.log import Log
-from penstockd.model import Prompt
-from penstockd.models.providers.foreign import Foreign
+from penstockd.model import Prompt, Timeouts
+from penstockd.models.providers.foreign import LINGER, Foreign
+from penstockd.models.timed import Timed
 from penstockd.outcome import FinishReason
-from penstockd.upstream import LONGEST_ACCOUNT, PROVIDER_ERROR, Broken, CoolingDown
+from penstockd.upstream import LONGEST_ACCOUNT, PROVIDER_ERROR, Broken, CoolingDown, TimedOut
 
 Provider = Callable[[Call[Prompt]], Awaitable[None]]
 
@@ -27,7 +31,15 @@ class Quit(BaseException):
     """What a library might end its own work with."""
 
 
-WILD = [ValueError("odd"), Quit("odd"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
+WILD = [
+    ValueError("odd"),
+    Quit("odd"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+]
+"""A cancellation that nobody asked for is a failure as any other."""
 
 
 def saying(*steps: Reply | BaseException) -> Provider:
@@ -45,11 +57,63 @@ def saying(*steps: Reply | BaseException) -> Provider:
 async def ask(provider: Provider, *, send: Callable[[Reply], Awaitable[None]] | None = None) -> Heard:
     """Ask the model "m", which is `provider`, and return what it said."""
     heard = Heard()
-    request = replace(prompt(), model=ScriptedModel("m", clock=FakeClock()).model)
-    call = model_call(request, send or heard.take)
-    call.outcome.request_id = "r1"
-    await Foreign(provider, Log("test"))(call)
+    await Foreign(provider, Log("test"))(asking(send or heard.take))
     return heard
+
+
+def asking(send: Callable[[Reply], Awaitable[None]]) -> Call[Prompt]:
+    """A call of the model "m", which streams."""
+    request = replace(prompt(streams=True), model=ScriptedModel("m", clock=FakeClock()).model)
+    call = model_call(request, send)
+    call.outcome.request_id = "r1"
+    return call
+
+
+async def raises_another() -> None:
+    """Take a cancellation for an error of its own."""
+    try:
+        await asyncio.sleep(1000.0)
+    except asyncio.CancelledError as error:
+        raise ConnectionError("wrapped") from error
+
+
+async def swallows() -> None:
+    """End as if nothing had been."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(1000.0)
+
+
+async def lingers() -> None:
+    """End as it is told to."""
+    await asyncio.sleep(1000.0)
+
+
+async def goes_on() -> None:
+    """Go on as if nothing had been."""
+    await swallows()
+    await lingers()
+
+
+Ending = Callable[[], Awaitable[None]]
+
+ENDINGS = pytest.mark.parametrize("ending", [raises_another, swallows, lingers, goes_on])
+
+
+def before_its_end(ending: Ending, *replies: Reply) -> Provider:
+    """A provider that sends replies before `ending`."""
+
+    async def provider(call: Call[Prompt]) -> None:
+        await saying(*replies)(call)
+        await ending()
+
+    return provider
+
+
+def cancelling() -> int:
+    """How often the task that asks was cancelled."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
@@ -95,10 +159,113 @@ async def test_an_end_without_an_answer_is_a_failure() -> None:
         await ask(saying(TEXT))
 
 
-async def test_a_cancellation_passes() -> None:
-    """A caller who leaves is nobody's failure."""
-    with pytest.raises(asyncio.CancelledError):
-        await ask(saying(asyncio.CancelledError()))
+@ENDINGS
+@pytest.mark.parametrize("replies", [(), (TEXT,), (TEXT, DONE)], ids=["at once", "later", "at its end"])
+def test_a_cancellation_passes(replies: tuple[Reply, ...], ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
+    """A caller who leaves is nobody's failure, whatever the provider makes of it."""
+    clock = VirtualClock()
+
+    async def main() -> float:
+        task = asyncio.ensure_future(ask(before_its_end(ending, *replies)))
+        await asyncio.sleep(LINGER / 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return clock.monotonic() - 1000.0
+
+    assert virtual_time.run(clock, main()) <= 1.5 * LINGER + 0.01
+    assert told(caplog) == []
+
+
+@ENDINGS
+@pytest.mark.parametrize(
+    ("replies", "reason"), [((), "first_token_timeout"), ((TEXT,), "idle_timeout")], ids=["at once", "later"]
+)
+def test_its_time_is_up_whatever_it_makes_of_it(replies: tuple[Reply, ...], reason: str, ending: Ending) -> None:
+    """The failure is the timeout, and no cancellation is left over."""
+    clock = VirtualClock()
+    foreign = Foreign(before_its_end(ending, *replies), Log("test"))
+    timed = Timed(foreign, timeouts=Timeouts(first_token=20.0, idle=15.0), clock=clock)
+
+    async def main() -> int:
+        with pytest.raises(TimedOut) as raised:
+            await timed(asking(Heard().take))
+        assert raised.value.reason == reason
+        return cancelling()
+
+    assert virtual_time.run(clock, main()) == 0
+
+
+@ENDINGS
+def test_whoever_lingers_after_its_answer_is_cancelled(ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer is whole, and its caller waits no longer than that."""
+    clock = VirtualClock()
+
+    heard = virtual_time.run(clock, ask(before_its_end(ending, TEXT, DONE)))
+
+    assert heard.completed is DONE
+    assert clock.monotonic() - 1000.0 <= 2 * LINGER + 0.01
+    assert told(caplog) == [
+        {"model": "m", "error": "the provider went on for 1 s after its answer", "request_id": "r1"}
+    ]
+
+
+@ENDINGS
+def test_time_that_is_up_after_the_answer_is_no_failure(ending: Ending) -> None:
+    """Though the provider has not ended yet."""
+    clock = VirtualClock()
+    foreign = Foreign(before_its_end(ending, TEXT, DONE), Log("test"))
+    heard = Heard()
+
+    async def main() -> int:
+        await Timed(foreign, timeouts=Timeouts(total=LINGER / 2), clock=clock)(asking(heard.take))
+        return cancelling()
+
+    assert virtual_time.run(clock, main()) == 0
+    assert heard.completed is DONE
+
+
+async def test_what_it_does_to_its_own_task_is_a_failure_of_the_model() -> None:
+    """Libraries are known that cancel the task they run in and do not take it back."""
+
+    async def provider(_: Call[Prompt]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+
+    with pytest.raises(Broken, match="TimeoutError"):
+        await ask(provider)
+
+    assert cancelling() == 0
+
+
+async def test_nothing_is_sent_once_the_attempt_is_over() -> None:
+    """What the provider left behind is told so; its text would be mixed into another model's answer."""
+    heard = Heard()
+    told_so: list[str] = []
+    left: list[asyncio.Task[None]] = []
+
+    async def provider(call: Call[Prompt]) -> None:
+        async def goes_on() -> None:
+            await asyncio.sleep(0.01)
+            try:
+                await call.send(TEXT)
+            except RuntimeError as error:
+                told_so.append(str(error))
+
+        left.append(asyncio.create_task(goes_on()))
+        raise ValueError("odd")
+
+    with pytest.raises(Broken):
+        await ask(provider, send=heard.take)
+    await left[0]
+
+    assert told_so == ["the attempt is over: nobody waits for its answer any more"]
+    assert heard.deltas == []
 
 
 @pytest.mark.parametrize("more", [TEXT, DONE], ids=["text", "an end"])
@@ -175,3 +342,23 @@ async def test_what_keeps_a_reply_from_being_sent_passes(reply: Reply, then: Bas
         await ask(provider, send=send)
 
     assert raised.value is error
+
+
+@ENDINGS
+@pytest.mark.parametrize("reply", [TEXT, DONE], ids=["text", "the end"])
+def test_whoever_lingers_after_a_reply_that_was_not_sent_is_cancelled(reply: Reply, ending: Ending) -> None:
+    """There will be no answer to wait for."""
+    clock = VirtualClock()
+
+    async def send(_: Reply) -> None:
+        raise Draining("going away")
+
+    async def provider(call: Call[Prompt]) -> None:
+        with contextlib.suppress(Draining):
+            await call.send(reply)
+        await ending()
+
+    with pytest.raises(Draining):
+        virtual_time.run(clock, ask(provider, send=send))
+
+    assert clock.monotonic() - 1000.0 <= 2 * LINGER + 0.01
