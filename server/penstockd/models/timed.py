@@ -36,7 +36,9 @@ class Timed:
         try:
             with timer:
                 watch.wait()
-                prompt = replace(call.request, thought=watch.heard)
+                prompt = call.request
+                if prompt.streams:
+                    prompt = replace(prompt, thought=watch.heard)
                 await self._answer(replace(call, request=prompt, send=watch.send))
         except TimeUp as error:
             if not watch.is_whole:
@@ -86,13 +88,14 @@ class _Watch:
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
-        self._has_content = self._is_sending = True
+        self._has_spoken = self._has_content = self._is_sending = True
         self._silence = _NEVER
         self.wait()
         await self._call.send(reply)
         self._is_sending = False
         self.is_whole = isinstance(reply, Completed)
-        self.heard()
+        if self._call.request.streams:
+            self.heard()
 
     def end(self) -> None:
         """Leave the timer alone from now on: what the attempt left behind may still speak, and end the next one."""
