@@ -1,8 +1,10 @@
-"""A clock that moves only when it is told to."""
+"""A clock that moves only when it is told to, and one that goes by itself from the same day on."""
 
 import asyncio
 from heapq import heappop, heappush
 from itertools import count
+
+from penstockd.clock import SystemClock
 
 WALL_AT_ZERO = 1_700_000_000.0
 
@@ -49,3 +51,15 @@ class FakeClock:
             _, _, sleeper = heappop(self._sleepers)
             if not sleeper.done():
                 sleeper.set_result(None)
+
+
+class RunningClock(SystemClock):
+    """The machine's clock, set back to the day on which a FakeClock begins."""
+
+    @staticmethod
+    def wall() -> float:
+        """Seconds since 1970-01-01 UTC, in step with `monotonic`."""
+        return FakeClock().wall() + SystemClock.monotonic() - _STARTED_AT
+
+
+_STARTED_AT = SystemClock.monotonic()

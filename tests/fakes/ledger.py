@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fakes.clock import FakeClock
+from fakes.clock import FakeClock, RunningClock
 from penstockd.clock import Clock
 from penstockd.ledger import Entry, EntryStatus
 from penstockd.log import Log
@@ -54,7 +54,7 @@ def ledger_on(database: Database, clock: Clock | None = None, retention: float =
     return StoredLedger(
         database,
         retention=retention,
-        clock=clock or FakeClock(),
+        clock=clock or RunningClock(),
         random=lambda: 1.0,
         log=Log("ledger"),
         committed=lambda _: None,

@@ -16,7 +16,9 @@ from penstockd.stores.ledger.worker import Worker
 T = TypeVar("T")
 
 LONGEST_GAP = 0.005
-"""Seconds between two commits in a thread at most: as long as the first took, if more than one caller waited for it."""
+"""Seconds from one commit to the next while commits are shared, at most; in a thread, as long as the last one took."""
+SHARED_FOR = 8
+"""Commits of one row after which the next is not waited with for company."""
 PATIENCE = 5.0
 """Seconds that a commit in a thread may take before callers are told that it failed."""
 SOUND_FOR = 0.05
@@ -40,8 +42,9 @@ class Writer(Protocol):
 class Journal:
     """Commits operations in their order: on the event loop where that is cheap, else in a thread.
 
-    An idle journal commits at once. After a fault nothing is taken, but what was owed is kept, in order, and written
-    when the database is back, which is tried with backoff.
+    An idle journal commits at once; a busy one, where several callers were seen to wait for one commit, leaves a gap in
+    which others may come to share the next. After a fault nothing is taken, but what was owed is kept, in order, and
+    written when the database is back, which is tried with backoff.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Journal:
         self._kept: deque[Operation] = deque()
         self._pauses = 0
         self._committed_at = -inf
+        self._shared_for = 0
         self._task: asyncio.Task[None] | None = None
         self._is_due = False
 
@@ -144,11 +148,21 @@ class Journal:
         """See to it that what has arrived is written, once whoever else is ready now has had a turn."""
         if self._is_due or self._task is not None or self._pauses:
             return
-        if self._database.commits_fast:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._write_now)
-        else:
+        if not self._database.commits_fast:
             self._task = asyncio.create_task(self._write_in_thread())
+        elif self._shared_for and (gap := self._committed_at + LONGEST_GAP - self._clock.monotonic()) > 0:
+            self._task = asyncio.create_task(self._write_after(gap))
+        else:
+            self._write_soon()
+
+    def _write_soon(self) -> None:
+        self._is_due = True
+        asyncio.get_running_loop().call_soon(self._write_now)
+
+    async def _write_after(self, gap: float) -> None:
+        await self._clock.sleep(gap)
+        self._task = None
+        self._write_now()
 
     def _write_now(self) -> None:
         self._is_due = False
@@ -162,8 +176,8 @@ class Journal:
             self._fail(batch, error)
         else:
             self._succeed(batch, started_at)
-        if self._arrived:
-            self._wake()
+        if self._arrived:  # more than a batch
+            self._write_soon()
 
     async def _write_in_thread(self) -> None:
         while self._arrived and not self.fault:
@@ -176,7 +190,7 @@ class Journal:
                 self._fail(batch, error)
                 return
             self._succeed(batch, started_at)
-            if len(batch) > 1:
+            if self._shared_for:
                 await self._clock.sleep(min(LONGEST_GAP, self._clock.monotonic() - started_at))
         self._task = None
 
@@ -194,6 +208,7 @@ class Journal:
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
         self.written += len(batch)
+        self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
         for _, waiter in batch:

@@ -282,6 +282,75 @@ async def test_many_callers_leave_a_gap_between_commits(monkeypatch: pytest.Monk
     desk.worker.stop()
 
 
+@pytest.fixture
+async def loop_desk() -> AsyncIterator[Desk]:
+    """A journal whose database commits on the event loop."""
+    desk = Desk(commits_fast=True)
+    yield desk
+    desk.clock.advance(1.0)
+    await desk.journal.close()
+    desk.worker.stop()
+
+
+async def test_callers_who_shared_a_commit_wait_for_others_to_share_the_next(loop_desk: Desk) -> None:
+    """Until five milliseconds after it; whoever comes later than that waits for nobody."""
+    journal, clock, paper = loop_desk.journal, loop_desk.clock, loop_desk.paper
+    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
+    clock.advance(0.002)
+    first = asyncio.create_task(journal.write(close("c")))
+    await loop_desk.sleeps()
+    clock.advance(0.0029)
+    second = asyncio.create_task(journal.write(close("d")))
+    await asyncio.sleep(0.01)
+    before = list(paper.commits)
+    clock.advance(0.0002)
+    await asyncio.gather(first, second)
+    clock.advance(0.005)
+    await journal.write(close("e"))
+
+    assert before == [["close a", "close b"]]
+    assert paper.commits[1:] == [["close c", "close d"], ["close e"]]
+
+
+async def test_company_that_does_not_come_is_no_longer_waited_for(loop_desk: Desk) -> None:
+    """One caller alone soon has its commits at once again."""
+    journal, clock = loop_desk.journal, loop_desk.clock
+    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
+    waited = 0
+    for name in range(2 * journals.SHARED_FOR):
+        task = asyncio.create_task(journal.write(close(str(name))))
+        await asyncio.sleep(0.001)
+        if clock.sleeping:
+            waited += 1
+            clock.advance(journals.LONGEST_GAP)
+        await task
+
+    assert waited == journals.SHARED_FOR
+
+
+async def test_work_that_is_to_be_done_alone_is_not_met_by_a_gap_that_ends(loop_desk: Desk) -> None:
+    """What waited for company is written after it, and so it is at the end."""
+    journal, clock, paper = loop_desk.journal, loop_desk.clock, loop_desk.paper
+    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
+    late = asyncio.create_task(journal.write(close("c")))
+    await loop_desk.sleeps()
+
+    def work() -> int:
+        asyncio.run_coroutine_threadsafe(_advance(clock), loop).result(5)
+        return len(paper.commits)
+
+    loop = asyncio.get_running_loop()
+    assert await journal.alone(work) == 1
+    await late
+
+    assert paper.commits[1:] == [["close c"]]
+
+
+async def _advance(clock: FakeClock) -> None:
+    clock.advance(1.0)
+    await asyncio.sleep(0.01)
+
+
 async def test_an_error_nobody_foresaw_keeps_nobody_waiting(desk: Desk) -> None:
     """It is a fault like others, by its own name where it has no words."""
     desk.paper.fault = ZeroDivisionError()
