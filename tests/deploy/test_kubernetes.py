@@ -10,6 +10,7 @@ import yaml
 from fakes.certificates import self_signed
 from fakes.live_daemon import PROGRAMS, run
 from peers import peer
+from penstock import __version__
 from penstockd.config import Settings, load
 from penstockd.lifecycle import LAST_WORDS, LONGEST_CLOSE
 
@@ -87,6 +88,14 @@ async def test_the_configuration_is_taken(placed: Placed) -> None:
     code, said, complaint = await run(PROGRAMS / "penstockd", "check", environ=placed.environ)
 
     assert (code, complaint) == (0, ""), said
+
+
+def test_the_image_is_the_one_that_is_built() -> None:
+    """By the name that the Dockerfile says, which is that of this version."""
+    dockerfile = (FOLDER.parent / "container" / "Dockerfile").read_text(encoding="utf-8")
+
+    assert CONTAINER["image"] == f"penstock:{__version__}"
+    assert f"-t {CONTAINER['image']} ." in dockerfile
 
 
 def test_every_port_is_the_one_that_the_daemon_listens_on(placed: Placed) -> None:

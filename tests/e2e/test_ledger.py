@@ -41,7 +41,8 @@ async def test_a_second_daemon_on_a_ledger_is_one_line_and_exit_code_1(daemons: 
     code, _, complaint = await run(PROGRAMS / "penstockd", "serve", *ports, environ=state)
 
     line = f"penstockd: the ledger {tmp_path}/shared/ledger.db belongs to another daemon that runs: "
-    assert (code, complaint) == (1, f"{line}stop it, or give this one another PENSTOCK_STATE_DIR\n")
+    remedy = "stop it, or give this one another place: PENSTOCK_STATE_DIR, or DATABASE_URL where it is set"
+    assert (code, complaint) == (1, f"{line}{remedy}\n")
 
 
 async def test_usage_is_there_for_the_command(daemons: Daemons) -> None:

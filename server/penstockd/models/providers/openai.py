@@ -63,7 +63,7 @@ class OpenAI:
         if choice is None or choice.message is None:
             raise Broken("the answer has no message", reason="malformed")
         answer.bytes_unsaid = choice.message.bytes_unsaid
-        return choice.message.content or ""
+        return choice.message.text
 
     def read_event(self, event: bytes, answer: Answer) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
@@ -74,7 +74,7 @@ class OpenAI:
         if choice is None or choice.delta is None:
             return ""
         answer.bytes_unsaid += choice.delta.bytes_unsaid
-        return choice.delta.content or ""
+        return choice.delta.text
 
 
 class _Function(Struct):
@@ -86,20 +86,47 @@ class _ToolCall(Struct):
     function: _Function | None = None
 
 
-class _Message(Struct):
-    """What the model says; `reasoning_content` is DeepSeek's and Qwen's, `reasoning` OpenRouter's and vLLM's."""
+class _Part(Struct):
+    """A piece of text or, as `thinking`, of reasoning, which comes in pieces of its own; others have neither."""
 
-    content: str | None = None
+    text: str | None = None
+    thinking: "list[_Part] | str | None" = None
+
+    @property
+    def bytes_unsaid(self) -> int:
+        """How much of it is reasoning."""
+        if isinstance(self.thinking, list):
+            return sum(size(piece.text) for piece in self.thinking)
+        return size(self.thinking)
+
+
+class _Message(Struct):
+    """What the model says; `reasoning_content` is DeepSeek's and Qwen's, `reasoning` OpenRouter's and vLLM's.
+
+    Models of Mistral that reason say it in parts (docs.mistral.ai/capabilities/reasoning).
+    """
+
+    content: str | list[_Part] | None = None
     reasoning_content: object = None
     reasoning: object = None
     tool_calls: list[_ToolCall] | None = None
+
+    @property
+    def text(self) -> str:
+        """What of it is the answer."""
+        content = self.content
+        if isinstance(content, list):
+            return "".join(part.text for part in content if part.text)
+        return content or ""
 
     @property
     def bytes_unsaid(self) -> int:
         """Reasoning counts once where it comes under both names; what is said to tools counts too."""
         called = [call.function for call in self.tool_calls or () if call.function]
         asked = sum(size(function.name) + size(function.arguments) for function in called)
-        return max(size(self.reasoning_content), size(self.reasoning)) + asked
+        parts = self.content if isinstance(self.content, list) else ()
+        thought = sum(part.bytes_unsaid for part in parts)
+        return max(size(self.reasoning_content), size(self.reasoning)) + thought + asked
 
 
 class _Choice(Struct):

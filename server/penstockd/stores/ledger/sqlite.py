@@ -186,13 +186,13 @@ def _take(path: Path) -> int:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        remedy = "PENSTOCK_STATE_DIR chooses another directory"
+        remedy = "PENSTOCK_STATE_DIR, or DATABASE_URL where it is set, chooses another place"
         raise CannotOpenLedger(f"cannot open the ledger {path}: {error.strerror}; {remedy}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        remedy = "stop it, or give this one another PENSTOCK_STATE_DIR"
+        remedy = "stop it, or give this one another place: PENSTOCK_STATE_DIR, or DATABASE_URL where it is set"
         raise CannotOpenLedger(f"the ledger {path} belongs to another daemon that runs: {remedy}") from error
     return lock
 

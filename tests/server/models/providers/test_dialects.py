@@ -224,6 +224,9 @@ UNSAID = [
     (OPENAI, speaks(tool_calls=[{"index": 0, "function": {"name": "find", "arguments": "{}"}}]), 6),
     (OPENAI, speaks(content="", reasoning=None, reasoning_content="", tool_calls=[]), 0),
     (OPENAI, speaks(role="assistant", reasoning={"odd": 1}, tool_calls=[{"function": None}]), 0),
+    (OPENAI, speaks(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hmü"}]}]), 4),
+    (OPENAI, speaks(content=[{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": None}]), 2),
+    (OPENAI, speaks(content=[{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": ""}]), 0),
     (OPENAI, b": keep-alive\n\n", 0),
     (ANTHROPIC, thinks({"type": "thinking_delta", "thinking": "hmü"}), 4),
     (ANTHROPIC, thinks({"type": "signature_delta", "signature": "c2ln"}), 4),
@@ -270,6 +273,21 @@ async def test_what_was_thought_is_known_of_a_whole_answer(upstream: Upstream, p
     one, other = await ask(provide(OPENAI)), await ask(provide(ANTHROPIC))
 
     assert (one.text, one.attempt.bytes_unsaid) == (other.text, other.attempt.bytes_unsaid - 4) == ("a", 2)
+
+
+async def test_what_openai_servers_say_in_parts_is_put_together(upstream: Upstream, provide: Provide) -> None:
+    """Mistral's models that reason do, in streams and in one piece; what is around the text is not it."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    parts = [thinking, {"type": "text", "text": "on"}, {"type": "reference", "reference_ids": [1]}]
+    body = msgspec.json.decode(openai_answer("on"))
+    body["choices"][0]["message"]["content"] = [*parts, {"type": "text", "text": "e"}]
+    upstream.answer(response(msgspec.json.encode(body)))
+    upstream.answer(*stream(speaks(content=parts), speaks(content="e"), *openai_events(())[1:]))
+
+    whole, streamed = await ask(provide(OPENAI)), await ask(provide(OPENAI), streams=True)
+
+    assert (whole.text, whole.attempt.bytes_unsaid) == ("one", 2)
+    assert (streamed.text, streamed.attempt.bytes_unsaid) == ("one", 2)
 
 
 @pytest.mark.parametrize("last", [b"data: [DONE] \n\n", b"data:  [DONE]\t\n\n", b"data:[DONE]\n\n"])
