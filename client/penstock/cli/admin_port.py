@@ -38,8 +38,11 @@ class AdminPort:
         try:
             connection.request("GET", self._path, headers=self._headers)
             return self._read(connection.getresponse())
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise Unreachable(f"no daemon shows itself at {self._url}: {str(error) or type(error).__name__}") from error
+        except HTTPException as error:
+            found = f"what answers at {self._url} is no admin port: the daemon's admin.listen says where that is"
+            raise Unreachable(found) from error
         finally:
             connection.close()
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -145,6 +146,27 @@ def test_nobody_there_is_3(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["top", "--once", "--admin", "http://127.0.0.1:1"]) == 3
 
     assert capsys.readouterr().err.startswith("penstock: UNREACHABLE: no daemon shows itself at http://127.0.0.1:1: ")
+
+
+def test_a_port_of_another_kind_is_3(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the one for calls is, whose bytes are nothing for a terminal."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        answering = threading.Thread(target=_answer_with_http2, args=(server,))
+        answering.start()
+        code = main(["top", "--once", "--admin", url])
+        answering.join()
+
+    said = f"what answers at {url} is no admin port: the daemon's admin.listen says where that is"
+    assert (code, capsys.readouterr().err) == (3, f"penstock: UNREACHABLE: {said}\n")
+
+
+def _answer_with_http2(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"\0\0\x06\4\0\0\0\0\0\0\5\0\0@\0\n")
+        connection.recv(65536)
 
 
 @pytest.mark.parametrize(
