@@ -130,6 +130,7 @@ def _budget(standing: Standing) -> pb.BudgetState:
         spent_nanousd=standing.spent,
         held_nanousd=standing.held,
         reset_time=None if standing.resets_at is None else Timestamp(seconds=int(standing.resets_at)),
+        shadow=standing.is_shadow,
     )
 
 

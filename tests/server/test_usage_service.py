@@ -104,7 +104,9 @@ async def test_the_report_is_sent_whole(desk: Desk) -> None:
     """Every number in its place."""
     desk.standings = [
         Standing(subject="tenant:acme", rule="1 USD per day", limit=7, spent=8, held=9, resets_at=86400.0),
-        Standing(subject="key:acme/web", rule="2 USD in all", limit=1, spent=0, held=0, resets_at=None),
+        Standing(
+            subject="key:acme/web", rule="2 USD in all", limit=1, spent=0, held=0, resets_at=None, is_shadow=True
+        ),
     ]
     sums = UsageTotals(
         requests=1, input_tokens=2, output_tokens=3, cost_nanousd=4, cost_estimated_nanousd=5, wasted_nanousd=6
@@ -126,7 +128,7 @@ async def test_the_report_is_sent_whole(desk: Desk) -> None:
                 held_nanousd=9,
                 reset_time=Timestamp(seconds=86400),
             ),
-            BudgetState(subject="key:acme/web", rule="2 USD in all", limit_nanousd=1),
+            BudgetState(subject="key:acme/web", rule="2 USD in all", limit_nanousd=1, shadow=True),
         ],
     )
 

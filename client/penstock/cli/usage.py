@@ -70,7 +70,8 @@ def _budget(state: BudgetState) -> list[str]:
     used = state.spent_nanousd / max(state.limit_nanousd, 1)
     resets = f"{state.reset_time.ToDatetime():%Y-%m-%d %H:%M} UTC" if state.HasField("reset_time") else "never"
     amounts = f"{dollars(state.spent_nanousd)} of {dollars(state.limit_nanousd)}"
-    return [state.subject, state.rule, _bar(used), f"{used:.0%}", amounts, resets]
+    rule = f"{state.rule} (shadow)" if state.shadow else state.rule
+    return [state.subject, rule, _bar(used), f"{used:.0%}", amounts, resets]
 
 
 def _bar(share: float) -> str:

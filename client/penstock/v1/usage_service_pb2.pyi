@@ -65,17 +65,19 @@ class UsageBreakdown(_message.Message):
     def __init__(self, name: _Optional[str] = ..., totals: _Optional[_Union[UsageTotals, _Mapping]] = ...) -> None: ...
 
 class BudgetState(_message.Message):
-    __slots__ = ("subject", "rule", "limit_nanousd", "spent_nanousd", "held_nanousd", "reset_time")
+    __slots__ = ("subject", "rule", "limit_nanousd", "spent_nanousd", "held_nanousd", "reset_time", "shadow")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     SPENT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     HELD_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     RESET_TIME_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     subject: str
     rule: str
     limit_nanousd: int
     spent_nanousd: int
     held_nanousd: int
     reset_time: _timestamp_pb2.Timestamp
-    def __init__(self, subject: _Optional[str] = ..., rule: _Optional[str] = ..., limit_nanousd: _Optional[int] = ..., spent_nanousd: _Optional[int] = ..., held_nanousd: _Optional[int] = ..., reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    shadow: bool
+    def __init__(self, subject: _Optional[str] = ..., rule: _Optional[str] = ..., limit_nanousd: _Optional[int] = ..., spent_nanousd: _Optional[int] = ..., held_nanousd: _Optional[int] = ..., reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shadow: bool = ...) -> None: ...

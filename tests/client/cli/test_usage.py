@@ -31,13 +31,15 @@ USAGE = GetUsageResponse(
             spent_nanousd=50 * 10**9,
             reset_time=Timestamp(seconds=1_764_547_200),
         ),
-        BudgetState(subject="key:acme/web", rule="1 USD in all", limit_nanousd=10**9, spent_nanousd=2 * 10**9),
+        BudgetState(
+            subject="key:acme/web", rule="1 USD in all", limit_nanousd=10**9, spent_nanousd=2 * 10**9, shadow=True
+        ),
     ],
 )
 
 
 def test_people_see_tables_and_bars(run: Run, daemon: FakeDaemon) -> None:
-    """Dearest first, the total last; a budget's bar is full when it is used up."""
+    """Dearest first, the total last; a budget's bar is full when it is used up; a shadow is named so."""
     daemon.usage = USAGE
 
     code, out, err = run("usage")
@@ -48,9 +50,9 @@ def test_people_see_tables_and_bars(run: Run, daemon: FakeDaemon) -> None:
         "support  1,234     5,000,000  70,000  $12.34  $0.00      $0.02\n"
         "total    1,234     5,000,000  70,000  $12.34  $0.00      $0.02\n"
         "\n"
-        "BUDGET        RULE               SPENT                                          RESETS\n"
-        "tenant:acme   200 USD per month  █████░░░░░░░░░░░░░░░  25%   $50.00 of $200.00  2025-12-01 00:00 UTC\n"
-        "key:acme/web  1 USD in all       ████████████████████  200%  $2.00 of $1.00     never\n"
+        "BUDGET        RULE                   SPENT                                          RESETS\n"
+        "tenant:acme   200 USD per month      █████░░░░░░░░░░░░░░░  25%   $50.00 of $200.00  2025-12-01 00:00 UTC\n"
+        "key:acme/web  1 USD in all (shadow)  ████████████████████  200%  $2.00 of $1.00     never\n"
     )
 
 
