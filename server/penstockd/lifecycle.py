@@ -43,6 +43,9 @@ class Listener:
 
     def bind(self) -> int:
         """Take the address and return its port; raises CannotListen."""
+        if self.address.startswith("unix:") and _is_answered(self.address.removeprefix("unix:")):
+            # gRPC would take the path away from whoever has it.
+            raise _cannot_listen(self.address, self.setting, OSError(errno.EADDRINUSE, ""))
         try:
             if self.credentials is None:
                 return self.server.add_insecure_port(self.address)
@@ -164,6 +167,16 @@ def _cannot_listen(address: str, setting: str, refusal: OSError | None) -> Canno
         case _:
             wrong = "it is taken, or not an address of this machine"
     return CannotListen(f"cannot listen on {address}: {wrong}; {setting} chooses another")
+
+
+def _is_answered(path: str) -> bool:
+    """Whether somebody listens on this socket; one that a daemon left when it was killed stands in nobody's way."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        try:
+            asking.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def _refusal(address: str) -> OSError | None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from fakes import answers
 from fakes.envoy import envoy
 from fakes.live_daemon import PATIENCE, Daemons
 from fakes.models import openai
-from fakes.upstream import Upstream, response, stream
-from penstock import AgentClient
+from fakes.upstream import HANG, Upstream, response, stream
+from penstock import AgentClient, PenstockError
 
 NOBODY_LEFT = "no healthy upstream"
 
@@ -98,6 +99,23 @@ async def test_grpc_passes_as_it_is(tmp_path: Path) -> None:
             streamed = [text async for text in client.stream("hello there")]
 
     assert answer.output == "".join(streamed) == "hello there"
+
+
+async def test_the_time_of_a_call_is_the_callers_or_the_daemons(tmp_path: Path, upstream: Upstream) -> None:
+    """So that it is the daemon that ends the call, with a reason, and keeps time for another model."""
+    upstream.answer_always(HANG)
+    async with Daemons(tmp_path) as daemons:
+        daemon = await daemons.start(models={"slow": openai(upstream)}, server={"default_timeout": "1s"})
+        async with envoy(tmp_path, daemon.target) as url, AgentClient(url.removeprefix("http://")) as client:
+            status, _, text = await post(url, "/v1/process", {"input": "hello"})
+            with pytest.raises(PenstockError) as called:
+                await client.process("hello", timeout=0.8)
+        await daemon.stop()
+
+    assert (status, json.loads(text)["code"]) == (504, 4)
+    assert called.value.reason == "DEADLINE_EXCEEDED"
+    assert called.value.request_id
+    assert [line["code"] for line in daemon.logged("call finished")] == ["DEADLINE_EXCEEDED"] * 2
 
 
 async def test_a_replica_that_drains_is_left_though_nobody_calls(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where the daemon listens, and what it says where it cannot."""
 
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,3 +36,25 @@ async def test_a_taken_port_is_one_line_and_exit_code_1(which: str, daemons: Dae
     (line,) = complaint.splitlines()
     assert line.startswith("penstockd: cannot listen on ")
     assert taken in line
+
+
+async def test_a_taken_socket_is_one_line_and_exit_code_1(daemons: Daemons, tmp_path: Path) -> None:
+    """And nothing for whoever has it: the path stays its own. One that a killed daemon left is taken."""
+    with TemporaryDirectory() as short:
+        listen = f"unix:{short}/penstock.sock"
+        daemon = await daemons.start(environ={"PENSTOCK_LISTEN": listen})
+        elsewhere = {"PENSTOCK_STATE_DIR": str(tmp_path / "elsewhere"), "PENSTOCK_LISTEN": listen}
+        code, _, complaint = await run(
+            PROGRAMS / "penstockd", "serve", "--admin-listen", "127.0.0.1:0", environ=elsewhere
+        )
+        async with AgentClient(listen) as client:
+            response = await client.process("hello")
+        daemon.signal(signal.SIGKILL)
+        await daemon.exit_code()
+        again = await daemons.start(environ=elsewhere)
+
+    assert (code, complaint) == (
+        1,
+        f"penstockd: cannot listen on {listen}: it is taken; PENSTOCK_LISTEN chooses another\n",
+    )
+    assert (response.output, again.target) == ("hello", listen)

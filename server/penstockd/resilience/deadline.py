@@ -8,6 +8,9 @@ from typing import Final
 MINIMUM: Final = 0.020
 """Nothing is started that has less than this until its first content."""
 
+LEAST_RESERVE: Final = 2 * MINIMUM
+"""Less is not kept for the next model, however fast it is: it would not be started, or be late by a hair."""
+
 NO_NEXT: Final = 0.0
 """In place of the next model's p95 where there is no next model: nothing is kept for it."""
 
@@ -19,8 +22,10 @@ def margin(remaining: float) -> float:
 
 def reserve(p95: float | None, remaining: float) -> float:
     """What is kept for the next model: its p95, but no more than a third of the time left, which is also for None."""
+    if p95 == NO_NEXT:
+        return 0.0
     third = max(0.0, remaining / 3.0)
-    return third if p95 is None else min(p95, third)
+    return third if p95 is None else min(max(p95, LEAST_RESERVE), third)
 
 
 def first_content_by(now: float, expires_at: float, p95_of_next: float | None = NO_NEXT) -> float:

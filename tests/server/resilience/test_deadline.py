@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstockd.resilience.deadline import NO_NEXT, first_content_by, margin, reserve
+from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin, reserve
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,16 @@ def test_the_margin_is_a_twentieth_within_bounds(remaining: float, seconds: floa
 def test_the_reserve_is_the_next_models_p95_or_a_third(p95: float | None, remaining: float, seconds: float) -> None:
     """A slow or unknown next model gets a third of the time, none gets nothing, and nothing is kept of no time."""
     assert reserve(p95, remaining) == seconds
+
+
+@pytest.mark.parametrize("remaining", [0.2, 0.3, 0.5, 0.9, 1.0, 1.2, 2.0])
+def test_a_model_that_hangs_leaves_a_fast_one_enough_to_be_started(remaining: float) -> None:
+    """Also where the margin takes what is left, and the next model was never seen to need a hundredth of a second."""
+    by = first_content_by(now=100.0, expires_at=100.0 + remaining, p95_of_next=0.004)
+    left = 100.0 + remaining - by
+
+    assert by - 100.0 >= MINIMUM
+    assert left - margin(left) >= 1.5 * MINIMUM
 
 
 def test_a_lone_model_has_all_but_the_margin() -> None:
