@@ -16,6 +16,8 @@ from penstockd.tracing import present
 
 LONGEST = 16 << 20
 """Characters of a text that are kept for whoever joins; an answer that goes on is broken off."""
+LEFT_AT_MOST = 16
+"""Works of one tenant that go on with nobody listening, in no limit's count; one more ends the one left longest."""
 SETTLING = 1.0
 """Seconds that the last caller to leave waits for its work to settle what it used."""
 
@@ -33,6 +35,7 @@ class Flights:
         self._clock = clock
         self._linger = linger
         self._works: dict[str, Work] = {}
+        self._left: dict[str, dict[Work, None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -114,7 +117,7 @@ class Flights:
         work.keep = work.keep or keep
         work.overtime.grant(call.expires_at)
         limit = OwnLimit(call, work.overtime, self._clock, wake)
-        _stop(work.timer)
+        self._attend(work)
         outcome, first = call.outcome, work.call.outcome
         if outcome is not first:
             self.joins += 1
@@ -146,6 +149,10 @@ class Flights:
         """Nobody listens: end the work when nobody came back, or now; then what it used is known when this returns."""
         if self._linger:
             work.timer = asyncio.get_running_loop().call_later(self._linger, self._end, work)
+            left = self._left.setdefault(work.call.tenant, {})
+            left[work] = None
+            if len(left) > LEFT_AT_MOST:
+                self._end(next(iter(left)))
             return
         self._end(work)
         if work.task is not None:
@@ -156,8 +163,20 @@ class Flights:
         if work.task is not None:
             work.task.cancel()
 
+    def _attend(self, work: Work) -> None:
+        """No longer count it among those that go on with nobody listening."""
+        if work.timer is None:
+            return
+        work.timer.cancel()
+        work.timer = None
+        tenant = work.call.tenant
+        left = self._left[tenant]
+        del left[work]
+        if not left:
+            del self._left[tenant]
+
     def _forget(self, work: Work) -> None:
-        _stop(work.timer)
+        self._attend(work)
         if self._works.get(work.key) is work:
             del self._works[work.key]
 
@@ -173,8 +192,3 @@ def _note_joining(work: Work) -> None:
 def _is_ending(work: Work) -> bool:
     """Whether all who were aboard have left it."""
     return work.task is not None and work.task.cancelling() > 0
-
-
-def _stop(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()

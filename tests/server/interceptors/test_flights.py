@@ -32,7 +32,7 @@ from penstockd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.flights import LEFT_AT_MOST, Flights
 from penstockd.outcome import Attempt, CacheStatus, FinishReason
 from penstockd.request import Request
 
@@ -470,9 +470,28 @@ async def test_lingering_piles_up_no_timers() -> None:
     assert len(work.calls) == 1
 
 
-async def rides_and_cancels(flights: Flights, work: Work) -> None:
+async def test_no_tenant_leaves_more_than_so_many_works_behind() -> None:
+    """They are in no limit's count: the one left longest ends; one that somebody came back to is not among them."""
+    flights, work = Flights(FakeClock(), linger=1000.0), Work()
+    for number in range(LEFT_AT_MOST):
+        await rides_and_cancels(flights, work, key=str(number))
+    back = rides(flights, work, key="0")
+    await settled()
+    await rides_and_cancels(flights, work, key="one more")
+    before = work.cancels
+    for number in range(3):
+        await rides_and_cancels(flights, work, key=f"too many {number}")
+    await settled()
+
+    assert (before, work.cancels) == (0, 3)
+    assert repr(flights).startswith(f"<Flights {LEFT_AT_MOST + 1} in the air")
+    await flights.close(5.0)
+    assert isinstance((await back.ends()).error, Internal)
+
+
+async def rides_and_cancels(flights: Flights, work: Work, key: str = "k") -> None:
     """Let a caller come and go."""
-    caller = rides(flights, work)
+    caller = rides(flights, work, key=key)
     await settled()
     await caller.cancels()
 
