@@ -50,10 +50,11 @@ class LogSink(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
         try:
-            for told in self._repeats.pass_on(record):
-                self._take(told)
-        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything
+            told = self._repeats.pass_on(record)
+        except Exception:  # noqa: BLE001 - a field that cannot be shown may raise anything
             self._kept_out += 1
+        else:
+            self._take_all(told)
         if not self._has_news.is_set():
             self._has_news.set()
 
@@ -71,11 +72,17 @@ class LogSink(logging.Handler):
         self._thread.join(timeout=20 * GATHER)
         super().close()
 
-    def _take(self, record: logging.LogRecord) -> None:
-        if len(self._lines) >= CAPACITY:
-            self._kept_out += 1
-            return
-        self._lines.append(self.format(record))
+    def _take_all(self, records: Iterable[logging.LogRecord]) -> None:
+        """Take those for which there is room and that can be shown at all."""
+        for record in records:
+            try:
+                text = self.format(record) if len(self._lines) < CAPACITY else None
+            except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything, here and in the thread
+                text = None
+            if text is None:
+                self._kept_out += 1
+            else:
+                self._lines.append(text)
 
     def _run(self) -> None:
         while not self._is_closing.is_set():
@@ -86,8 +93,7 @@ class LogSink(logging.Handler):
         self._write(self._repeats.due(at_the_end=True))
 
     def _write(self, due: Iterable[logging.LogRecord]) -> None:
-        for told in due:
-            self._take(told)
+        self._take_all(due)
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if not lines:
             return

@@ -171,6 +171,25 @@ def test_a_line_that_cannot_be_written_at_all_is_counted() -> None:
     assert sink.dropped == 1
 
 
+def test_a_line_that_cannot_be_written_and_repeats_ends_no_others() -> None:
+    """What was folded of it is shown, or is not, in the thread that writes all of them."""
+    stream, clock = Watched(), FakeClock()
+    sink = sink_to(stream, clock)
+    wrong = line("retrying in %d", logging.WARNING)
+    wrong.args = ("soon",)
+
+    for _ in range(TOLD + 2):
+        sink.handle(wrong)
+    clock.advance(WINDOW)
+    sink.handle(line("before"))
+    assert stream.holds("before")
+    sink.handle(line("after"))
+    assert stream.holds("after")
+    sink.close()
+
+    assert sink.dropped == TOLD + 1
+
+
 class Watched(Stream):
     """A stream that a test waits for to hold something."""
 
