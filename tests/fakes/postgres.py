@@ -1,8 +1,9 @@
-"""A real PostgreSQL of the tests' own, on a temporary directory and a unix socket."""
+"""A real PostgreSQL of the tests' own, on a temporary directory and a unix socket, or on TCP."""
 
 import os
 import pwd
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ PATIENCE = 30.0
 class Postgres:
     """A server that a test may stop, kill, freeze and start again; its databases outlive all that."""
 
-    def __init__(self, programs: Path, directory: Path, user: str | None) -> None:
+    def __init__(self, programs: Path, directory: Path, user: str | None, *, is_on_tcp: bool) -> None:
         self._programs = programs
+        self._address, self._port = ("127.0.0.1", _free_port()) if is_on_tcp else ("", 5432)
         self._directory = directory
         self._user = user
         self._numbers = count(1)
@@ -31,14 +33,22 @@ class Postgres:
 
     def url(self, database: str) -> str:
         """Where a database is."""
-        return f"postgresql://penstock@/{database}?host={self._directory}"
+        return f"postgresql://penstock@/{database}?host={self._address or self._directory}&port={self._port}"
 
-    def database(self) -> str:
+    def database(self, encoding: str = "UTF8") -> str:
         """Make a new database and return its URL."""
         name = f"ledger{next(self._numbers)}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")
         return self.url(name)
+
+    def execute(self, statement: str, url: str | None = None) -> None:
+        """Do what only an administrator may, in the database at `url` if it matters where."""
+        with psycopg.connect(url or self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def cut_sessions(self) -> None:
+        """End the sessions of every daemon, as an administrator or a firewall may."""
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstockd'")
 
     def program(self, name: str) -> Path:
         """One of the programs that came with the server."""
@@ -46,7 +56,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        options = ("-k", str(self._directory), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50")
+        address = ("-k", str(self._directory), "-c", f"listen_addresses={self._address}", "-p", str(self._port))
+        options = (*address, "-c", "fsync=off", "-c", "max_connections=50")
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", "data", *options],
@@ -99,7 +110,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(*, is_on_tcp: bool = False) -> Iterator[Postgres]:
     """Run a server for the length of the block; where none is installed, skip on a laptop and fail in CI."""
     programs = peer("initdb").resolve().parent
     with TemporaryDirectory(prefix="pg") as name:
@@ -107,9 +118,15 @@ def postgres_server() -> Iterator[Postgres]:
         if os.getuid() == 0:  # which PostgreSQL refuses to run as
             user = "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
             os.chown(name, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        server = Postgres(programs, Path(name), user)
+        server = Postgres(programs, Path(name), user, is_on_tcp=is_on_tcp)
         server.start()
         try:
             yield server
         finally:
             server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])

@@ -45,6 +45,12 @@ class Database(Protocol):
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
         """Which of these daemons no longer run; none of them can come back before the transaction ends."""
 
+    def sign(self) -> None:
+        """Show the others that share the ledger that this daemon runs, also where nothing is written for a while.
+
+        Blocks, and raises nothing; to be done where `write` is.
+        """
+
     def lock(self, connection: Connection) -> None:
         """Keep others that share the ledger from tending it until the transaction ends."""
 

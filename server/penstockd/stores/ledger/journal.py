@@ -87,11 +87,6 @@ class Journal:
         return not self.fault and self._clock.monotonic() - self._committed_at < SOUND_FOR
 
     @property
-    def kept(self) -> int:
-        """How many operations wait for the database to be back."""
-        return len(self._kept)
-
-    @property
     def waiting(self) -> int:
         """How many operations are not yet written."""
         return len(self._arrived) + len(self._kept)

@@ -1,18 +1,21 @@
 """The ledger in PostgreSQL, which several daemons may share."""
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, func, make_url, select
+from sqlalchemy import URL, Connection, create_engine, event, func, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penstockd.ledger import CannotOpenLedger
 from penstockd.stores.ledger.database import DatabaseFault
 from penstockd.stores.ledger.migrations import migrate
 from penstockd.stores.ledger.operations import Operation, Row
+from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, SCHEMA
 from penstockd.stores.ledger.statements import POSTGRESQL
 
 NAMESPACE: Final = 0x70656E73
@@ -26,6 +29,20 @@ CONNECTION: Final = {
     "tcp_user_timeout": "5000",
 }
 """How soon a server that has vanished is noticed; see libpq's connection parameters. The URL's own win."""
+SESSION: Final = """
+SELECT set_config(name, value, false)
+FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
+             ('tcp_user_timeout', '5000')) AS ours (name, value)
+JOIN pg_settings USING (name)
+WHERE source <> 'client'
+"""
+"""How soon the server notices that we have vanished, and ends the session that signs for us. The URL's options win."""
+
+_RIGHTS: Final = {
+    ATTEMPTS.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    DAYS.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    SCHEMA.name: ("SELECT", "UPDATE"),
+}
 
 
 class PostgresDatabase:
@@ -38,16 +55,19 @@ class PostgresDatabase:
         self.instance = 1 + secrets.randbelow(2**31 - 1)
         self._writer: Connection | None = None
         self._has_sign = False
-        parts = make_url(url).set(drivername="postgresql+psycopg")
+        logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of what follows from an error that it raises
         try:
-            self._engine = create_engine(parts.update_query_dict({**CONNECTION, **parts.query}), pool_pre_ping=True)
+            self._engine = create_engine(_complete(make_url(url)), pool_pre_ping=True)
+            event.listen(self._engine, "connect", _prepare)
         except ModuleNotFoundError as error:
             raise CannotOpenLedger(
                 f"a ledger in PostgreSQL needs {error.name}: pip install 'penstock[postgres]'"
             ) from error
         try:
             with self.transaction() as connection:
+                _check_encoding(connection)
                 self.lock(connection)
+                _check_rights(connection)
                 migrate(connection)
         except DatabaseFault as fault:
             self.close()
@@ -106,6 +126,12 @@ class PostgresDatabase:
         """Keep others that share the ledger from tending it until the transaction ends."""
         connection.execute(select(func.pg_advisory_xact_lock(NAMESPACE, 0)))
 
+    def sign(self) -> None:
+        """Show the others that this daemon runs; what a server that cannot be reached means is for a write to say."""
+        self._has_sign = False  # to ask for a lock that it has costs nothing, and finds out whether the session lives
+        with suppress(DatabaseFault, SQLAlchemyError):
+            self.write(())
+
     def tidy(self) -> bool:
         """Leave that to autovacuum."""
         return False
@@ -130,6 +156,42 @@ class PostgresDatabase:
         if writer is not None:
             writer.invalidate()
             writer.close()
+
+
+def _complete(url: URL) -> URL:
+    """The URL with all that we ask of a connection."""
+    query = {**CONNECTION, **url.query, "client_encoding": "utf8"}
+    return url.set(drivername="postgresql+psycopg").update_query_dict(query)
+
+
+def _prepare(connection: DBAPIConnection, _: object) -> None:
+    """Let the server's end of a new connection be as watchful as ours; options would not get through every proxy."""
+    connection.cursor().execute(SESSION)
+    connection.commit()
+
+
+def _check_encoding(connection: Connection) -> None:
+    """Refuse a database that cannot hold every letter: a caller's name would be a fault of the ledger."""
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise CannotOpenLedger(
+            f"cannot open the ledger: the encoding {encoding} of its database does not hold every letter: let "
+            "DATABASE_URL name one that was made with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _check_rights(connection: Connection) -> None:
+    """Refuse a user who may not do everything with our tables: one row that cannot be written holds up all others."""
+    rights = {
+        f"{right} on {table}": connection.execute(
+            select(func.has_table_privilege(func.to_regclass(table), right))
+        ).scalar_one()
+        for table, needed in _RIGHTS.items()
+        for right in needed
+    }
+    lacking = [name for name, has_right in rights.items() if not has_right]
+    if lacking and None not in rights.values():  # a table that is not there has no rights yet
+        raise CannotOpenLedger(f"cannot open the ledger: its user in PostgreSQL lacks {', '.join(lacking)}: GRANT that")
 
 
 def _fault(error: SQLAlchemyError) -> DatabaseFault:

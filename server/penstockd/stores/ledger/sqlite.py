@@ -26,8 +26,15 @@ LONGEST_LOG = 4 * 1024
 """Pages of the write-ahead log (16 MiB) after which writing pauses until all of them are in the file."""
 
 CORRUPT = "it is corrupt: stop the daemon, keep a copy of the file, and restore a backup"
+FULL = "the disk is full"
+FULL_OR_BROKEN = "the disk is full, or cannot be written"
+GONE = "its file was moved, deleted or replaced: move it back, or stop the daemon and restore a backup"
 _FAULTS: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR_WRITE: FULL_OR_BROKEN,
+    sqlite3.SQLITE_IOERR_FSYNC: FULL_OR_BROKEN,
+    sqlite3.SQLITE_IOERR_TRUNCATE: FULL_OR_BROKEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE: FULL_OR_BROKEN,
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_BUSY: "another program has it locked",
     sqlite3.SQLITE_LOCKED: "another program has it locked",
@@ -47,12 +54,13 @@ class SqliteDatabase:
         """Take the file, and make or migrate its tables; raises CannotOpenLedger."""
         self.instance = secrets.randbits(62)
         self.commits_fast = not is_durable
-        self._path = path
+        self._path = path = Path(os.path.realpath(path))  # the file has one lock, by whatever name it is known
         self._synchronous = "FULL" if is_durable else "NORMAL"
         self._writer: sqlite3.Connection | None = None
         self._engine = create_engine("sqlite://", creator=self._connect_patiently, poolclass=QueuePool)
         event.listen(self._engine, "begin", _begin)
         self._taken: int | None = _take(path)
+        self._identity = _identity(path)
         self._held = HeldRows(Path(f"{path}.held"))
         try:
             with self.transaction() as connection:
@@ -91,6 +99,7 @@ class SqliteDatabase:
 
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        self._check_file()
         try:
             if self._writer is None:
                 self._writer = self._connect(timeout=0.0 if self.commits_fast else BUSY_TIMEOUT)
@@ -121,6 +130,9 @@ class SqliteDatabase:
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:  # noqa: ARG002 - the file is ours
         """Which of these daemons no longer run: all, as the file is ours alone."""
         return list(instances)
+
+    def sign(self) -> None:
+        """There are no others."""
 
     def lock(self, connection: Connection) -> None:
         """Nobody else tends it."""
@@ -161,7 +173,13 @@ class SqliteDatabase:
     def _connect_patiently(self) -> sqlite3.Connection:
         return self._connect(timeout=BUSY_TIMEOUT)
 
+    def _check_file(self) -> None:
+        """Refuse to write to a file, or to open one, that the next start would not find."""
+        if _identity(self._path) != self._identity:
+            raise DatabaseFault(GONE)
+
     def _connect(self, *, timeout: float) -> sqlite3.Connection:
+        self._check_file()
         connection = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -197,6 +215,15 @@ def _take(path: Path) -> int:
     return lock
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file from one that takes its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")  # the driver itself would not begin before it changes tables
 
@@ -204,7 +231,7 @@ def _begin(connection: Connection) -> None:
 def _explain(error: DBAPIError | sqlite3.Error) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
+    return _FAULTS.get(code) or _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
 
 
 def _text(kind: Kind) -> tuple[str, Sequence[str]]:

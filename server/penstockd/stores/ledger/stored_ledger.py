@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from penstockd.log import Log
 from penstockd.resilience.backoff import Backoff
 from penstockd.stores.ledger import sums, upkeep
 from penstockd.stores.ledger.database import Database, DatabaseFault
-from penstockd.stores.ledger.journal import PATIENCE, Journal
+from penstockd.stores.ledger.journal import Journal
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
 from penstockd.stores.ledger.worker import Worker
 
@@ -25,6 +26,10 @@ TEND_EVERY = 600.0
 """Seconds from one look at losses and old rows to the next."""
 BREATH = 0.02
 """Seconds between two steps of rolling up, for whoever waits to write."""
+LONGEST_FLUSH = 8.0
+"""Seconds at the end for what is not yet written; with LONGEST_CLOSE, less than the daemon waits for the ledger."""
+LONGEST_CLOSE = 2.0
+"""Seconds at the end for letting go of the database."""
 
 
 class StoredLedger:
@@ -116,10 +121,13 @@ class StoredLedger:
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.wait([self._tending])
-        await self._journal.close()
-        if self._journal.kept:
-            self._log.error("attempts will be charged their estimates", reason=self.fault, attempts=self._journal.kept)
-        await asyncio.wait([self._writer.run(self._database.close)], timeout=PATIENCE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_FLUSH):
+                await self._journal.close()
+        if self.waiting:
+            reason = self.fault or "the database does not answer"
+            self._log.error("attempts will be charged their estimates", reason=reason, attempts=self.waiting)
+        await asyncio.wait([self._writer.run(self._database.close)], timeout=LONGEST_CLOSE)
         self._reader.stop()
         self._writer.stop()
 
@@ -152,7 +160,7 @@ class StoredLedger:
             raise LedgerUnavailable(str(fault)) from fault
 
     async def _tend(self) -> None:
-        """Tidy every second in which something was written, and look after old rows now and then."""
+        """Every second tidy after what was written, or else sign; and look after old rows now and then."""
         written, tended_at = 0, 0.0
         while True:
             try:
@@ -162,6 +170,8 @@ class StoredLedger:
                 if self._journal.written != written and not self.fault:
                     written = self._journal.written
                     await self._tidy()
+                elif not self.fault:
+                    await self._writer.run(self._database.sign)
             except (LedgerUnavailable, DatabaseFault) as fault:
                 self._log.warning("the ledger was not tended", reason=str(fault))
             await self._clock.sleep(TIDY_EVERY)

@@ -127,7 +127,7 @@ async def test_a_fault_refuses_opens_and_keeps_closes(desk: Desk) -> None:
 
     assert [str(result) for result in results] == ["the disk is full"] * 2
     assert (desk.journal.fault, desk.faults) == ("the disk is full", ["the disk is full"])
-    assert desk.journal.kept == 3  # a, the taking back of b, d
+    assert desk.journal.waiting == 3  # a, the taking back of b, d
     assert "3 kept" in repr(desk.journal)
 
 

@@ -4,17 +4,20 @@ import asyncio
 import importlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import pytest
 
+from fakes.clock import FakeClock
 from fakes.ledger import held, ledger_on, put, settled, until
 from fakes.postgres import Postgres, postgres_server
+from penstockd import lifecycle
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
-from penstockd.stores.ledger import journal, upkeep
+from penstockd.stores.ledger import journal, stored_ledger, upkeep
 from penstockd.stores.ledger.database import Database
-from penstockd.stores.ledger.operations import Kind, Operation, row_of
+from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.postgres import PostgresDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 
@@ -23,6 +26,13 @@ from penstockd.stores.ledger.stored_ledger import StoredLedger
 def fragile() -> Iterator[Postgres]:
     """A server of this file's own, to be stopped."""
     with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on_tcp() -> Iterator[Postgres]:
+    """A server that is not reached through a socket of its machine."""
+    with postgres_server(is_on_tcp=True) as running:
         yield running
 
 
@@ -117,6 +127,154 @@ async def test_a_server_that_stands_still_holds_up_nobody(fragile: Postgres, mon
     await ledger.stop()
 
 
+async def test_a_server_that_stands_still_is_left_in_time(fragile: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not written then is charged at the next start, and the daemon's own patience is never used up."""
+    assert stored_ledger.LONGEST_FLUSH + stored_ledger.LONGEST_CLOSE <= lifecycle.LONGEST_CLOSE - 5
+    monkeypatch.setattr(stored_ledger, "LONGEST_FLUSH", 0.2)
+    monkeypatch.setattr(stored_ledger, "LONGEST_CLOSE", 0.1)
+    ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
+    await ledger.start(lambda _: None)
+    entry = held()
+    await ledger.open(entry)
+    fragile.freeze()
+    try:
+        ending = asyncio.create_task(ledger.close(settled(entry)))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(2):
+            await ledger.stop()
+    finally:
+        fragile.thaw()
+        ending.cancel()
+        await asyncio.wait([ending])
+
+
+def test_a_connection_that_was_lost_is_no_line_in_the_log(fragile: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    """Several rows are written anew at once; what the driver ignored meanwhile is of no use to an operator."""
+    with closing(PostgresDatabase(fragile.database())) as database:
+        database.write([PROBE])
+        fragile.cut_sessions()
+
+        database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance)) for _ in range(3)])
+
+    assert caplog.records == []
+
+
+async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(fragile: Postgres) -> None:
+    """Also while it writes nothing, so that no other charges the attempts that it has on their way."""
+    url, clock = fragile.database(), FakeClock()
+    ledger = ledger_on(PostgresDatabase(url), clock)
+    faults: list[str] = []
+    await ledger.start(faults.append)
+    await ledger.open(held())
+    fragile.cut_sessions()
+
+    with closing(PostgresDatabase(url)) as other:
+        await until(lambda: signs(other) == 1, clock)
+        charged = charge_losses(other)
+    await ledger.stop()
+
+    assert (charged, faults) == (0, [])
+
+
+async def test_a_server_that_is_away_while_nothing_is_written_is_no_fault(fragile: Postgres) -> None:
+    """Whoever writes would be told; when it is back, the daemon signs."""
+    url, clock = fragile.database(), FakeClock()
+    ledger = ledger_on(PostgresDatabase(url), clock)
+    faults: list[str] = []
+    await ledger.start(faults.append)
+    await ledger.open(held())
+    fragile.stop()
+    for _ in range(10):
+        clock.advance(1.0)
+        await asyncio.sleep(0.01)
+    fragile.start()
+
+    with closing(PostgresDatabase(url)) as other:
+        await until(lambda: signs(other) == 1, clock)
+    await ledger.stop()
+
+    assert faults == []
+
+
+SETTINGS = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout", "work_mem")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["5", "2", "3", "5000", "1234kB"]),
+        ("&options=-c%20tcp_keepalives_idle%3D60", ["60", "2", "3", "5000", "4MB"]),
+    ],
+)
+def test_the_server_ends_the_session_of_a_daemon_that_vanished(
+    on_tcp: Postgres, monkeypatch: pytest.MonkeyPatch, query: str, expected: Sequence[str]
+) -> None:
+    """Soon, as the sign of a daemon is its session; the URL's own options win, or else the environment's are kept."""
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=1234kB")
+
+    with closing(PostgresDatabase(on_tcp.database() + query)) as database, database.transaction() as connection:
+        found = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in SETTINGS]
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP"])
+def test_a_database_that_does_not_hold_every_letter_is_refused(server: Postgres, encoding: str) -> None:
+    """A caller's name would be a fault for all others."""
+    with pytest.raises(CannotOpenLedger, match=rf"the encoding {encoding} of its database .* ENCODING 'UTF8'"):
+        PostgresDatabase(server.database(encoding))
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "SQL_ASCII"])
+async def test_every_letter_is_kept(server: Postgres, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says of letters."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    ledger = ledger_on(PostgresDatabase(server.database(encoding)))
+    await ledger.start(lambda _: None)
+    await put(ledger, settled(user_id="日本 Ωµ"))
+
+    report = await ledger.usage(UsageQuery())
+    await ledger.stop()
+
+    assert [name for name, _ in report.by_user] == ["日本 Ωµ"]
+
+
+def test_a_user_who_may_not_do_everything_is_refused_with_what_is_lacking(server: Postgres) -> None:
+    """At the start, and not at the first row that it may not take back."""
+    url = server.database()
+    PostgresDatabase(url).close()
+    for statement in (
+        "DROP ROLE IF EXISTS clerk",
+        "CREATE ROLE clerk LOGIN",
+        "GRANT SELECT, INSERT, UPDATE ON attempts, days, schema_version TO clerk",
+    ):
+        server.execute(statement, url)
+
+    with pytest.raises(CannotOpenLedger, match=r"lacks DELETE on attempts, DELETE on days: GRANT that$"):
+        PostgresDatabase(url.replace("penstock@", "clerk@"))
+
+    server.execute("GRANT DELETE ON attempts, days TO clerk", url)
+    PostgresDatabase(url.replace("penstock@", "clerk@")).close()
+    server.execute("DROP OWNED BY clerk", url)
+    server.execute("DROP ROLE clerk", url)
+
+
+def test_a_schema_of_its_own_keeps_the_ledger_apart(server: Postgres) -> None:
+    """Somebody else's tables may be in a schema behind it."""
+    url = server.database()
+    for statement in ("CREATE TABLE schema_version (version TEXT)", "CREATE TABLE attempts (id INTEGER)"):
+        server.execute(statement, url)
+    server.execute("CREATE SCHEMA penstock", url)
+
+    for _ in range(2):
+        with closing(PostgresDatabase(url)) as database:
+            database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+
+    with closing(PostgresDatabase(url)) as database, database.transaction() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM penstock.attempts").scalar_one() == 2
+        assert connection.exec_driver_sql("SELECT count(*) FROM public.attempts").scalar_one() == 0
+
+
 def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     """At the start, in one line."""
     with pytest.raises(CannotOpenLedger, match="cannot open the ledger: PostgreSQL says: ") as caught:
@@ -133,6 +291,16 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
 
     with pytest.raises(CannotOpenLedger, match=r"needs psycopg: pip install 'penstock\[postgres\]'"):
         PostgresDatabase("postgresql://127.0.0.1/ledger")
+
+
+def signs(database: Database) -> int:
+    """How many daemons show that they run."""
+    with database.transaction() as connection:
+        locks = (
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE locktype = 'advisory' AND objid > 0 AND datname = current_database()"
+        )
+        return int(connection.exec_driver_sql(locks).scalar_one())
 
 
 def charge_losses(database: Database) -> int:

@@ -74,12 +74,64 @@ def test_a_second_daemon_is_refused_until_the_first_has_gone(path: Path) -> None
     """One line that says which file it is, and what to do."""
     first = SqliteDatabase(path, is_durable=False)
 
-    said = rf"the ledger {path} belongs to another daemon that runs: stop it, .* PENSTOCK_STATE_DIR$"
+    said = rf"the ledger {path} belongs to another daemon that runs: stop it, .* PENSTOCK_STATE_DIR, .*DATABASE_URL"
     with pytest.raises(CannotOpenLedger, match=said):
         SqliteDatabase(path, is_durable=False)
 
     first.close()
     SqliteDatabase(path, is_durable=False).close()
+
+
+def test_a_file_has_one_daemon_by_whatever_name(path: Path, tmp_path: Path) -> None:
+    """A link to it is the same ledger, and what a dead daemon held is found through it."""
+    alias = tmp_path / "alias.db"
+    alias.symlink_to(path)
+    first = SqliteDatabase(path, is_durable=False)
+    first.hold(row_of(held(), first.instance))
+
+    with pytest.raises(CannotOpenLedger, match="belongs to another daemon that runs"):
+        SqliteDatabase(alias, is_durable=False)
+
+    first.close()
+    SqliteDatabase(alias, is_durable=False).close()
+    assert count_of(path) == 1
+    assert [file.name for file in tmp_path.iterdir() if "alias" in file.name] == ["alias.db"]
+
+
+async def test_a_file_that_is_moved_away_is_a_fault_until_it_is_back(path: Path) -> None:
+    """Nobody has an answer that the next start would not find; what ends meanwhile is kept and written."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, faults):
+        await put(ledger, settled())
+        entry = held()
+        await ledger.open(entry)
+        shutil.move(path, path.with_name("moved.db"))
+        with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced: move it back"):
+            await ledger.close(settled(entry))
+        with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced"):
+            await ledger.open(held())
+        shutil.move(path.with_name("moved.db"), path)
+
+        await until(lambda: not ledger.fault, clock)
+
+        assert len(faults) == 2
+        assert (await ledger.usage(UsageQuery())).total.requests == 2
+
+
+async def test_a_file_that_takes_the_place_of_another_is_left_alone(path: Path) -> None:
+    """A backup that was put there under the daemon is not written to until the daemon starts anew."""
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, _):
+        await put(ledger, settled())
+        replace_by_an_empty_one(path)
+        clock.advance(1.0)
+        with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced"):
+            await ledger.open(held())
+        await until(lambda: clock.sleeping == 2, clock)
+        fault = ledger.fault
+
+    assert "moved, deleted or replaced" in fault
+    assert size_of(path) == 0
 
 
 @pytest.mark.parametrize(("is_durable", "synchronous"), [(False, 1), (True, 2)])
@@ -289,6 +341,15 @@ def test_a_disk_that_is_read_only_is_refused(disk: SmallDisk) -> None:
         SqliteDatabase(disk.path / "ledger.db", is_durable=False)
 
 
+def test_a_disk_that_is_full_at_the_start_is_said(disk: SmallDisk) -> None:
+    """Where SQLite itself speaks of an I/O error."""
+    SqliteDatabase(disk.path / "ledger.db", is_durable=False).close()
+    disk.fill()
+
+    with pytest.raises(CannotOpenLedger, match="the disk is full"):
+        SqliteDatabase(disk.path / "ledger.db", is_durable=False)
+
+
 def test_a_log_that_does_not_fit_the_disk_is_a_fault(disk: SmallDisk) -> None:
     """Tidying says so in the same words as writing."""
     with closing(SqliteDatabase(disk.path / "ledger.db", is_durable=False)) as database:
@@ -416,6 +477,12 @@ def count_of(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         [count] = connection.execute("SELECT count(*) FROM attempts").fetchone()
     return int(count)
+
+
+def replace_by_an_empty_one(path: Path) -> None:
+    """Let another file have its name."""
+    path.unlink()
+    path.touch()
 
 
 def size_of(path: Path) -> int:

@@ -3,10 +3,11 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select, text
 
 from fakes.clock import FakeClock
 from fakes.ledger import OpenDatabase, held, ledger_on, put, settled, until
@@ -316,6 +317,42 @@ def test_a_newer_schema_is_refused(open_database: OpenDatabase) -> None:
 
     with pytest.raises(CannotOpenLedger, match="schema 9, made by a newer Penstock; this one knows schemas up to 1"):
         open_database()
+
+
+OTHERS = [
+    ("schema_version", "CREATE TABLE schema_version (version VARCHAR)", "INSERT INTO schema_version VALUES ('1.0')"),
+    ("schema_version", "CREATE TABLE schema_version (version INTEGER)"),
+    ("schema_version", "CREATE TABLE schema_version (version INTEGER)", "INSERT INTO schema_version VALUES (1), (2)"),
+    ("schema_version", "CREATE TABLE schema_version (version INTEGER)", "INSERT INTO schema_version VALUES (0)"),
+    ("schema_version", "CREATE TABLE schema_version (n INTEGER, version INTEGER)"),
+    ("attempts", "CREATE TABLE attempts (id INTEGER, login VARCHAR)"),
+    ("days", "CREATE TABLE days (day INTEGER)"),
+]
+"""A table's name, and how somebody else made it."""
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other[-1])
+def test_somebody_elses_tables_are_refused(open_database: OpenDatabase, other: Sequence[str]) -> None:
+    """In one line that says which, and where the ledger may go instead; nothing is made or changed beside them."""
+    name, *statements = other
+    everything = text(f"SELECT * FROM {name}")  # noqa: S608 - our own
+    database = open_database()
+    with database.transaction() as connection:
+        METADATA.drop_all(connection)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        before = connection.execute(everything).all()
+        place = "file" if connection.dialect.name == "sqlite" else "database"
+    database.close()
+
+    with pytest.raises(
+        CannotOpenLedger, match=rf"the {place} has a table {name} that is not Penstock's: .* a {place} of its own"
+    ):
+        open_database()
+
+    with database.transaction() as connection:
+        assert inspect(connection).get_table_names() == [name]
+        assert connection.execute(everything).all() == before
 
 
 async def test_a_table_that_is_gone_is_a_fault_that_is_said(open_database: OpenDatabase) -> None:
