@@ -14,6 +14,8 @@ DEFAULT_PORT = 50051
 _SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
 _HAS_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):\d{1,5}")
 _HOST = re.compile(r"\[[^\]]+\]|[^:\[\],]+")
+_CERTIFICATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _IPV4 = re.compile(r"\d+(\.\d+){3}:\d{1,5}")
 
 # Health checking is ignored under the default policy, pick_first. There is no retryPolicy: the daemon is the one layer
@@ -40,15 +42,27 @@ _File = str | PathLike[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLS:
-    """Which PEM files secure the connection: the authority to trust (else the usual ones), and our own identity."""
+    """Which PEM files secure the connection: the authority to trust (else the usual ones), and our own identity.
+
+    That identity is a certificate and its key: one without the other is a ValueError.
+    """
 
     ca: _File | None = None
     cert: _File | None = None
     key: _File | None = None
 
+    def __post_init__(self) -> None:
+        # gRPC ends the whole process over half a pair.
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together: give both")
+
     def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files; raise OSError for one that cannot be read."""
-        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
+        """Read the files; raise OSError for one that cannot be read, ValueError for one that holds something else."""
+        return grpc.ssl_channel_credentials(
+            _read(self.ca, _CERTIFICATE, "certificate"),
+            _read(self.key, _PRIVATE_KEY, "private key"),
+            _read(self.cert, _CERTIFICATE, "certificate"),
+        )
 
 
 def address(target: str) -> str:
@@ -92,5 +106,11 @@ def _options(*, is_health_checked: bool) -> list[tuple[str, str | int]]:
     return [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
 
 
-def _read(path: _File | None) -> bytes | None:
-    return None if path is None else Path(path).read_bytes()
+def _read(path: _File | None, mark: re.Pattern[bytes], what: str) -> bytes | None:
+    # gRPC would log what is wrong and fail each call with something else, or end the whole process.
+    if path is None:
+        return None
+    content = Path(path).read_bytes()
+    if not mark.search(content):
+        raise ValueError(f"{path} holds no {what} in PEM")
+    return content

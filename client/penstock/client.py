@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import grpc.aio
 
-from penstock import usage
 from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
+from penstock.pool import Action, set_model_request
 from penstock.request import Options
 from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
@@ -36,8 +36,12 @@ class AgentClient:
     """Asks the agents of a Penstock daemon; every call has a deadline, and cancelling its task cancels the call.
 
     `target` is HOST:PORT, unix:PATH or several IPv4:PORT with commas between; None reads PENSTOCK_TARGET, else it is
-    127.0.0.1:50051. `api_key` None reads PENSTOCK_API_KEY. `timeout` is in seconds, for calls that name none. `tls` is
-    True for the usual authorities, or a TLS. Failed calls raise a PenstockError.
+    127.0.0.1:50051. `api_key` None reads PENSTOCK_API_KEY. `timeout` is in seconds, for calls that name none; one that
+    is longer than gRPC can say is 27,000 hours. `tls` is True for the usual authorities, or a TLS. Failed calls raise
+    a PenstockError.
+
+    A client belongs to the event loop it was first used on. Once closed it raises RuntimeError, and the calls that
+    other tasks still had running end in a PenstockError whose reason is CANCELLED.
     """
 
     def __init__(
@@ -75,14 +79,22 @@ class AgentClient:
             response = await self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
         return list(response.models)
 
+    async def set_model(self, name: str, action: Action, *, timeout: float | None = None) -> Model:
+        """Enable, disable or force open one model of the replica that answers, and return it; for operators."""
+        call = self._connection.call(set_model_request(name, action), timeout)
+        with call.errors():
+            response = await self._pool.SetModel(call.request, timeout=call.timeout, metadata=call.metadata)
+        return response.model
+
     async def get_usage(self, *, timeout: float | None = None, **options: Unpack[UsageOptions]) -> GetUsageResponse:
         """Return what was used and what it cost; an empty question is the caller's tenant, this month (UTC)."""
-        call = self._connection.call(usage.build(**options), timeout)
+        call = self._connection.ask_usage(timeout, options)
         with call.errors():
             return await self._usage.GetUsage(call.request, timeout=call.timeout, metadata=call.metadata)
 
     async def close(self) -> None:
         """Close the connection; calls that still run are cancelled."""
+        self._connection.close()
         await self._channel.close()
 
     async def __aenter__(self) -> Self:

@@ -1,8 +1,9 @@
 """Everything the async client and its twin have in common before and around a call."""
 
+import asyncio
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,18 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
-from penstock import channel, request
+from penstock import channel, request, usage
 from penstock.channel import TLS
+from penstock.errors import PenstockError
 from penstock.request import Ask, Options
 from penstock.status import translate
+from penstock.usage import UsageOptions
+from penstock.v1.usage_service_pb2 import GetUsageRequest
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 30.0
+LONGEST_TIMEOUT = 27_000 * 3600.0
+"""Seconds: what gRPC puts on the wire at most. Beyond 7e9 it would take the deadline for one that has passed."""
 
 Request = TypeVar("Request")
 
@@ -38,6 +44,19 @@ class Call(Generic[Request]):
             yield
         except grpc.RpcError as error:
             raise translate(error, request_id=self.request_id) from error
+        except asyncio.CancelledError as error:
+            # grpc.aio ends a call so that another task cancelled or whose channel it closed; this task goes on.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            raise self._cancelled() from error
+
+    def _cancelled(self) -> PenstockError:
+        return PenstockError(
+            "the call was cancelled by its stream or by closing its client",
+            code=grpc.StatusCode.CANCELLED,
+            reason=grpc.StatusCode.CANCELLED.name,
+            request_id=self.request_id,
+        )
 
 
 class Connection:
@@ -51,14 +70,24 @@ class Connection:
         self._credentials = (("authorization", f"Bearer {_printable(key.strip())}"),) if key.strip() else ()
         self.open_aio = partial(channel.open_aio, self.target, self._tls)
         self.open_sync = partial(channel.open_sync, self.target, self._tls)
+        self._is_closed = False
 
     def ask(self, kind: type[Ask], text: str, timeout: float | None, options: Options) -> Call[Ask]:
         """Prepare a call that asks an agent."""
+        _check(options, Options)
         message = request.build(kind, text, **options)
         return self.call(message, timeout, message.request_id)
 
+    def ask_usage(self, timeout: float | None, options: UsageOptions) -> Call[GetUsageRequest]:
+        """Prepare a call that asks for usage."""
+        _check(options, UsageOptions)
+        return self.call(usage.build(**options), timeout)
+
     def call(self, message: Request, timeout: float | None, request_id: str = "") -> Call[Request]:
-        """Prepare any call."""
+        """Prepare any call; raises RuntimeError once closed."""
+        # grpc.aio corrupts the process's memory when a stream is begun on a closed channel.
+        if self._is_closed:
+            raise RuntimeError("the client is closed: make a new one")
         name = request_id or request.new_request_id()
         return Call(
             request=message,
@@ -68,10 +97,21 @@ class Connection:
             metadata=(*self._credentials, ("x-request-id", name)) if _is_printable(name) else self._credentials,
         )
 
+    def close(self) -> None:
+        """Prepare no more calls."""
+        self._is_closed = True
+
+
+def _check(options: Iterable[str], allowed: type) -> None:
+    names = allowed.__annotations__
+    for name in options:
+        if name not in names:
+            raise TypeError(f"there is no argument {name!r}; beside timeout there are {', '.join(names)}")
+
 
 def _checked(timeout: float) -> float:
     if 0 < timeout < math.inf:
-        return timeout
+        return min(timeout, LONGEST_TIMEOUT)
     raise ValueError(f"a timeout is a positive number of seconds, not {timeout}")
 
 

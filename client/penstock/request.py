@@ -7,14 +7,26 @@ from typing import Literal, TypedDict, TypeVar
 from uuid import UUID
 
 from penstock.v1.agent_service_pb2 import (
+    CachePolicy,
     GenerationParameters,
     Message,
     ProcessRequest,
     ProcessStreamRequest,
+    Role,
 )
 
-Turn = Message | tuple[str, str]
-"""One earlier turn of a conversation: who spoke, "user" or "assistant", and what was said."""
+Turn = Message | tuple[str, str] | Mapping[str, str]
+"""One earlier turn of a conversation: who spoke, "user" or "assistant", and what was said.
+
+A message of the contract, a pair, or a mapping with "role" and "content".
+"""
+
+_ROLES = {"user": Role.ROLE_USER, "assistant": Role.ROLE_ASSISTANT}
+_POLICIES = {
+    "bypass": CachePolicy.CACHE_POLICY_BYPASS,
+    "refresh": CachePolicy.CACHE_POLICY_REFRESH,
+    "off": CachePolicy.CACHE_POLICY_OFF,
+}
 
 Ask = TypeVar("Ask", ProcessRequest, ProcessStreamRequest)
 
@@ -60,14 +72,12 @@ def build(
     cache: Literal["bypass", "refresh", "off"] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Ask:
-    """Make the request; Options says what each argument means. An unknown role or cache policy is a ValueError."""
-    parameters = GenerationParameters(
-        temperature=temperature,
-        top_p=top_p,
-        max_output_tokens=max_output_tokens,
-        stop=[stop] if isinstance(stop, str) else stop,
-        seed=seed,
-    )
+    """Make the request; Options says what each argument means.
+
+    Raises ValueError for an unknown role or cache policy, and for a number that the contract has no room for.
+    """
+    parameters = GenerationParameters(stop=[stop] if isinstance(stop, str) else stop)
+    _set(parameters, temperature=temperature, top_p=top_p, max_output_tokens=max_output_tokens, seed=seed)
     return kind(
         agent=agent,
         input=text,
@@ -76,7 +86,7 @@ def build(
         request_id=request_id or new_request_id(),
         idempotency_key=idempotency_key,
         parameters=parameters if parameters.ListFields() else None,
-        cache=f"CACHE_POLICY_{cache.upper()}" if cache else None,
+        cache=_policy(cache) if cache else None,
         labels=labels,
     )
 
@@ -88,8 +98,32 @@ def new_request_id() -> str:
     return str(UUID(int=milliseconds << 80 | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)))
 
 
+def _set(parameters: GenerationParameters, **numbers: float | None) -> None:
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        try:
+            setattr(parameters, name, number)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
+
+
+def _policy(name: str) -> CachePolicy:
+    if name.lower() not in _POLICIES:
+        raise ValueError(f"cache is one of {', '.join(_POLICIES)}, not {name!r}")
+    return _POLICIES[name.lower()]
+
+
 def _message(turn: Turn) -> Message:
-    if isinstance(turn, Message):
-        return turn
-    role, content = turn
-    return Message(role=f"ROLE_{role.upper()}", content=content)
+    match turn:
+        case Message():
+            return turn
+        case (str(role), str(content)):
+            pass
+        case {"role": str(role), "content": str(content)} if len(turn) == 2:
+            pass
+        case _:
+            raise ValueError("a turn of history is a pair, ('user', 'hi'), or {'role': 'user', 'content': 'hi'}")
+    if role.lower() not in _ROLES:
+        raise ValueError(f"the role of a turn is 'user' or 'assistant', not {role!r}")
+    return Message(role=_ROLES[role.lower()], content=content)

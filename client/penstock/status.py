@@ -36,7 +36,7 @@ def translate(error: grpc.RpcError, *, request_id: str) -> PenstockError:
     `request_id` is the one that was sent, for a status that names none.
     """
     trailers: _Trailers = dict(cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ()))
-    message = error.details() or error.code().name
+    message = _in_our_words(error.details() or error.code().name)
     try:
         return _explained(error.code(), message, _status(trailers), trailers, request_id)
     except DecodeError:
@@ -57,6 +57,13 @@ def _explained(code: StatusCode, message: str, status: Status, trailers: _Traile
         violations=[Violation(each.field, each.description) for each in _detail(status, BadRequest).field_violations],
         quota=_quota(_detail(status, QuotaFailure)),
     )
+
+
+def _in_our_words(message: str) -> str:
+    # gRPC's words for replicas that were reached and whose health, which our channels watch, says NOT_SERVING.
+    if message.endswith("backend unhealthy"):
+        return f"no replica is serving: each one drains, starts or is not ready ({message})"
+    return message
 
 
 def _kind_of(code: StatusCode, message: str) -> type[PenstockError]:

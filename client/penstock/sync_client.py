@@ -3,10 +3,10 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from penstock import usage
 from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
+from penstock.pool import Action, set_model_request
 from penstock.request import Options
 from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class SyncAgentClient:
     """Asks the agents of a Penstock daemon from any thread; every call has a deadline.
 
-    Its arguments are AgentClient's. Failed calls raise a PenstockError.
+    Its arguments are AgentClient's. Failed calls raise a PenstockError. Once closed it raises RuntimeError.
     """
 
     def __init__(
@@ -72,14 +72,21 @@ class SyncAgentClient:
             response = self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
         return list(response.models)
 
+    def set_model(self, name: str, action: Action, *, timeout: float | None = None) -> Model:
+        """Enable, disable or force open one model of the replica that answers, and return it; for operators."""
+        call = self._connection.call(set_model_request(name, action), timeout)
+        with call.errors():
+            return self._pool.SetModel(call.request, timeout=call.timeout, metadata=call.metadata).model
+
     def get_usage(self, *, timeout: float | None = None, **options: Unpack[UsageOptions]) -> GetUsageResponse:
         """Return what was used and what it cost; an empty question is the caller's tenant, this month (UTC)."""
-        call = self._connection.call(usage.build(**options), timeout)
+        call = self._connection.ask_usage(timeout, options)
         with call.errors():
             return self._usage.GetUsage(call.request, timeout=call.timeout, metadata=call.metadata)
 
     def close(self) -> None:
         """Close the connection; calls that still run are cancelled."""
+        self._connection.close()
         self._channel.close()
 
     def __enter__(self) -> Self:

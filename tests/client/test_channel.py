@@ -74,7 +74,7 @@ def test_a_daemon_that_does_not_serve_is_unreachable(daemon: FakeDaemon) -> None
     """Health is checked before a call is sent."""
     daemon.serving(is_serving=False)
 
-    with SyncAgentClient(daemon.target) as client, pytest.raises(Unreachable):
+    with SyncAgentClient(daemon.target) as client, pytest.raises(Unreachable, match="no replica is serving: "):
         client.process("hello")
 
     assert daemon.requests == []
@@ -84,3 +84,29 @@ def test_a_missing_certificate_file_is_an_os_error(tmp_path: Path) -> None:
     """It is found when the channel opens, before any call."""
     with pytest.raises(FileNotFoundError):
         SyncAgentClient(tls=TLS(ca=tmp_path / "missing.pem"))
+
+
+@pytest.mark.parametrize("half", ["cert", "key"])
+def test_a_certificate_and_its_key_go_together(half: str) -> None:
+    """Half a pair would end the whole process, not a call."""
+    with pytest.raises(ValueError, match="cert and key go together: give both"):
+        TLS(**{half: "/nowhere/own.pem"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ca": b""}, "ca.pem holds no certificate in PEM"),
+        ({"ca": b"hello"}, "ca.pem holds no certificate in PEM"),
+        ({"cert": b"\x30\x82", "key": b"-----BEGIN EC PRIVATE KEY-----"}, "cert.pem holds no certificate in PEM"),
+        ({"cert": b"-----BEGIN CERTIFICATE-----", "key": b""}, "key.pem holds no private key in PEM"),
+        ({"cert": b"-----BEGIN PRIVATE KEY-----", "key": b"-----BEGIN CERTIFICATE-----"}, "holds no private key"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_named(tmp_path: Path, wrong: dict[str, bytes], said: str) -> None:
+    """It is found when the channel opens; two that were swapped too."""
+    for name, content in wrong.items():
+        (tmp_path / f"{name}.pem").write_bytes(content)
+
+    with pytest.raises(ValueError, match=said):
+        SyncAgentClient(tls=TLS(**{name: tmp_path / f"{name}.pem" for name in wrong}))

@@ -115,6 +115,44 @@ async def test_cancelling_the_task_cancels_the_call(daemon: FakeDaemon, *, is_st
         assert await asyncio.to_thread(daemon.ended.wait, 5)
 
 
+async def test_closing_the_client_ends_the_calls_of_other_tasks(daemon: FakeDaemon) -> None:
+    """Nobody cancelled those tasks, and a TaskGroup would not tell of a CancelledError."""
+    daemon.behave = Hangs(daemon)
+    client = AgentClient(daemon.target)
+    task = asyncio.create_task(client.process("hello", request_id="r1"))
+    await asyncio.to_thread(daemon.asked.acquire)
+
+    await client.close()
+
+    with pytest.raises(PenstockError, match="cancelled") as caught:
+        await task
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.CANCELLED, "CANCELLED")
+    assert caught.value.request_id == "r1"
+
+
+async def test_a_closed_client_says_so(client: Client) -> None:
+    """Whichever way it is asked, and however often it was closed."""
+    await client.process("hello")
+    await client.close()
+    await client.close()
+
+    for ask in (client.process, client.stream):
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await ask("hello")  # type: ignore[misc]
+    for ask_for in (client.list_agents, client.list_models, client.get_usage):
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await ask_for()
+
+
+async def test_a_client_closed_before_its_first_call_says_so(daemon: FakeDaemon) -> None:
+    """It opens no channel again."""
+    client = AgentClient(daemon.target)
+    await client.close()
+
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await client.process("hello")
+
+
 def test_a_client_may_be_made_before_the_loop_that_uses_it(daemon: FakeDaemon) -> None:
     """A module-level client works, because the channel opens with the first call."""
     client = AgentClient(daemon.target)

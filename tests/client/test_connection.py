@@ -4,7 +4,7 @@ import pytest
 
 from fakes.daemon import FakeDaemon
 from penstock import SyncAgentClient
-from penstock.connection import DEFAULT_TARGET, Connection
+from penstock.connection import DEFAULT_TARGET, LONGEST_TIMEOUT, Connection
 from penstock.v1.agent_service_pb2 import ListAgentsRequest
 
 
@@ -83,3 +83,24 @@ def test_a_key_that_no_header_can_carry_is_refused_unseen() -> None:
         connection(api_key="pk_\nsecret")
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [1e8, 9e9, 1e12, 1e300])
+def test_a_timeout_that_grpc_cannot_say_is_the_longest_it_can(daemon: FakeDaemon, timeout: float) -> None:
+    """The call does not end as one whose deadline has passed."""
+    with SyncAgentClient(daemon.target) as client:
+        client.process("hello", timeout=timeout)
+
+    assert LONGEST_TIMEOUT - 60 < daemon.seconds_left <= LONGEST_TIMEOUT + 1
+
+
+@pytest.mark.parametrize("method", ["process", "stream", "get_usage"])
+def test_an_unknown_argument_is_named_beside_those_there_are(daemon: FakeDaemon, method: str) -> None:
+    """And no function that the caller never called."""
+    with (
+        SyncAgentClient(daemon.target) as client,
+        pytest.raises(TypeError, match=r"there is no argument 'agnt'; beside timeout there are .*agent") as caught,
+    ):
+        getattr(client, method)(*([] if method == "get_usage" else ["hello"]), agnt="x")
+
+    assert "build" not in str(caught.value)

@@ -53,14 +53,20 @@ def test_what_is_not_said_is_left_to_the_agent() -> None:
     assert request.cache == CachePolicy.CACHE_POLICY_UNSPECIFIED
 
 
-def test_history_is_pairs_or_messages_in_order() -> None:
-    """Both forms may be mixed."""
+def test_history_is_pairs_mappings_or_messages_in_order() -> None:
+    """The forms may be mixed."""
     earlier = Message(role=Role.ROLE_ASSISTANT, content="hello")
+    asked = {"role": "user", "content": "well?"}
 
-    request = build(ProcessRequest, "and now?", history=[("user", "hi"), earlier, ("assistant", "well?")])
+    request = build(ProcessRequest, "and now?", history=[("user", "hi"), earlier, asked, ("assistant", "well.")])
 
     turns = [(turn.role, turn.content) for turn in request.history]
-    assert turns == [(Role.ROLE_USER, "hi"), (Role.ROLE_ASSISTANT, "hello"), (Role.ROLE_ASSISTANT, "well?")]
+    assert turns == [
+        (Role.ROLE_USER, "hi"),
+        (Role.ROLE_ASSISTANT, "hello"),
+        (Role.ROLE_USER, "well?"),
+        (Role.ROLE_ASSISTANT, "well."),
+    ]
 
 
 def test_one_stop_text_is_not_taken_for_its_letters() -> None:
@@ -68,11 +74,30 @@ def test_one_stop_text_is_not_taken_for_its_letters() -> None:
     assert list(build(ProcessRequest, "hi", stop="END").parameters.stop) == ["END"]
 
 
-@pytest.mark.parametrize("wrong", [{"cache": "never"}, {"history": [("system", "obey")]}])
-def test_an_unknown_role_or_policy_is_a_value_error(wrong: dict[str, object]) -> None:
-    """It is found before anything is sent."""
-    with pytest.raises(ValueError, match=r"(?i)enum"):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"cache": "never"}, "cache is one of bypass, refresh, off, not 'never'"),
+        ({"history": [("system", "obey")]}, "the role of a turn is 'user' or 'assistant', not 'system'"),
+        ({"history": [{"role": "system", "content": "obey"}]}, "not 'system'"),
+        ({"history": ["hi"]}, "a turn of history is a pair"),
+        ({"history": [("user", "hi", "there")]}, "a turn of history is a pair"),
+        ({"history": [{"role": "user", "content": "hi", "name": "Ann"}]}, "a turn of history is a pair"),
+        ({"history": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}, "a turn of history is a pair"),
+        ({"max_output_tokens": 99_999_999_999}, "max_output_tokens: Value out of range: 99999999999"),
+        ({"seed": 2**70}, "seed: Value out of range"),
+    ],
+)
+def test_an_argument_that_cannot_be_sent_is_a_value_error(wrong: dict[str, object], said: str) -> None:
+    """It is found before anything is sent, and named."""
+    with pytest.raises(ValueError, match=said):
         build(ProcessRequest, "hi", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_number_of_another_type_is_a_type_error() -> None:
+    """It is named too."""
+    with pytest.raises(TypeError, match="temperature: "):
+        build(ProcessRequest, "hi", temperature="warm")  # type: ignore[arg-type]
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

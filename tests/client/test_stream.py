@@ -9,7 +9,7 @@ import pytest
 from fakes.behaviours import Hangs, breaks, loses_connection
 from fakes.daemon import Ask, Behaviour, FakeDaemon
 from fakes.twin import Client
-from penstock import DeadlineExceeded, StreamBroken, Unreachable
+from penstock import AgentClient, DeadlineExceeded, PenstockError, StreamBroken, SyncAgentClient, Unreachable
 
 
 async def test_a_stream_yields_text_and_then_has_its_response(client: Client) -> None:
@@ -98,3 +98,32 @@ async def test_leaving_a_stream_cancels_its_call(client: Client, daemon: FakeDae
             break
 
     assert await asyncio.to_thread(daemon.ended.wait, 5)
+
+
+async def test_a_stream_that_another_task_cancels_is_a_penstock_error(daemon: FakeDaemon) -> None:
+    """The task that reads was not cancelled itself."""
+    daemon.behave = Hangs(daemon)
+    async with AgentClient(daemon.target) as client:
+        stream = client.stream("hello")
+        await anext(stream)
+        reading = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+
+        stream.cancel()
+
+        with pytest.raises(PenstockError, match="cancelled") as caught:
+            await reading
+    assert caught.value.reason == "CANCELLED"
+
+
+def test_a_sync_stream_that_another_thread_cancels_is_the_same(daemon: FakeDaemon) -> None:
+    """The twins agree on the reason."""
+    daemon.behave = Hangs(daemon)
+    with SyncAgentClient(daemon.target) as client:
+        stream = client.stream("hello")
+        next(stream)
+        stream.cancel()
+
+        with pytest.raises(PenstockError) as caught:
+            next(stream)
+    assert caught.value.reason == "CANCELLED"

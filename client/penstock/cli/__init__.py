@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from penstock.cli import arguments, terminal
 from penstock.errors import PenstockError, Unreachable
@@ -14,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a usage error raises SystemExit(2)."""
     # What gRPC logs is what the errors below say better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    _reopen_streams()
     chosen = arguments.parse(argv)
     try:
         code: int = chosen.run(chosen)
@@ -31,6 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _reopen_streams() -> None:
+    """Take a standard stream that the shell closed for one to nowhere: `>&-` becomes `>/dev/null`."""
+    # In the order of their descriptors, each of which the next socket would take otherwise.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
 
 
 __all__ = ["main"]

@@ -1,7 +1,7 @@
 """What an answer took, in one line for people."""
 
 from penstock import durations
-from penstock.v1.agent_service_pb2 import CacheStatus, FinishReason, ProcessResponse
+from penstock.v1.agent_service_pb2 import CacheStatus, ProcessResponse
 
 _CACHE = {CacheStatus.CACHE_STATUS_HIT: "from the cache", CacheStatus.CACHE_STATUS_COALESCED: "joined a running call"}
 
@@ -16,7 +16,6 @@ def account(response: ProcessResponse) -> str:
         durations.show(durations.to_seconds(response.latency)),
         _attempts(response),
         _CACHE.get(response.cache_status, ""),
-        "cut at the token limit" if response.finish_reason == FinishReason.FINISH_REASON_LENGTH else "",
     ]
     return " · ".join(part for part in parts if part)
 

@@ -32,8 +32,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_call(commands.add_parser)
     _add(commands.add_parser, "agents", agents.run, "list the agents")
-    models_parser = _add(commands.add_parser, "models", models.run, "show the pool of models")
-    models_parser.add_argument("--watch", action="store_true", help="show it again every second")
+    _add_models(commands.add_parser)
     _add_usage(commands.add_parser)
     health_parser = _add(
         commands.add_parser, "health", health.run, "ask whether the daemon, or one SERVICE of it, is serving"
@@ -43,6 +42,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_cache(commands.add_parser)
     _add_top(commands.add_parser)
     return parser.parse_args(argv)
+
+
+def _add_models(add_parser: _AddParser) -> None:
+    parser = _add(add_parser, "models", models.run, "show the pool of models, or steer one of them")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--watch", action="store_true", help="show it again every second")
+    chosen.add_argument("--disable", metavar="NAME", help="take this model out of every route; for operators")
+    chosen.add_argument("--enable", metavar="NAME", help="let this model take calls, its circuit closed; for operators")
+    chosen.add_argument("--force-open", metavar="NAME", help="open its circuit as if it had failed; for operators")
 
 
 def _add_cache(add_parser: _AddParser) -> None:

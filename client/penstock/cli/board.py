@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any, TypeAlias
 
 from penstock.cli import figures
@@ -41,8 +42,10 @@ class Board:
 
     def _problems(self, it: Snapshot) -> Iterator[str]:
         for problem in it["problems"]:
-            text = self._cut(f"{problem['severity'].upper():<9} {problem['text']}")
-            yield self._paint(text, _LOUD.get(problem["severity"], ""))
+            text = f"{problem['severity'].upper():<9} {one_line(problem['text'])}"
+            # What is wrong is never cut: its end says what to do.
+            for line in wrap(text, self._width, subsequent_indent=" " * 10, break_on_hyphens=False):
+                yield self._paint(line, _LOUD.get(problem["severity"], ""))
         if not it["problems"]:
             usable = sum(model["state"] == "closed" and model["cooldown"] is None for model in it["models"])
             yield self._paint(self._cut(f"ALL WELL  {usable} of {len(it['models'])} models usable"), _GREEN)
@@ -186,8 +189,14 @@ def _changes(it: Snapshot) -> _Table:
             time.strftime("%H:%M:%S", time.localtime(change["at"])),
             change["what"],
             change["state"].replace("_", "-"),
-            f"{change['subject']}: {change['cause'].replace('_', ' ')}".removesuffix(": ")
-            + (f" ({change['count']} times)" if change["count"] > 1 else ""),
+            _whose(change),
         )
         for change in it["changes"][: 2 * _FEW]
     ]
+
+
+def _whose(change: Mapping[str, Any]) -> str:
+    """Whose change it is and why, without a name that stands beside it already, such as the ledger's."""
+    subject = "" if change["subject"] == change["what"] else change["subject"]
+    text = ": ".join(filter(None, [subject, change["cause"].replace("_", " ")]))
+    return f"{text} ({change['count']} times)".strip() if change["count"] > 1 else text

@@ -7,7 +7,9 @@ from penstock.cli import daemon, terminal
 from penstock.cli.account import account
 from penstock.request import Options
 from penstock.sync_client import SyncAgentClient
-from penstock.v1.agent_service_pb2 import Completed, Delta, ProcessResponse, ProcessStreamResponse
+from penstock.v1.agent_service_pb2 import Completed, Delta, FinishReason, ProcessResponse, ProcessStreamResponse
+
+_CUT = "the answer is not whole: it was cut at max_output_tokens, or at the model's own limit"
 
 
 def run(chosen: Namespace) -> int:
@@ -27,6 +29,8 @@ def run(chosen: Namespace) -> int:
         else:
             response = _process(client, text, options, is_json=chosen.json)
     if not chosen.json:
+        if response.finish_reason == FinishReason.FINISH_REASON_LENGTH:
+            terminal.complain(_CUT)
         terminal.note(account(response))
     return 0
 

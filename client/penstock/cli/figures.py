@@ -36,8 +36,10 @@ def dollars(nanousd: float) -> str:
 
 
 def percent(part: float) -> str:
-    """Write a part of one."""
-    return f"{part:.{1 if 0 < part < 0.0995 else 0}%}"
+    """Write a part of one, rounded down: what is not whole is not called so."""
+    decimals = 1 if 0 < part < 0.1 else 0
+    unit = 10**decimals
+    return f"{floor(round(100 * part * unit, 6)) / unit:.{decimals}f}%"
 
 
 def size(count: float) -> str:

@@ -1,11 +1,14 @@
-"""`penstock models`: shows the pool."""
+"""`penstock models`: shows the pool, and lets operators steer it."""
 
 import time
 from argparse import Namespace
+from typing import NoReturn
 
 from penstock import durations
 from penstock.cli import daemon, terminal
-from penstock.v1.pool_service_pb2 import BreakerState, ListModelsResponse, Model
+from penstock.errors import PenstockError
+from penstock.pool import ACTIONS, Action
+from penstock.v1.pool_service_pb2 import BreakerState, ListModelsResponse, Model, SetModelResponse
 
 _HEADER = ("MODEL", "PROVIDER", "STATE", "IN FLIGHT", "ERRORS", "FIRST TOKEN", "NEXT PROBE", "CAUSE")
 _NOTHING = "-"
@@ -13,20 +16,51 @@ _PERIOD = 1.0
 
 
 def run(chosen: Namespace) -> int:
-    """Print the models of the pool, once or every second until interrupted."""
+    """Print the models of the pool, once or every second until interrupted; or change one and print that."""
+    for action in ACTIONS:
+        name = getattr(chosen, action)
+        if name is not None:
+            return _change(chosen, name, action)
+    if chosen.watch:
+        _watch(chosen)
+    _show(_models(chosen), is_json=chosen.json)
+    return 0
+
+
+def _change(chosen: Namespace, name: str, action: Action) -> int:
     with daemon.client(chosen) as client:
-        while True:
-            models = client.list_models()
-            if chosen.watch:
-                terminal.clear()
-            show(models, is_json=chosen.json)
-            if not chosen.watch:
-                return 0
-            time.sleep(_PERIOD)
+        model = client.set_model(name, action)
+    if chosen.json:
+        terminal.write_json(SetModelResponse(model=model))
+    else:
+        _show([model], is_json=False)
+    return 0
 
 
-def show(models: list[Model], *, is_json: bool) -> None:
-    """Print the models as a table or as JSON."""
+def _watch(chosen: Namespace) -> NoReturn:
+    """Print the models again and again; a daemon that goes away is waited for, but it must be there at first."""
+    is_lost = False
+    models = _models(chosen)
+    while True:
+        if not is_lost:
+            terminal.clear()
+            _show(models, is_json=chosen.json)
+        time.sleep(_PERIOD)
+        try:
+            models, is_lost = _models(chosen), False
+        except PenstockError as error:
+            if not is_lost:
+                terminal.complain(f"DISCONNECTED: {terminal.describe(error)}; what is above is older")
+            is_lost = True
+
+
+def _models(chosen: Namespace) -> list[Model]:
+    # A client for each look: a channel that lost its daemon would wait for longer and longer before it looks again.
+    with daemon.client(chosen) as client:
+        return client.list_models()
+
+
+def _show(models: list[Model], *, is_json: bool) -> None:
     if is_json:
         terminal.write_json(ListModelsResponse(models=models))
     else:

@@ -1,9 +1,11 @@
 """How the command speaks to people, and to programs that read it."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 from google.protobuf.json_format import MessageToJson
@@ -56,14 +58,18 @@ def clear() -> None:
 
 @contextmanager
 def without_cursor() -> Iterator[None]:
-    """Hide the terminal's cursor meanwhile, if there is one."""
-    hide, show = (_HIDE_CURSOR, _SHOW_CURSOR) if sys.stdout.isatty() else ("", "")
-    sys.stdout.write(hide)
+    """Hide the terminal's cursor meanwhile, if there is one; SIGTERM ends the block too."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    sys.stdout.write(_HIDE_CURSOR)
     try:
         yield
     finally:
-        sys.stdout.write(show)
+        sys.stdout.write(_SHOW_CURSOR)
         sys.stdout.flush()
+        signal.signal(signal.SIGTERM, before)
 
 
 def redraw(lines: Sequence[str]) -> None:
@@ -102,6 +108,11 @@ def one_line(text: str) -> str:
 def is_colored(stream: TextIO) -> bool:
     """Whether `stream` is a terminal whose user wants colours: see https://no-color.org."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Exit as a shell says that a signal did it."""
+    raise SystemExit(128 + number)
 
 
 def _dim(text: str, stream: TextIO) -> str:

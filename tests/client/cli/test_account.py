@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from penstock.cli.account import account, dollars
-from penstock.v1.agent_service_pb2 import Attempt, CacheStatus, FinishReason, ProcessResponse, Usage
+from penstock.v1.agent_service_pb2 import Attempt, CacheStatus, ProcessResponse, Usage
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,9 @@ def test_the_line_names_model_tokens_cost_latency_and_attempts() -> None:
 
 
 def test_what_is_unusual_is_said() -> None:
-    """An estimate, an unknown price, a hit, and an answer that was cut."""
+    """An estimate, an unknown price and a hit."""
     estimated = ProcessResponse(cost_nanousd=1, cost_estimated=True, attempts=[Attempt(model="fast")])
-    hit = ProcessResponse(
-        cache_status=CacheStatus.CACHE_STATUS_HIT, finish_reason=FinishReason.FINISH_REASON_LENGTH, model_used="fast"
-    )
+    hit = ProcessResponse(cache_status=CacheStatus.CACHE_STATUS_HIT, model_used="fast")
 
     assert account(estimated) == "0 in + 0 out · about $0.000000001 · 0 ms · 1 attempt"
-    assert account(hit) == (
-        "fast · 0 in + 0 out · cost unknown · 0 ms · 0 attempts · from the cache · cut at the token limit"
-    )
+    assert account(hit) == ("fast · 0 in + 0 out · cost unknown · 0 ms · 0 attempts · from the cache")

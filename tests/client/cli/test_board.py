@@ -60,12 +60,48 @@ def test_every_part_is_there() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """What does not fit is cut, and that is shown."""
     it = deepcopy(SNAPSHOT)
-    it["problems"][0]["text"] = "long " * 100
+    it["changes"][0]["cause"] = "long " * 100
 
     lines = board(width).lines(it)
 
     assert max(map(len, lines)) == width
-    assert lines[1].endswith("…")
+    assert any(line.endswith("…") for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_is_wrong_is_never_cut(width: int) -> None:
+    """Its end says what to do; it goes on below, in its own colour."""
+    it = deepcopy(SNAPSHOT)
+    words = [f"word-{number}" for number in range(40)]
+    it["problems"] = [{**it["problems"][0], "text": " ".join(words)}]
+
+    lines = board(width).lines(it)
+    first, *more = lines[1 : lines.index("")]
+
+    assert first.startswith("CRITICAL  word-0 ")
+    assert all(line.startswith(" " * 10 + "word-") and len(line) <= width for line in more)
+    assert " ".join([first, *more]).split()[1:] == words
+    colored = board(width, is_colored=True).lines(it)
+    assert colored[2] == f"\x1b[31m\x1b[1m{more[0]}\x1b[0m"
+
+
+def test_a_change_names_nothing_twice() -> None:
+    """What and whose are often the same."""
+    change = {
+        "at": 1.0,
+        "what": "configuration",
+        "subject": "configuration",
+        "state": "refused",
+        "cause": "",
+        "count": 1,
+    }
+    it = {**SNAPSHOT, "changes": [{**change, "cause": "2 in the log"}, {**change, "count": 3}, change]}
+
+    text = "\n".join(board().lines(it))
+
+    assert "configuration  refused  2 in the log\n" in text
+    assert "configuration  refused  (3 times)\n" in text
+    assert text.endswith("configuration  refused")
 
 
 def test_a_lost_daemon_is_said_loudly() -> None:

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
 
 from fakes.daemon import Ask, FakeDaemon, Refusal
-from penstock.v1.agent_service_pb2 import CachePolicy
+from penstock.v1.agent_service_pb2 import CachePolicy, FinishReason
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -104,3 +104,19 @@ def test_a_broken_stream_keeps_what_was_printed(run: Run, daemon: FakeDaemon) ->
 
     assert (code, out) == (1, "hello ")
     assert err.startswith("penstock: STREAM_BROKEN: ")
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_an_answer_that_was_cut_is_not_shown_as_whole(run: Run, daemon: FakeDaemon, stream: list[str]) -> None:
+    """One line on standard error; the answer is what it is, and was paid for."""
+    daemon.completed.finish_reason = FinishReason.FINISH_REASON_LENGTH
+
+    cut = "penstock: the answer is not whole: it was cut at max_output_tokens, or at the model's own limit\n"
+    assert run("call", "hello", *stream) == (0, "hello \n", cut)
+    assert run("call", "hello", "--json", *stream)[2] == ""
+
+
+def test_a_number_that_is_too_large_is_named(run: Run) -> None:
+    """Nothing is sent."""
+    said = "penstock: max_output_tokens: Value out of range: 99999999999\n"
+    assert run("call", "hello", "--max-output-tokens", "99999999999") == (2, "", said)

@@ -38,9 +38,22 @@ def test_dollars(nanousd: int, text: str) -> None:
     assert figures.dollars(nanousd) == text
 
 
-@pytest.mark.parametrize(("part", "text"), [(0, "0%"), (0.004, "0.4%"), (0.5, "50%"), (1, "100%")])
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (0, "0%"),
+        (0.004, "0.4%"),
+        (0.0799, "7.9%"),
+        (0.0999, "9.9%"),
+        (0.29, "29%"),
+        (0.948, "94%"),
+        (0.9999, "99%"),
+        (1, "100%"),
+        (2.5, "250%"),
+    ],
+)
 def test_percents(part: float, text: str) -> None:
-    """With a decimal where it tells something."""
+    """With a decimal where it tells something; what is nearly used up is not called used up."""
     assert figures.percent(part) == text
 
 

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from fakes.daemon import FakeDaemon
+from fakes.daemon import FakeDaemon, fake_daemon
+from fakes.pool import OPERATOR, fake_pool
 from penstock.v1.agent_service_pb2 import Agent
 from penstock.v1.pool_service_pb2 import BreakerState, Model
 
@@ -69,6 +72,36 @@ def test_models_are_a_table(run: Run, daemon: FakeDaemon) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "state"), [("--disable", "disabled"), ("--enable", "closed"), ("--force-open", "open")]
+)
+def test_operators_change_a_model(run: Run, option: str, state: str) -> None:
+    """It is shown as it is then."""
+    with fake_pool() as pool:
+        code, out, err = run("models", option, "fast", "--target", pool.target, "--api-key", OPERATOR)
+
+    assert (code, err) == (0, "")
+    assert [line.split()[2] for line in out.splitlines()] == ["STATE", state]
+
+
+def test_a_changed_model_is_one_line_of_json(run: Run) -> None:
+    """The contract's own response."""
+    with fake_pool() as pool:
+        _, out, _ = run("models", "--disable", "fast", "--json", "--target", pool.target, "--api-key", OPERATOR)
+
+    assert json.loads(out)["model"]["enabled"] is False
+    assert out.count("\n") == 1
+
+
+def test_a_model_that_nobody_named_is_not_taken_for_a_question(run: Run) -> None:
+    """As from a variable that is empty."""
+    with fake_pool() as pool:
+        code, out, err = run("models", "--disable", "", "--target", pool.target, "--api-key", OPERATOR)
+
+    assert (code, out) == (1, "")
+    assert err.startswith("penstock: MODEL_NOT_FOUND: ")
+
+
 def test_both_are_one_line_of_json(run: Run, daemon: FakeDaemon) -> None:
     """The contract's own responses."""
     daemon.agents, daemon.models = [Agent(name="support")], [FAST]
@@ -94,3 +127,25 @@ def test_models_are_watched_until_interrupted(daemon: FakeDaemon) -> None:
 
     assert (process.returncode, err) == (130, "")
     assert out.count("MODEL ") in {1, 2}  # the second may not have been drawn
+
+
+def test_a_watch_outlives_the_daemon(tmp_path: Path) -> None:
+    """It says once that the daemon is gone, and shows the next one."""
+    address = f"unix:{tmp_path}/penstock.sock"
+    command = [sys.executable, "-c", "import sys, penstock.cli; sys.exit(penstock.cli.main())", "models", "--watch"]
+    command += ["--target", address]
+
+    with fake_daemon(address) as daemon:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert daemon.asked.acquire(timeout=20)
+    with process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        with fake_daemon(address) as daemon:
+            assert daemon.asked.acquire(timeout=20)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+
+    assert said.startswith("penstock: DISCONNECTED: UNREACHABLE: ")
+    assert said.endswith("; what is above is older\n")
+    assert (process.returncode, err) == (130, "")

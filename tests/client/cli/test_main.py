@@ -171,3 +171,24 @@ def test_the_installed_command_is_this_one() -> None:
     )
 
     assert ran.stdout == f"penstock {penstock.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "out"), [(">&-", b""), ("<&-", b"hello \n"), ("2>&-", b"hello \n"), ("<&- >&- 2>&-", b"")]
+)
+def test_a_stream_that_the_shell_closed_leads_nowhere(daemon: FakeDaemon, closed: str, out: bytes) -> None:
+    """What goes there is lost without a word, and nothing of ours takes its place."""
+    command = [*PENSTOCK, "call", "hello", "--target", daemon.target]
+
+    ran = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], capture_output=True, check=False, timeout=30)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, out, b"")
+
+
+def test_a_complaint_goes_to_standard_error_or_nowhere() -> None:
+    """Not among the answers."""
+    command = [*PENSTOCK, "call", "hello", "--target", "unix:/nowhere/penstock.sock"]
+
+    ran = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command], capture_output=True, check=False, timeout=30)
+
+    assert (ran.returncode, ran.stdout) == (3, b"")

@@ -49,9 +49,9 @@ class Terminal:
             assert time.monotonic() < deadline, self.written
             time.sleep(0.01)
 
-    def interrupt(self) -> int:
-        """Press Ctrl-C, and return what the command exits with."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Press Ctrl-C, or send another signal, and return what the command exits with."""
+        self._process.send_signal(number)
         code = self._process.wait(20)
         self._reader.join()
         os.close(self._leader)
@@ -179,13 +179,16 @@ def test_what_is_no_admin_port_is_2(url: str, capsys: pytest.CaptureFixture[str]
     assert "is not the URL of an admin port" in capsys.readouterr().err
 
 
-def test_a_terminal_is_redrawn_until_ctrl_c(port: FakeAdminPort) -> None:
+@pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_terminal_is_redrawn_until_ctrl_c_or_a_signal(
+    port: FakeAdminPort, number: signal.Signals, exits: int
+) -> None:
     """In colours, from its upper left corner; the cursor comes back."""
     terminal = Terminal("--interval", "50ms")
     terminal.until("penstock 1.2.3", count=3)
-    code = terminal.interrupt()
+    code = terminal.interrupt(number)
 
-    assert code == 130
+    assert code == exits
     assert "\x1b[31m\x1b[1mCRITICAL" in terminal.written
     assert terminal.written.count("\x1b[H") >= 3
     assert "Traceback" not in terminal.written

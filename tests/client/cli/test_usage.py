@@ -88,6 +88,14 @@ def test_programs_read_json(run: Run, daemon: FakeDaemon) -> None:
     assert out.count("\n") == 1
 
 
+def test_there_is_one_form_at_a_time(run: Run, daemon: FakeDaemon) -> None:
+    """Neither is quietly left out."""
+    said = "penstock: --csv and --json exclude each other: give one\n"
+
+    assert run("usage", "--csv", "--json") == (2, "", said)
+    assert daemon.usage_requests == []
+
+
 def test_what_is_asked_for_goes_to_the_daemon(run: Run, daemon: FakeDaemon) -> None:
     """Every filter, and both ends of the time."""
     times = ("--since", "2026-11-01", "--until", "2026-11-02T12:00+02:00")
