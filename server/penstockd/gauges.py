@@ -33,9 +33,9 @@ class Gauges:
         """Show what `read` returns, which never falls."""
         self._meter.create_observable_counter(name, [_one(read)], unit=unit, description=description)
 
-    def counts(self, name: str, read: Callable[[], Readings], *, description: str, unit: str = "") -> None:
+    def counts(self, name: str, read: Callable[[], Readings], *, description: str) -> None:
         """Show what `read` returns, each number under its labels; none of them ever falls."""
-        self._meter.create_observable_counter(name, [_many(read)], unit=unit, description=description)
+        self._meter.create_observable_counter(name, [_many(read)], description=description)
 
 
 def _one(read: Callable[[], float]) -> _Callback:

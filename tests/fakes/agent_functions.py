@@ -1,6 +1,7 @@
 """Python agents as the loader finds them, and things that are none."""
 
 from collections.abc import AsyncIterator
+from functools import wraps
 
 from penstockd.agents.context import AgentContext, AgentRequest
 
@@ -21,3 +22,30 @@ async def yields(request: AgentRequest, context: AgentContext) -> AsyncIterator[
 def plain(request: AgentRequest, context: AgentContext) -> str:
     """Answer without being async."""
     return request.input
+
+
+async def takes_one(request: AgentRequest) -> str:
+    """Answer without knowing where it runs."""
+    return request.input
+
+
+async def takes_three(request: AgentRequest, context: AgentContext, more: str) -> AsyncIterator[str]:
+    """Answer with what nobody gives it."""
+    yield more
+
+
+async def takes_a_name(request: AgentRequest, context: AgentContext, *, name: str) -> str:
+    """Answer with what nobody calls it."""
+    return name
+
+
+async def takes_three_at_will(request: AgentRequest, context: AgentContext, more: str = "") -> str:
+    """Answer with what it has."""
+    return more
+
+
+@wraps(takes_three)
+async def gives_three(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+    """Give the third."""
+    async for text in takes_three(request, context, "more"):
+        yield text

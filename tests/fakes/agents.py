@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Answer
@@ -78,3 +80,18 @@ async def leaks(request: AgentRequest, context: AgentContext) -> str:
     context.log.warning("the agent says", told=request.input)
     logging.getLogger("library").warning("a library says %s", request.input)
     raise ValueError(request.input)
+
+
+async def stays(request: AgentRequest, context: AgentContext) -> str:
+    """Take no end for one."""
+    context.log.info("begun")
+    while True:
+        with suppress(BaseException):
+            await asyncio.sleep(60.0)
+
+
+async def waits_in_a_thread(request: AgentRequest, context: AgentContext) -> str:
+    """Wait where nothing can be cancelled."""
+    context.log.info("begun")
+    await asyncio.to_thread(threading.Event().wait)
+    return ""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from penstockd.call import Call, Completed, Delta
 from penstockd.model import Prompt
 from penstockd.outcome import FinishReason
+from penstockd.upstream import Broken
 from penstockd.usage import Usage
 
 DONE = Completed(finish_reason=FinishReason.STOP, usage=Usage(output=1))
@@ -35,3 +36,28 @@ def wild(name: str, settings: Mapping[str, object]) -> Callable[[Call[Prompt]], 
                 raise ValueError(asked)
 
     return answer
+
+
+class Closing:
+    """A model that fails once, and has nothing to answer with when it was closed."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._is_closed = False
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        self._calls += 1
+        if self._calls == 1:
+            raise Broken("busy", reason="server_error", retry_after=1.0)
+        if self._is_closed:
+            raise ConnectionError("closed")
+        await call.send(Delta("open"))
+        await call.send(DONE)
+
+    async def close(self) -> None:
+        self._is_closed = True
+
+
+def closing(name: str, settings: Mapping[str, object]) -> Closing:
+    """A model of its own connections."""
+    return Closing()

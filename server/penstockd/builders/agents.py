@@ -96,7 +96,7 @@ class AgentBuilder:
     def _models_of(self, names: Sequence[str]) -> str:
         """What the models of these names are, as far as it shapes their answers."""
         models = [self._settings.models[name] for name in names]
-        return "".join(model.model_dump_json(include={"provider", "base_url", "model"}) for model in models)
+        return "".join(model.model_dump_json(include={"provider", "base_url", "model", "body"}) for model in models)
 
     def _route(self, settings: RouteSettings) -> Route:
         return Route([self._pool.models[name] for name in settings.names], _strategy(settings))

@@ -11,6 +11,7 @@ from penstockd.models.pool import Pool
 from penstockd.models.prices import bundled
 from penstockd.models.providers.anthropic import BASE_URL as ANTHROPIC_URL
 from penstockd.models.providers.anthropic import anthropic
+from penstockd.models.providers.chat import Chat
 from penstockd.models.providers.echo import Echo
 from penstockd.models.providers.factory import provider_from
 from penstockd.models.providers.foreign import Foreign
@@ -42,7 +43,7 @@ class PoolBuilder:
         models: dict[str, Model] = {}
         mistakes: list[ConfigError] = []
         for name, settings in self._settings.models.items():
-            if kept is not None and before is not None and self._is_same(name, before):
+            if kept is not None and before is not None and self._is_same(name, before, kept):
                 models[name], providers[name] = kept.models[name], kept.providers[name]
                 continue
             try:
@@ -50,31 +51,43 @@ class PoolBuilder:
             except ValueError as error:
                 mistakes.append(ConfigError(f"models.{name}.provider", str(error)))
                 continue
+            except OSError as error:
+                mistakes.append(ConfigError(f"models.{name}.ca", f"must be a file of PEM certificates: {error}"))
+                continue
             models[name], providers[name] = self._model(name, settings, provider), provider
+            if kept is not None and name in kept.models and not kept.models[name].breaker.is_enabled:
+                models[name].breaker.disable()  # what an operator said of it is not the configuration's to take back
         if mistakes:
             raise ConfigErrors(mistakes)
         return Pool(models, providers, clock=self._clock)
 
-    def _is_same(self, name: str, before: Settings) -> bool:
+    def _is_same(self, name: str, before: Settings, kept: Pool) -> bool:
         now = self._settings
         rules = (before.circuit_breaker, before.retry.budget)
-        return before.models.get(name) == now.models[name] and rules == (now.circuit_breaker, now.retry.budget)
+        if before.models.get(name) != now.models[name] or rules != (now.circuit_breaker, now.retry.budget):
+            return False
+        provider = kept.providers[name]
+        return not isinstance(provider, Chat) or provider.is_current
 
     def _provider(self, name: str, settings: ModelSettings) -> Handler[Prompt]:
         match settings.provider:
             case "echo":
                 return Echo()
             case "openai":
-                return openai(
+                provider = openai(
                     _target(settings, OPENAI_URL),
                     model=settings.model,
                     clock=self._clock,
                     max_tokens_field=settings.max_tokens_field,
+                    body=settings.body,
                 )
             case "anthropic":
-                return anthropic(_target(settings, ANTHROPIC_URL), model=settings.model, clock=self._clock)
+                target = _target(settings, ANTHROPIC_URL)
+                provider = anthropic(target, model=settings.model, clock=self._clock, body=settings.body)
             case reference:
                 return Foreign(provider_from(reference, name, dict(settings)), self._log)
+        provider.open()
+        return provider
 
     def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
         timeouts = Timeouts(**dict(settings.timeouts))

@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Final
 
+import msgspec
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from penstockd.config.context import Context
@@ -14,6 +15,13 @@ from penstockd.config.secret import ProxyUrl, Secret, SecretText
 from penstockd.config.section import Section
 
 BUILT_IN: Final = ("openai", "anthropic", "echo")
+OURS: Final = frozenset(
+    (
+        *("model", "messages", "system", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
+        *("stop", "stop_sequences", "seed", "stream", "stream_options", "n"),
+    )
+)
+"""Fields of a request that our dialects write, and `n`: of several answers one is read, and all are paid for."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -34,6 +42,22 @@ def _field(name: str) -> str:
     if not _FIELD.fullmatch(name):
         raise Mistake("must be the name of a field, such as max_completion_tokens")
     return name
+
+
+def _more(name: str, info: ValidationInfo[Context]) -> str:
+    if name in OURS or name == info.data.get("max_tokens_field"):
+        raise Mistake("is set by Penstock itself: see the parameters of agents and of calls")
+    return name
+
+
+def _json(value: object) -> object:
+    try:
+        is_json = msgspec.json.decode(msgspec.json.encode(value)) == value
+    except (TypeError, ValueError, RecursionError):
+        is_json = False
+    if not is_json:
+        raise Mistake("must be JSON: text in quotes, numbers, true, false, or lists and maps of them")
+    return value
 
 
 class PriceSettings(Section):
@@ -76,6 +100,9 @@ class ModelSettings(Section):
     ca: ReadableFile | None = None
     proxy: ProxyUrl | None = None
     max_tokens_field: Annotated[str, AfterValidator(_field)] | None = None
+    body: dict[Annotated[str, AfterValidator(_more)], Annotated[object, AfterValidator(_json)]] = Field(
+        default_factory=dict
+    )
 
     @field_validator("api_key")
     @classmethod

@@ -9,7 +9,7 @@ from penstockd.clock import Clock
 from penstockd.model import Model, Prompt, chosen
 from penstockd.outcome import Attempt
 from penstockd.resilience.circuit import Ticket, Transition
-from penstockd.upstream import Blame, PassedOver, UpstreamFailure
+from penstockd.upstream import Blame, OutOfTime, PassedOver, UpstreamFailure
 
 MISCONFIGURED_FOR = 300.0
 """Seconds a model stays open after it rejected our key or its own name."""
@@ -32,18 +32,18 @@ class CircuitBreaker:
             raise PassedOver(message)
         if call.request.attempt is not None:
             call.outcome.attempts.append(call.request.attempt)
-        trial = _Trial(model, ticket, call, self._clock, self._changed)
+        report = _Report(model, ticket, call, self._clock, self._changed)
         try:
-            await proceed(replace(call, send=trial.send))
+            await proceed(replace(call, send=report.send))
         except UpstreamFailure as failure:
-            trial.failed(failure)
+            report.failed(failure)
             raise
         finally:
-            trial.end()
+            report.end()
 
 
-class _Trial:
-    """One attempt's dealings with its breaker."""
+class _Report:
+    """What becomes of one attempt, as far as its model's breaker is to know."""
 
     def __init__(
         self,
@@ -87,8 +87,10 @@ class _Trial:
                 self._publish(breaker.trip(failure.reason, MISCONFIGURED_FOR, ticket=self._ticket))
             case Blame.COOLDOWN:
                 breaker.cool_down(failure.retry_after)
+                breaker.came_to_nothing()
             case Blame.NONE:
-                pass
+                if self._was_futile(failure):
+                    breaker.came_to_nothing()
 
     def end(self) -> None:
         """Note when it was over, and give a probe's place back if nobody learned anything about the model."""
@@ -96,6 +98,16 @@ class _Trial:
             self._attempt.answered_at = self._clock.monotonic()
         if not self._has_verdict:
             self._publish(self._model.breaker.released(self._ticket))
+
+    def _was_futile(self, failure: UpstreamFailure) -> bool:
+        """Whether the next caller may fare no better, though nobody is to blame: not if it was this request's fault.
+
+        A model that stayed silent for longer than it usually does may do so again, whoever ended it.
+        """
+        if isinstance(failure, OutOfTime):
+            given = self._clock.monotonic() - self._asked_at
+            return not self._has_verdict and given > (self._model.latency.ewma or 0.0)
+        return not failure.is_callers_affair
 
     def _publish(self, transition: Transition | None) -> None:
         if transition is not None:

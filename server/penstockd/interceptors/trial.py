@@ -138,14 +138,11 @@ class Trial:
 
     async def _repeat(self) -> Choice:
         """Wait out the backoff, then ask a model again that failed before; raise if that cannot help."""
-        found = self._soonest_repeatable()
+        found = self._repeat_within_budget()
         if found is None:
             raise self._conclusion()
-        repeatable, wait = found
+        repeatable, delay = found
         model, _ = repeatable
-        delay = self._backoff.delay(self._repeats + 1, wait)
-        if delay >= self._remaining() - margin(self._remaining()) or not model.retries.withdraw():
-            raise self._conclusion()
         self._repeats += 1
         withdrawn_at = self._clock.monotonic()
         try:
@@ -191,15 +188,19 @@ class Trial:
         self._untried.remove(model)
         return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=None)
 
-    def _soonest_repeatable(self) -> tuple[tuple[Model, float], float] | None:
-        """The model to repeat first, and for how many seconds it asks to be left alone."""
+    def _repeat_within_budget(self) -> tuple[tuple[Model, float], float] | None:
+        """The soonest repeat that its model's budget grants and that comes in time, and after how many seconds."""
         now = self._clock.monotonic()
         waits = [
-            (repeatable, max(repeatable[1] - now, repeatable[0].breaker.wait()))
-            for repeatable in self._repeatable
-            if repeatable[0].breaker.state is not State.OPEN
+            (max(not_before - now, model.breaker.wait()), (model, not_before))
+            for model, not_before in self._repeatable
+            if model.breaker.state is not State.OPEN
         ]
-        return min(waits, key=lambda item: item[1], default=None)
+        for wait, repeatable in sorted(waits, key=lambda item: item[0]):
+            delay = self._backoff.delay(self._repeats + 1, wait)
+            if delay < self._remaining() - margin(self._remaining()) and repeatable[0].retries.withdraw():
+                return repeatable, delay
+        return None
 
     def _remaining(self) -> float:
         return self._call.ends_at - self._clock.monotonic()
@@ -212,7 +213,16 @@ class Trial:
         most = max((model.allowance.most_tokens for model in models), default=inf)
         if self._tokens > most:
             return conclusion.of_a_size(self._tokens, most)
-        soonest = min(max(model.breaker.wait(), model.allowance.wait(self._held(model))) for model in models)
-        retry_after = None if isinf(soonest) else max(soonest, self._backoff.delay(1))
+        soonest = min(map(self._wait, models))
+        retry_after = None if isinf(soonest) else max(soonest, self._backoff.pause())
         unasked = [model.breaker.cause for model in models if model.name not in self._asked]
         return conclusion.of_all(self._failures, unasked=unasked, retry_after=retry_after)
+
+    def _wait(self, model: Model) -> float:
+        """Seconds until the model may answer this request: inf if it never will, though asked again."""
+        if model.name not in self._asked:
+            not_before = 0.0
+        else:
+            not_before = next((moment for each, moment in self._repeatable if each is model), inf)
+        left_alone = not_before - self._clock.monotonic()
+        return max(left_alone, model.breaker.wait(), model.allowance.wait(self._held(model)))

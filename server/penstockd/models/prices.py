@@ -1,17 +1,19 @@
 """What well-known models cost, for those whose price the configuration does not give.
 
-List prices in USD per million tokens, as published by OpenAI and Anthropic on the date below. A price in the
-configuration always wins; check it against your contract.
+List prices in USD per million tokens, as OpenAI and Anthropic published them by 2025-09-01, and later ones when they
+came. A price in the configuration always wins; check it against your contract.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
 from penstockd.model import Price
 
-AS_OF = "2025-09-01"
-
 NANO_PER_USD = 1_000_000_000
+
+_DATE = re.compile(r"-(latest|\d{8}|\d{4}-\d{2}-\d{2}|\d{4})\Z", re.ASCII)
+"""How a name says which day's model of its family it means; any other number is another model's."""
 
 
 def price(*, input: str, output: str, cached_input: str | None = None, cache_write: str | None = None) -> Price:  # noqa: A002
@@ -44,19 +46,16 @@ BUNDLED: Mapping[str, Price] = {
     "claude-3-5-haiku": price(input="0.8", cached_input="0.08", cache_write="1", output="4"),
     "claude-3-7-sonnet": price(input="3", cached_input="0.3", cache_write="3.75", output="15"),
     "claude-sonnet-4": price(input="3", cached_input="0.3", cache_write="3.75", output="15"),
+    "claude-sonnet-4-0": price(input="3", cached_input="0.3", cache_write="3.75", output="15"),
+    "claude-sonnet-4-5": price(input="3", cached_input="0.3", cache_write="3.75", output="15"),
     "claude-opus-4": price(input="15", cached_input="1.5", cache_write="18.75", output="75"),
+    "claude-opus-4-0": price(input="15", cached_input="1.5", cache_write="18.75", output="75"),
     "claude-opus-4-1": price(input="15", cached_input="1.5", cache_write="18.75", output="75"),
+    "claude-opus-4-5": price(input="5", cached_input="0.5", cache_write="6.25", output="25"),
     "echo": price(input="0", output="0"),
 }
 
 
 def bundled(upstream_name: str) -> Price | None:
     """The bundled price of a model by its upstream name; a dated name such as gpt-4o-2024-08-06 is its family's."""
-    while upstream_name:
-        if upstream_name in BUNDLED:
-            return BUNDLED[upstream_name]
-        head, _, tail = upstream_name.rpartition("-")
-        if not tail.isdigit() and tail != "latest":
-            return None
-        upstream_name = head
-    return None
+    return BUNDLED.get(upstream_name) or BUNDLED.get(_DATE.sub("", upstream_name))

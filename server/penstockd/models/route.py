@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import log
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from penstockd.resilience.circuit import State
 
 Random = Callable[[], float]
 """Draws from [0, 1)."""
+UNHEARD = 1.0
+"""Seconds to first content of models of which none was heard."""
 
 
 class Strategy(Protocol):
@@ -57,6 +60,10 @@ class Weighted:
 class LeastLatency:
     """The better of two drawn at random, then the rest, best first: no herd runs to the one that looks best.
 
+    Better is whose first content is expected sooner, counting what is queued and what would fail. A model that was
+    never heard is thought to be as fast as the fastest, and tried first among equals, until its circuit opens. One of
+    which nothing came lately, though no circuit opens for that, comes last.
+
     Source: Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
     """
 
@@ -67,15 +74,21 @@ class LeastLatency:
         """Return `models` by load."""
         if len(models) < 2:
             return list(models)
+        heard = [seconds for model in models if (seconds := model.latency.expected) is not None]
+        fastest = min(heard, default=UNHEARD)
+        rank = partial(self._rank, fastest=fastest)
         first = int(self.random() * len(models))
         second = (first + 1 + int(self.random() * (len(models) - 1))) % len(models)
-        best = min(models[first], models[second], key=self._load)
-        return [best, *sorted((model for model in models if model is not best), key=self._load)]
+        best = min(models[first], models[second], key=rank)
+        return [best, *sorted((model for model in models if model is not best), key=rank)]
 
-    def _load(self, model: Model) -> float:
-        """Expected time to first content, counting what is queued and what would fail; 0 for a model never tried."""
-        average = model.latency.ewma or 0.0
-        return average * (1 + model.permits.in_flight) * (1 + self.failure_weight * model.breaker.error_rate)
+    def _rank(self, model: Model, *, fastest: float) -> tuple[bool, float, bool]:
+        """Whether it is no use, its expected time to first content, and whether that is more than a guess."""
+        expected, breaker = model.latency.expected, model.breaker
+        load = 1.0 + model.permits.in_flight
+        if expected is None:
+            return breaker.is_fruitless, fastest * load, False
+        return breaker.is_fruitless, expected * load * (1 + self.failure_weight * breaker.futility), True
 
 
 def _is_due(model: Model) -> bool:

@@ -22,3 +22,7 @@ class Backoff:
         doublings = min(max(round - 1, 0), ROUNDS_THAT_DOUBLE)
         drawn = self._random() * min(self._max_delay, ldexp(self._base_delay, doublings))
         return drawn if hint is None else max(hint, drawn)
+
+    def pause(self) -> float:
+        """Seconds for whoever is sent away for now: half of the base delay at least, all of it at most."""
+        return self._base_delay * (1.0 + self._random()) / 2.0

@@ -22,7 +22,7 @@ class CircuitBreaker:
     """Opens on failures, tries one probe at a time once the open time is over, and closes after two successes.
 
     Each change of state starts a generation; results of an older one are ignored. Time alone moves it too: an
-    unreported probe counts as failed at its timeout whether or not anyone calls `expire` then.
+    unreported probe counts as failed at its timeout.
     """
 
     def __init__(self, policy: BreakerPolicy, clock: Clock, random: Callable[[], float]) -> None:
@@ -31,6 +31,7 @@ class CircuitBreaker:
         self._random = random
         self._calls = RollingCount(policy.window, WINDOW_SLOTS)
         self._failures = RollingCount(policy.window, WINDOW_SLOTS)
+        self._blameless = RollingCount(policy.window, WINDOW_SLOTS)
         self._cooldown = Cooldown()
         self._is_enabled = True
         self._state = State.CLOSED
@@ -67,6 +68,20 @@ class CircuitBreaker:
         now = self._clock.monotonic()
         calls = self._calls.total(now)
         return self._failures.total(now) / calls if calls else 0.0
+
+    @property
+    def futility(self) -> float:
+        """The share of all that was asked of the model in the window and came to nothing, 0 to 1, blame or no blame."""
+        now = self._clock.monotonic()
+        blameless = self._blameless.total(now)
+        asked = self._calls.total(now) + blameless
+        return (self._failures.total(now) + blameless) / asked if asked else 0.0
+
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether all that was asked of the model in the window came to nothing by no fault that would open it."""
+        now = self._clock.monotonic()
+        return self._blameless.total(now) > 0 and not self._calls.total(now)
 
     @property
     def is_enabled(self) -> bool:
@@ -124,9 +139,9 @@ class CircuitBreaker:
             self._end_probe()
         return lapsed
 
-    def expire(self) -> Transition | None:
-        """Show the end of a probe that was not reported in time; only for those who watch, `admit` does not need it."""
-        return self._lapse(self._clock.monotonic())
+    def came_to_nothing(self) -> None:
+        """Count an attempt that moves no circuit, though whoever chooses a model should know of it."""
+        self._blameless.add(self._clock.monotonic())
 
     def cool_down(self, seconds: float | None) -> None:
         """Admit nothing for `seconds`, or as long as guessed: the model asked for patience, which is no failure."""
@@ -196,6 +211,7 @@ class CircuitBreaker:
     def _close(self, cause: str) -> Transition | None:
         self._calls.clear()
         self._failures.clear()
+        self._blameless.clear()
         self._open_for = self._policy.open_for
         return self._enter(State.CLOSED, cause)
 

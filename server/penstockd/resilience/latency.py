@@ -9,6 +9,8 @@ from penstockd.clock import Clock
 MOST = 256
 LONGEST_AGO = 300.0
 FEWEST_FOR_P95 = 5
+DOUBT = 60.0
+"""Seconds without an observation in which what is expected of a model halves: one that was slow once is tried again."""
 
 
 class Latency:
@@ -30,6 +32,12 @@ class Latency:
     def ewma(self) -> float | None:
         """The weighted average in seconds; None until one was observed."""
         return self._sum / self._weight if self._weight else None
+
+    @property
+    def expected(self) -> float | None:
+        """What the next call may take: the average, less of it the longer ago that was; None until one was observed."""
+        average = self.ewma
+        return None if average is None else average * 0.5 ** ((self._clock.monotonic() - self._observed_at) / DOUBT)
 
     @property
     def p95(self) -> float | None:

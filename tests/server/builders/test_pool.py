@@ -1,9 +1,15 @@
 """The pool is what the settings say, and keeps what they keep."""
 
+from pathlib import Path
+
 import pytest
 
+from fakes.certificates import self_signed
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
+from fakes.prompts import ask
+from fakes.upstream import Upstream, response
+from peers import peer
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
 from penstockd.log import Log
@@ -13,6 +19,7 @@ from penstockd.models.prices import BUNDLED
 from penstockd.models.providers.echo import Echo
 from penstockd.models.providers.foreign import Foreign
 from penstockd.resilience.circuit import State
+from penstockd.upstream import Broken
 
 MODELS = """
 models:
@@ -89,6 +96,28 @@ def test_every_kind_of_provider_is_made(config: ConfigFile) -> None:
     assert providers["fast"] is not providers["strong"]
 
 
+ADDING = """
+models:
+  a: {provider: "${PROVIDER}", base_url: "${URL}", api_key: k, model: m, body: {effort: [low]}}
+"""
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_a_model_is_asked_with_what_its_settings_add(config: ConfigFile, provider: str) -> None:
+    """In the body of each request."""
+    async with Upstream() as upstream:
+        upstream.answer(response(b"{}", status=500))
+        pool = build(config.load(ADDING, {"PROVIDER": provider, "URL": upstream.url}))
+
+        with pytest.raises(Broken):
+            await ask(pool.models["a"].answer)
+        await pool.close()
+
+        [request] = upstream.requests
+        assert isinstance(request.json, dict)
+        assert request.json["effort"] == ["low"]
+
+
 def test_a_reload_keeps_what_has_not_changed(config: ConfigFile) -> None:
     """A model of the same definition keeps its breaker, its places and its connections."""
     before = config.load(MODELS)
@@ -116,6 +145,23 @@ def test_new_rules_make_new_models(config: ConfigFile, change: tuple[str, str]) 
     assert all(pool.models[name] is not kept.models[name] for name in pool.models)
 
 
+def test_a_model_that_an_operator_disabled_stays_so_whatever_a_reload_changes(config: ConfigFile) -> None:
+    """Its circuit begins anew, and one that was enabled again stays that."""
+    before = config.load(MODELS)
+    kept = build(before)
+    kept.models["fast"].breaker.disable()
+
+    changed = config.load(MODELS.replace("open_for: 3s", "open_for: 4s"))
+    pool = build(changed, before, kept)
+    assert not pool.models["fast"].breaker.is_enabled
+    pool.models["fast"].breaker.enable()
+    again = build(before, changed, pool)
+
+    assert pool.models["strong"].breaker.is_enabled
+    assert pool.models["fast"].breaker.state is State.CLOSED
+    assert again.models["fast"].breaker.is_enabled
+
+
 def test_every_provider_that_cannot_be_made_is_named(config: ConfigFile) -> None:
     """All of them at once, by their paths."""
     settings = config.load("""
@@ -129,3 +175,50 @@ def test_every_provider_that_cannot_be_made_is_named(config: ConfigFile) -> None
         build(settings)
 
     assert [error.path for error in raised.value.errors] == ["models.a.provider", "models.c.provider"]
+
+
+PRIVATE = """
+models:
+  a: {provider: openai, base_url: "https://llm.internal/v1", model: x, ca: ca.pem}
+  b: {provider: anthropic, base_url: "http://llm.internal", api_key: k, model: x, ca: ca.pem}
+"""
+
+
+@pytest.fixture
+def ca(config: ConfigFile, tmp_path: Path) -> Path:
+    """The file of certificates that PRIVATE's models trust."""
+    cert, _ = self_signed(peer("openssl"), tmp_path)
+    return cert.rename(config.path.parent / "ca.pem")
+
+
+def test_a_ca_without_certificates_is_a_mistake(config: ConfigFile, ca: Path) -> None:
+    """It is found before there is a call, for whoever asks whether the configuration is right, too."""
+    ca.write_text("no certificate")
+
+    with pytest.raises(ConfigErrors) as raised:
+        build(config.load(PRIVATE))
+
+    assert [error.path for error in raised.value.errors] == ["models.a.ca", "models.b.ca"]
+    assert raised.value.errors[0].message.startswith("must be a file of PEM certificates: ")
+
+
+def test_a_reload_takes_a_ca_that_has_changed(config: ConfigFile, ca: Path, tmp_path: Path) -> None:
+    """The path is the same; whoever is trusted by it is not."""
+    before = config.load(PRIVATE)
+    kept = build(before)
+    assert build(config.load(PRIVATE), before, kept).providers == kept.providers
+
+    self_signed(peer("openssl"), tmp_path, "other")[0].rename(ca)
+    pool = build(config.load(PRIVATE), before, kept)
+
+    assert all(pool.providers[name] is not kept.providers[name] for name in "ab")
+
+
+def test_a_reload_refuses_a_ca_that_has_become_none(config: ConfigFile, ca: Path) -> None:
+    """Models that nobody changed are no exception."""
+    before = config.load(PRIVATE)
+    kept = build(before)
+    ca.write_text("no certificate")
+
+    with pytest.raises(ConfigErrors):
+        build(config.load(PRIVATE), before, kept)

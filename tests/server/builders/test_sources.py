@@ -17,7 +17,12 @@ async def test_a_snapshot_is_of_what_is_served_now(house: House) -> None:
     house.start()
 
     it = snapshots.take()
+    house.reload("models: 1")
+    refused = snapshots.take()
 
     assert (empty.models, empty.environment, empty.cache.enabled) == ([], "", False)
     assert ([model.name for model in it.models], it.environment) == (["a", "b"], "development")
+    assert {problem.what for problem in refused.problems} - {problem.what for problem in it.problems} == {
+        "configuration"
+    }
     assert (it.calls.limit, it.cache.enabled, it.telemetry_dropped.logs) == (1000, True, 2)

@@ -60,6 +60,46 @@ def test_what_is_not_the_models_fault_is_not_counted(calls: ModelCalls, failure:
     assert calls.changes == []
 
 
+@pytest.mark.parametrize(
+    ("failure", "futility"),
+    [
+        (QuotaSpent("no credit"), 1.0),
+        (ToolCalled("find"), 1.0),
+        (CoolingDown("429"), 1.0),
+        (DEAD, 1.0),
+        (Rejected("400"), 0.0),
+        (Filtered("no"), 0.0),
+        (TooLong("8k"), 0.0),
+        (KeyError("bug"), 0.0),
+    ],
+    ids=repr,
+)
+def test_an_attempt_came_to_nothing_unless_its_request_was_at_fault(
+    calls: ModelCalls, failure: Exception, futility: float
+) -> None:
+    """Whoever chooses among models is not to be told that one without credit is well."""
+    a = calls.model("a", failure)
+
+    calls.answer(a)
+
+    assert a.model.breaker.futility == futility
+
+
+@pytest.mark.parametrize(("within", "futility"), [(8.0, 1 / 2), (2.0, 0.0)])
+def test_silence_came_to_nothing_if_it_was_longer_than_usual(calls: ModelCalls, within: float, futility: float) -> None:
+    """A caller in a hurry says nothing about a model that takes 3 s; one who waited for longer does."""
+    a = calls.model("a", (3.0, "text"), HANGS)
+
+    async def main() -> None:
+        await calls.ask(a)
+        await calls.ask(a, within=within)
+
+    calls.run(main())
+
+    assert a.model.breaker.futility == futility
+    assert a.model.breaker.error_rate == 0.0
+
+
 def test_a_misconfigured_model_opens_for_minutes(calls: ModelCalls) -> None:
     """A rejected key is no matter of luck: five minutes, after one answer."""
     a = calls.model("a", Misconfigured("401"))

@@ -20,7 +20,7 @@ from penstockd.resilience.allowance import Allowance
 from penstockd.resilience.circuit import BreakerPolicy
 from penstockd.resilience.retry_budget import RetryBudget
 from penstockd.resilience.token_bucket import TokenBucket
-from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, OutOfTime, Rejected, TooLong
+from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, OutOfTime, QuotaSpent, Rejected, TooLong
 
 DEAD = Broken("no route to host", reason="connect")
 OPENS_AT_ONCE = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0)
@@ -181,6 +181,50 @@ def test_a_hint_longer_than_the_time_left_ends_the_call_at_once() -> None:
     assert isinstance(asked.refusal, ModelsUnavailable)
     assert asked.refusal.retry_after == pytest.approx(60.0)
     assert asked.seconds == 0.0
+
+
+def test_nobody_is_told_to_come_back_at_once() -> None:
+    """Models that failed, though their circuits let calls pass, are given the time of a first backoff."""
+    calls = ModelCalls(max_attempts=2, base_delay=0.2, draw=0.5)
+
+    asked = calls.answer(calls.model("a", DEAD), calls.model("b", DEAD))
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(("attempts", "retry_after"), [(1, 30.0), (2, 0.1)])
+def test_a_caller_is_told_to_wait_as_long_as_the_soonest_provider_asks(attempts: int, retry_after: float) -> None:
+    """Of a failure as of a cooldown: what was asked of us is no secret of ours."""
+    calls = ModelCalls(max_attempts=attempts, base_delay=0.2, draw=0.0)
+    a, b = calls.model("a", Broken("503", retry_after=30.0)), calls.model("b", DEAD)
+
+    asked = calls.answer(*(a, b)[:attempts])
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(retry_after)
+
+
+def test_nobody_is_told_to_come_back_for_what_no_model_will_ever_answer() -> None:
+    """One finds it too long, the other's account is out of credit: neither is mended by waiting."""
+    calls = ModelCalls()
+
+    asked = calls.answer(calls.model("a", TooLong("8k")), calls.model("b", QuotaSpent("429")))
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after is None
+
+
+def test_a_model_whose_retry_budget_is_spent_is_no_end_for_another() -> None:
+    """It is passed over for the one that may be asked again."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, budget=RetryBudget(calls.clock, ratio=0.0, floor_per_second=0.0))
+    b = calls.model("b", DEAD, "text")
+
+    asked = calls.answer(a, b)
+
+    assert asked.heard.text == "text"
+    assert [name for name, _ in asked.attempts] == ["a", "b", "b"]
 
 
 def test_an_exhausted_retry_budget_ends_the_call_without_waiting() -> None:

@@ -39,13 +39,43 @@ def test_reasoning_is_paid_as_the_output_it_is_part_of() -> None:
     assert BUNDLED["gpt-5"].cost(Usage(output=MILLION, reasoning=MILLION)) == 10 * USD
 
 
-@pytest.mark.parametrize("name", ["gpt-4o-2024-08-06", "claude-3-5-haiku-20241022", "claude-3-5-haiku-latest", "gpt-4"])
-def test_a_dated_name_is_its_familys(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("gpt-4", "gpt-4"),
+        ("gpt-4-0613", "gpt-4"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"),
+        ("claude-3-5-haiku-20241022", "claude-3-5-haiku"),
+        ("claude-3-5-haiku-latest", "claude-3-5-haiku"),
+        ("claude-opus-4-20250514", "claude-opus-4"),
+        ("claude-opus-4-1-20250805", "claude-opus-4-1"),
+        ("claude-opus-4-5-20251101", "claude-opus-4-5"),
+    ],
+)
+def test_a_dated_name_is_its_familys(name: str, family: str) -> None:
     """Dates and "latest" change no price."""
-    assert bundled(name) is not None
+    assert bundled(name) is BUNDLED[family]
 
 
-@pytest.mark.parametrize("name", ["", "llama", "gpt-4o-mini-audio", "gpt-4-turbo", "2024-08-06", "-", "x-1"])
+def test_a_later_model_has_a_price_of_its_own() -> None:
+    """What its number is added to may cost three times as much."""
+    newer, older = BUNDLED["claude-opus-4-5"], BUNDLED["claude-opus-4"]
+
+    assert (newer.input, newer.cached_input, newer.cache_write, newer.output) == (
+        5 * USD,
+        USD // 2,
+        6 * USD + USD // 4,
+        25 * USD,
+    )
+    assert older.input == 15 * USD
+
+
+UNKNOWN = ["", "llama", "gpt-4o-mini-audio", "gpt-4-turbo", "2024-08-06", "-", "-latest", "x-1"]
+UNHEARD_OF = ["claude-opus-4-2", "claude-opus-4-2-20260101", "gpt-4-1", "gpt-4o-123456", "gpt-4o-2024-08", "gpt-4\n"]
+
+
+@pytest.mark.parametrize("name", [*UNKNOWN, *UNHEARD_OF])
 def test_an_unknown_name_has_no_price(name: str) -> None:
     """Rather none than a wrong one."""
     assert bundled(name) is None

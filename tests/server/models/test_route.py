@@ -96,16 +96,52 @@ def test_a_failing_model_is_slower_than_it_looks(clock: FakeClock) -> None:
     b.latency.observe(1.5)
     ticket = a.breaker.admit()
     assert ticket
+    a.breaker.succeeded(ticket)
     a.breaker.failed(ticket, "test")
 
     assert names(LeastLatency(lambda: 0.0)([a, b])) == "ba"
 
 
 def test_a_model_never_tried_is_tried(models: list[Model]) -> None:
-    """Nobody knows that it is slow."""
+    """It is thought to be as fast as the fastest that is known, until somebody knows better."""
     models[0].latency.observe(0.001)
+    models[2].latency.observe(9.0)
 
-    assert names(LeastLatency(lambda: 0.0)(models))[0] == "b"
+    assert names(LeastLatency(lambda: 0.0)(models)) == "bac"
+    assert models[1].permits.take()
+    assert names(LeastLatency(lambda: 0.0)(models)) == "abc"
+
+
+def test_a_model_that_was_slow_once_is_tried_again(models: list[Model], clock: FakeClock) -> None:
+    """What is known of it is worth less every minute; of those that are asked it is known anew."""
+    for model, seconds in zip(models, (1.0, 0.05, 0.06), strict=True):
+        model.latency.observe(seconds)
+    leaders = []
+    for _ in range(6):
+        leaders.append(names(LeastLatency(lambda: 0.0)(models))[0])
+        clock.advance(60.0)
+        models[1].latency.observe(0.05)
+        models[2].latency.observe(0.06)
+
+    assert leaders == ["b"] * 5 + ["a"]
+
+
+def test_models_never_tried_take_turns(models: list[Model]) -> None:
+    """What is in flight tells them apart where nothing else does."""
+    assert models[0].permits.take()
+
+    assert names(LeastLatency(lambda: 0.0)(models)) == "bca"
+
+
+def test_a_model_that_only_fails_comes_last(models: list[Model], clock: FakeClock) -> None:
+    """However fast it was, until the window has forgotten it."""
+    for model, seconds in zip(models, (0.001, 5.0, 6.0), strict=True):
+        model.latency.observe(seconds)
+    models[0].breaker.came_to_nothing()
+
+    assert names(LeastLatency(lambda: 0.0)(models)) == "bca"
+    clock.advance(31.0)
+    assert names(LeastLatency(lambda: 0.0)(models)) == "abc"
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])

@@ -235,17 +235,33 @@ def test_the_next_probe_comes_though_nobody_saw_the_last_one_expire() -> None:
     assert breaker.state is HALF_OPEN
 
 
-def test_who_watches_can_show_the_expiry_when_it_happens() -> None:
-    """`expire` tells of a probe's timeout once, and of nothing before."""
+def test_what_came_to_nothing_moves_no_circuit() -> None:
+    """Whoever chooses a model knows of it, for as long as the window is, or until the circuit starts afresh."""
     clock = FakeClock()
-    breaker = opened(clock)
-    probed(clock, breaker)
+    breaker = a_breaker(clock)
+    breaker.succeeded(admitted(breaker))
+    for _ in range(99):
+        breaker.came_to_nothing()
 
-    assert breaker.expire() is None
-    clock.advance(30.0)
+    assert breaker.futility == 0.99
+    assert (breaker.state, breaker.error_rate) == (CLOSED, 0.0)
+    clock.advance(31.0)
+    assert breaker.futility == 0.0
+    breaker.came_to_nothing()
+    breaker.enable()
+    assert breaker.futility == 0.0
 
-    assert breaker.expire() == Transition(HALF_OPEN, OPEN, "probe timed out")
-    assert breaker.expire() is None
+
+def test_a_failure_came_to_nothing_as_well() -> None:
+    """It is counted once."""
+    breaker = a_breaker(FakeClock())
+    breaker.succeeded(admitted(breaker))
+    breaker.failed(admitted(breaker), "503")
+    breaker.came_to_nothing()
+    breaker.came_to_nothing()
+
+    assert breaker.futility == 0.75
+    assert breaker.error_rate == 0.5
 
 
 def test_a_released_probe_gives_its_place_back() -> None:

@@ -241,11 +241,6 @@ class BreakerBesideReference(RuleBasedStateMachine):
                 self.show(self.breaker.enable())
                 self.reference.enable()
 
-    @rule()
-    def somebody_watches(self) -> None:
-        self.show(self.breaker.expire())
-        assert self.shown is self.breaker.state
-
     @invariant()
     def both_look_alike(self) -> None:
         breaker, reference = self.breaker, self.reference

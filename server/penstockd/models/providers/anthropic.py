@@ -1,5 +1,6 @@
 """Anthropic's Messages API (docs.anthropic.com/en/api/messages)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import Answer, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Answer, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -18,18 +19,23 @@ BASE_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 
 
-def anthropic(target: Target, *, model: str, clock: Clock) -> Chat:
-    """A provider that asks `model` at a server which speaks Anthropic's Messages API; /v1 may end its URL."""
+def anthropic(target: Target, *, model: str, clock: Clock, body: Mapping[str, object] = NOTHING_MORE) -> Chat:
+    """A provider that asks `model` at a server which speaks Anthropic's Messages API; /v1 may end its URL.
+
+    `body` is added to each request's.
+    """
     path = "/messages" if target.base_url.rstrip("/").endswith("/v1") else "/v1/messages"
     headers = {"anthropic-version": VERSION} | ({"x-api-key": target.api_key} if target.api_key else {})
-    return Chat(Anthropic(model=model), Wire(target, path=path, headers=headers), clock)
+    return Chat(Anthropic(model=model, body=body), Wire(target, path=path, headers=headers), clock)
 
 
 class Anthropic:
     """The dialect of the Messages API. It has no seed, and joins consecutive turns of one role by itself."""
 
-    def __init__(self, *, model: str) -> None:
+    def __init__(self, *, model: str, body: Mapping[str, object] = NOTHING_MORE) -> None:
+        """`body` has what else to send; what a prompt says comes over it."""
         self._model = model
+        self._body = body
 
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
@@ -44,7 +50,8 @@ class Anthropic:
             "stop_sequences": parameters.stop or None,
             "stream": prompt.streams or None,
         }
-        return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+        said = {name: value for name, value in body.items() if value is not None}
+        return msgspec.json.encode({**self._body, **said})
 
     def read(self, body: bytes, answer: Answer) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""

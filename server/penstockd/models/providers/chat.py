@@ -21,8 +21,13 @@ class Chat:
         self._wire = wire
         self._clock = clock
 
+    @property
+    def is_current(self) -> bool:
+        """Whether those whom its wire trusts are still in the same file."""
+        return self._wire.is_current
+
     def open(self) -> None:
-        """Prepare for calls on the running event loop; raise OSError if the CA file cannot be read."""
+        """Prepare for calls; raise OSError if the CA file cannot be read or has no certificates."""
         self._wire.open()
 
     async def close(self) -> None:
@@ -42,7 +47,7 @@ class Chat:
     async def _check(self, exchange: Exchange) -> None:
         if exchange.status != 200:
             body = b"" if exchange.is_encoded else await exchange.excerpt()
-            raise refusal(exchange.status, exchange.headers, body, self._clock.wall())
+            raise refusal(exchange.status, exchange.headers, body, path=self._wire.path, now=self._clock.wall())
         if exchange.is_encoded:
             raise Broken("the answer is compressed, which was not asked for", reason="malformed")
 

@@ -1,7 +1,9 @@
 """What providers of chat over HTTP have in common, and what tells them apart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +14,8 @@ from penstockd.usage import NOTHING, Usage
 
 T = TypeVar("T")
 
+NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
+"""What an operator adds to each request's body who adds nothing."""
 MAX_TOKENS = 1_000_000_000
 """More than any call uses: a larger count is a mistake that would not fit into the money."""
 

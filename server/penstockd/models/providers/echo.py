@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 
 from penstockd.call import Call, Completed, Delta
 from penstockd.model import Prompt
@@ -17,12 +18,13 @@ _WORD = re.compile(r"\s*\S+|\s+$")
 
 
 class Echo:
-    """Answers with the last thing the user said, cut at max_output_tokens; streams a word at a time."""
+    """Answers with what the user said last, up to a `stop`, cut at max_output_tokens; streams a word at a time."""
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the answer to `call`'s prompt as `Delta* Completed`."""
         prompt = call.request
         said = next((turn.content for turn in reversed(prompt.turns) if turn.role is Role.USER), "")
+        said = _before(prompt.parameters.stop, said)
         text = _cut(said, prompt.parameters.max_output_tokens)
         usage = Usage(uncached_input=_input_tokens(prompt), output=_tokens(text))
         if prompt.attempt is not None:
@@ -44,6 +46,11 @@ def _pieces(text: str, *, streams: bool) -> list[str]:
     if streams:
         return _WORD.findall(text)
     return [text] if text else []
+
+
+def _before(stops: Iterable[str], text: str) -> str:
+    """What comes before the first of the `stops`; all of it, where there is none."""
+    return text[: min((text.index(stop) for stop in stops if stop in text), default=len(text))]
 
 
 def _cut(text: str, max_tokens: int | None) -> str:

@@ -1,5 +1,6 @@
 """OpenAI's chat completions, and every server that speaks them (platform.openai.com/docs/api-reference/chat)."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import Answer, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Answer, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -18,10 +19,21 @@ from penstockd.usage import Usage
 BASE_URL = "https://api.openai.com/v1"
 
 
-def openai(target: Target, *, model: str, clock: Clock, max_tokens_field: str | None = None) -> Chat:
-    """A provider that asks `model` at a server which speaks OpenAI's chat completions."""
+def openai(
+    target: Target,
+    *,
+    model: str,
+    clock: Clock,
+    max_tokens_field: str | None = None,
+    body: Mapping[str, object] = NOTHING_MORE,
+) -> Chat:
+    """A provider that asks `model` at a server which speaks OpenAI's chat completions.
+
+    `body` is added to each request's.
+    """
     key = {"authorization": f"Bearer {target.api_key}"} if target.api_key else {}
-    dialect = OpenAI(model=model, max_tokens_field=max_tokens_field or max_tokens_field_of(target.base_url))
+    field = max_tokens_field or max_tokens_field_of(target.base_url)
+    dialect = OpenAI(model=model, max_tokens_field=field, body=body)
     return Chat(dialect, Wire(target, path="/chat/completions", headers=key), clock)
 
 
@@ -33,9 +45,13 @@ def max_tokens_field_of(base_url: str) -> str:
 class OpenAI:
     """The dialect of chat completions."""
 
-    def __init__(self, *, model: str, max_tokens_field: str = "max_tokens") -> None:
+    def __init__(
+        self, *, model: str, max_tokens_field: str = "max_tokens", body: Mapping[str, object] = NOTHING_MORE
+    ) -> None:
+        """`body` has what else to send; what a prompt says comes over it."""
         self._model = model
         self._max_tokens_field = max_tokens_field
+        self._body = body
 
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
@@ -54,7 +70,8 @@ class OpenAI:
         }
         if prompt.streams:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+        said = {name: value for name, value in body.items() if value is not None}
+        return msgspec.json.encode({**self._body, **said})
 
     def read(self, body: bytes, answer: Answer) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""

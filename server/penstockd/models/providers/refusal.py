@@ -66,9 +66,9 @@ class Complaint(Struct, frozen=True):
     status: int | None = None
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamFailure:
-    """Classify a response that is no answer; `now` is wall-clock time."""
-    failure = _classified(status, _complaint(_json(body)))
+def refusal(status: int, headers: Mapping[str, str], body: bytes, *, path: str, now: float) -> UpstreamFailure:
+    """Classify a response that is no answer; `path` is what was asked for it, `now` wall-clock time."""
+    failure = _classified(status, _complaint(_json(body)), path)
     failure.retry_after = retry_hint(headers, now)
     if (repeat := may_repeat(headers)) is not None and isinstance(failure, Broken | CoolingDown):
         failure.may_repeat = repeat
@@ -85,14 +85,14 @@ def refusal_within(error: object) -> UpstreamFailure:
     return failure
 
 
-def _classified(status: int, complaint: Complaint) -> UpstreamFailure:
+def _classified(status: int, complaint: Complaint, path: str = "") -> UpstreamFailure:
     if status >= 500 or status in (408, 409, 425):
         return Broken(_labelled(status, complaint), reason="server_error")
     if status < 300:
         return Broken(_labelled(status, complaint), reason="malformed")
     if status < 400:
         return Broken(f"HTTP {status}: redirects are not followed", reason="redirect")
-    return _told(status, complaint) or _refused(status, complaint)
+    return _told(status, complaint) or _refused(status, complaint, path)
 
 
 def _told(status: int, complaint: Complaint) -> UpstreamFailure | None:
@@ -112,12 +112,13 @@ def _told(status: int, complaint: Complaint) -> UpstreamFailure | None:
     return None
 
 
-def _refused(status: int, complaint: Complaint) -> UpstreamFailure:
+def _refused(status: int, complaint: Complaint, path: str) -> UpstreamFailure:
     match status:
         case 401 | 403 | 407:
             return Misconfigured(_labelled(status, complaint))
         case 404 | 405:
-            return Misconfigured(_worded(status, complaint))
+            # It may be the path that nobody knows there, and not the model: then `base_url` is wrong.
+            return Misconfigured(_worded(status, complaint, path))
         case 429:
             return CoolingDown(_labelled(status, complaint))
         case _:
@@ -136,14 +137,19 @@ def _tokens(digits: str) -> int:
     return int(digits.replace(",", "") or "0")
 
 
-def _labelled(status: int, complaint: Complaint) -> str:
+def _labelled(status: int, complaint: Complaint, path: str = "") -> str:
     """A message without the upstream's words, which may repeat our key or the prompt."""
-    return f"HTTP {status} ({', '.join(sorted(filter(_LABEL.fullmatch, complaint.labels))) or 'no reason given'})"
+    labels = ", ".join(sorted(filter(_LABEL.fullmatch, complaint.labels)))
+    return f"{_answer(status, path)} ({labels or 'no reason given'})"
 
 
-def _worded(status: int, complaint: Complaint) -> str:
+def _worded(status: int, complaint: Complaint, path: str = "") -> str:
     """A message in the upstream's words, where they are about our account with it."""
-    return f"HTTP {status}: {complaint.message}" if complaint.message else _labelled(status, complaint)
+    return f"{_answer(status, path)}: {complaint.message}" if complaint.message else _labelled(status, complaint, path)
+
+
+def _answer(status: int, path: str) -> str:
+    return f"HTTP {status} for {path}" if path else f"HTTP {status}"
 
 
 def _json(body: bytes) -> object:

@@ -1,6 +1,7 @@
 """When a provider says that it may be asked again."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 ABSURD = 31 * 86400.0
@@ -39,7 +40,9 @@ def _number(text: str) -> float | None:
 
 
 def _seconds_until(date: str, now: float) -> float | None:
+    """By any form of RFC 9110, 5.6.7: a date that names no zone is in UTC, as asctime's always is."""
     try:
-        return parsedate_to_datetime(date).timestamp() - now
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

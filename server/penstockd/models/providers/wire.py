@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import ssl
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from penstockd.models.providers.dialer import Dialer
 from penstockd.models.providers.origin import Origin, path_of
 from penstockd.models.providers.proxy import Proxy
 from penstockd.models.providers.response import Response
+from penstockd.models.providers.trust import stamp, trust_in
 from penstockd.upstream import Broken, UpstreamFailure
 
 MAX_BODY = 16 << 20
@@ -43,16 +43,26 @@ class Wire:
     def __init__(self, target: Target, *, path: str, headers: Mapping[str, str]) -> None:
         """`headers` are the dialect's; the target's own come last and win.
 
-        Raises ValueError, which quotes no secret, for a URL or a header that cannot be sent.
+        `path` is afterwards all that is asked for at the host, without a query. Raises ValueError, which quotes no
+        secret, for a URL or a header that cannot be sent.
         """
         self._target = target
         self._origin = Origin.of(target.base_url)
         self._proxy = Proxy.of(target.proxy) if target.proxy else None
-        self._head = self._new_head(path_of(target.base_url.rstrip("/") + path), headers)
+        self.path = path_of(target.base_url.rstrip("/") + path)
+        self._head = self._new_head(self.path, headers)
         self._connections: Connections | None = None
+        is_secure = self._origin.is_secure or (self._proxy is not None and self._proxy.origin.is_secure)
+        self._needs_trust = is_secure or target.ca is not None
+        self._stamp = stamp(target.ca)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether those whom it trusts are still in the same file, or it trusts nobody."""
+        return not self._needs_trust or self._stamp == stamp(self._target.ca)
 
     def open(self) -> None:
-        """Prepare for calls; raise OSError if the CA file cannot be read."""
+        """Prepare for calls; raise OSError if the CA file cannot be read or has no certificates."""
         self._opened()
 
     async def close(self) -> None:
@@ -62,23 +72,20 @@ class Wire:
 
     async def post(self, body: bytes) -> "Exchange":
         """Send `body` and return the exchange once its headers are there; the caller closes it."""
+        try:
+            connections = self._opened()
+        except OSError as error:
+            raise Broken(f"{type(error).__name__}: {error}", reason="tls_failed") from error
         # Head and body in one write are one system call, and one packet if they are small.
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        return Exchange(await self._opened().exchange(request))
+        return Exchange(await connections.exchange(request))
 
     def _opened(self) -> Connections:
         if self._connections is None:
-            dialer = Dialer(self._origin, proxy=self._proxy, trust=self._trust(), timeout=self._target.connect_timeout)
+            trust = trust_in(self._target.ca) if self._needs_trust else None
+            dialer = Dialer(self._origin, proxy=self._proxy, trust=trust, timeout=self._target.connect_timeout)
             self._connections = Connections(dialer)
         return self._connections
-
-    def _trust(self) -> ssl.SSLContext | None:
-        is_secure = self._origin.is_secure or (self._proxy is not None and self._proxy.origin.is_secure)
-        if not is_secure and self._target.ca is None:
-            return None
-        trust = ssl.create_default_context(cafile=self._target.ca)
-        trust.set_alpn_protocols(["http/1.1"])
-        return trust
 
     def _new_head(self, path: str, headers: Mapping[str, str]) -> bytes:
         """All of a request's head that is the same for every one: it lacks the number of the body's bytes."""

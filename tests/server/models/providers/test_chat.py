@@ -74,6 +74,16 @@ async def test_what_arrives_apart_travels_at_once(kind: Kind, upstream: Upstream
     assert heard.completed is not None
 
 
+async def test_a_path_that_is_not_known_is_told(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A wrong base_url shows in what was asked; nothing else of the URL is told."""
+    upstream.answer(response(b"<html>", 404))
+
+    failure = await failed(provide(kind, base_url=f"{upstream.url}/v1%2F/chat?key=secret"))
+
+    assert failure.message == f"HTTP 404 for {upstream.requests[0].path} (no reason given)"
+    assert "secret" not in failure.message
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_an_empty_answer_is_only_completed(
     kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool

@@ -16,6 +16,8 @@ from fakes.answers import (
 from fakes.prompts import Heard, ask, prompt
 from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
 from fakes.upstream import Upstream, response, stream
+from penstockd.config.model_settings import OURS
+from penstockd.models.providers.anthropic import Anthropic
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
 from penstockd.request import Parameters, Role, Turn
@@ -108,6 +110,28 @@ async def test_what_is_not_set_is_not_sent(kind: Kind, upstream: Upstream, provi
     assert isinstance(request.json, dict)
     assert request.json.keys() == {"model", "messages", "max_tokens"}
     assert not request.headers.keys() & {"authorization", "x-api-key"}
+
+
+ADDED = {"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+
+@pytest.mark.parametrize("dialect", [OpenAI, Anthropic])
+def test_what_an_operator_adds_is_sent_with_each_request(dialect: type[OpenAI | Anthropic]) -> None:
+    """Beside all that the prompt says, which comes over it."""
+    asked = prompt(instructions="Be brief.", parameters=ALL, streams=True)
+
+    bare = msgspec.json.decode(dialect(model="m").request(asked))
+    sent = msgspec.json.decode(dialect(model="m", body=ADDED | {"model": "other"}).request(asked))
+
+    assert sent == bare | ADDED
+
+
+@pytest.mark.parametrize("dialect", [OpenAI, Anthropic])
+def test_what_the_dialects_send_is_not_an_operators_to_add(dialect: type[OpenAI | Anthropic]) -> None:
+    """The configuration refuses it."""
+    asked = prompt(instructions="Be brief.", parameters=ALL, streams=True)
+
+    assert msgspec.json.decode(dialect(model="m").request(asked)).keys() <= OURS
 
 
 async def test_a_base_url_may_have_a_path(upstream: Upstream, provide: Provide) -> None:

@@ -52,3 +52,19 @@ async def test_it_is_cut_at_the_most_output_tokens() -> None:
     assert heard.completed is not None
     assert heard.completed.finish_reason is FinishReason.LENGTH
     assert heard.completed.usage.output == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("stop", "text"),
+    [(("three", "two"), "one "), (("none",), "one two three"), (("one",), ""), ((" ", "two t"), "one")],
+)
+async def test_it_ends_before_the_first_stop(stop: tuple[str, ...], text: str, *, streams: bool) -> None:
+    """As other models do, of which it is the stand-in; the stop itself is not said."""
+    parameters = Parameters(max_output_tokens=100, stop=stop)
+    heard = await ask(Echo(), Turn(Role.USER, "one two three"), streams=streams, parameters=parameters)
+
+    assert heard.text == text
+    assert heard.completed is not None
+    assert heard.completed.finish_reason is FinishReason.STOP
+    assert heard.completed.usage.output == -(-len(text) // 4)

@@ -83,7 +83,7 @@ def test_a_status_and_its_words_have_one_meaning(
     status: int, body: bytes, kind: type[UpstreamFailure], reason: str | None
 ) -> None:
     """Every status and error body of either provider becomes exactly one failure."""
-    failure = refusal(status, {}, body, now=0.0)
+    failure = refusal(status, {}, body, path="/v1/messages", now=0.0)
 
     assert type(failure) is kind
     assert failure.reason == (reason or kind.reason)
@@ -94,7 +94,7 @@ def test_a_status_and_its_words_have_one_meaning(
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_hints_travel_with_the_failure(status: int) -> None:
     """A 429 and a 5xx carry the delay, and whether the provider wants a repeat."""
-    failure = refusal(status, {"retry-after": "7", "x-should-retry": "false"}, b"", now=0.0)
+    failure = refusal(status, {"retry-after": "7", "x-should-retry": "false"}, b"", path="/v1/messages", now=0.0)
 
     assert failure.retry_after == 7.0
     assert failure.may_repeat is False
@@ -102,7 +102,7 @@ def test_hints_travel_with_the_failure(status: int) -> None:
 
 def test_a_provider_cannot_ask_for_a_rejected_request_again() -> None:
     """x-should-retry says nothing about what would be rejected again."""
-    assert refusal(400, {"x-should-retry": "true"}, b"", now=0.0).may_repeat is False
+    assert refusal(400, {"x-should-retry": "true"}, b"", path="/v1/messages", now=0.0).may_repeat is False
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_error_inside_a_200_is_classified_by_its_type(
 
 def test_a_rejection_is_fit_for_the_caller() -> None:
     """The upstream's message is cut, and what does not print is taken out."""
-    failure = refusal(400, {}, openai("no\r\n\x00\x1b[31m\u202e way " + "x" * 1000), now=0.0)
+    failure = refusal(400, {}, openai("no\r\n\x00\x1b[31m\u202e way " + "x" * 1000), path="/v1/messages", now=0.0)
 
     assert failure.message.startswith("no[31m way xxx")
     assert len(failure.message) == MAX_MESSAGE
@@ -142,12 +142,14 @@ def test_a_rejection_is_fit_for_the_caller() -> None:
 
 def test_a_rejection_without_words_names_the_status() -> None:
     """There is always a message."""
-    assert refusal(400, {}, b"", now=0.0).message == "HTTP 400"
+    assert refusal(400, {}, b"", path="/v1/messages", now=0.0).message == "HTTP 400"
 
 
 def test_a_refused_key_is_not_repeated() -> None:
     """An upstream that says our key back does not bring it into the log."""
-    failure = refusal(401, {}, openai("Incorrect API key provided: sk-secret", code="invalid_api_key"), now=0.0)
+    failure = refusal(
+        401, {}, openai("Incorrect API key provided: sk-secret", code="invalid_api_key"), path="/v1/messages", now=0.0
+    )
 
     assert failure.message == "HTTP 401 (invalid_api_key)"
     assert "sk-secret" not in str(failure)
@@ -156,14 +158,14 @@ def test_a_refused_key_is_not_repeated() -> None:
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 def test_words_that_may_repeat_the_prompt_are_left_out(status: int) -> None:
     """Of a refusal that every prompt could have met, the log has the status and the labels."""
-    failure = refusal(status, {}, openai("You said: hello", "server_error", "odd_code"), now=0.0)
+    failure = refusal(status, {}, openai("You said: hello", "server_error", "odd_code"), path="/v1/messages", now=0.0)
 
     assert failure.message == f"HTTP {status} (odd_code, server_error)"
 
 
 def test_a_label_that_is_none_is_left_out() -> None:
     """A label is one word: a sentence in its place may say anything."""
-    failure = refusal(500, {}, openai("", "you said hello", "x" * 65), now=0.0)
+    failure = refusal(500, {}, openai("", "you said hello", "x" * 65), path="/v1/messages", now=0.0)
 
     assert failure.message == "HTTP 500 (no reason given)"
 
@@ -171,17 +173,19 @@ def test_a_label_that_is_none_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        (404, openai("No such model: g"), "HTTP 404: No such model: g"),
+        (404, openai("No such model: g"), "HTTP 404 for /v1/messages: No such model: g"),
+        (404, openai("No model g", code="model_not_found"), "HTTP 404: No model g"),
         (403, openai("No access to model g", code="model_not_found"), "HTTP 403: No access to model g"),
-        (404, b"<html>", "HTTP 404 (no reason given)"),
+        (404, b"<html>", "HTTP 404 for /v1/messages (no reason given)"),
+        (405, b"", "HTTP 405 for /v1/messages (no reason given)"),
         (429, openai("Check your plan", "insufficient_quota"), "HTTP 429: Check your plan"),
         (402, b"", "HTTP 402 (no reason given)"),
         (400, openai("Your credit balance is too low; you said: hello"), "HTTP 400: credit balance is too low"),
     ],
 )
 def test_what_the_operator_has_to_mend_is_told_in_the_providers_words(status: int, body: bytes, message: str) -> None:
-    """They name the model that is not known, or the account that is empty."""
-    assert refusal(status, {}, body, now=0.0).message == message
+    """They name the model or the path that is not known, or the account that is empty."""
+    assert refusal(status, {}, body, path="/v1/messages", now=0.0).message == message
 
 
 def test_an_error_inside_a_200_does_not_repeat_the_prompt_either() -> None:
@@ -194,9 +198,9 @@ def test_an_error_inside_a_200_does_not_repeat_the_prompt_either() -> None:
 @given(st.integers(100, 599), st.binary() | st.text().map(lambda text: openai(text, text, text)))
 def test_no_refusal_is_too_odd(status: int, body: bytes) -> None:
     """Whatever the body, there is a failure with a reason."""
-    assert refusal(status, {}, body, now=0.0).reason
+    assert refusal(status, {}, body, path="/v1/messages", now=0.0).reason
 
 
 def test_a_deeply_nested_body_is_no_trouble() -> None:
     """A body that would overflow the stack says nothing."""
-    assert isinstance(refusal(500, {}, b"[" * 60_000, now=0.0), Broken)
+    assert isinstance(refusal(500, {}, b"[" * 60_000, path="/v1/messages", now=0.0), Broken)

@@ -1,6 +1,7 @@
 """Providers' hints are read in each of their forms, and nonsense is no hint."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,33 @@ NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
 def test_a_hint_is_seconds_from_now(headers: Mapping[str, str], seconds: float | None) -> None:
     """Milliseconds come before seconds, dates count from now, negative and absurd values are ignored."""
     assert retry_hint(headers, NOW) == seconds
+
+
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's clock shows another time than UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wednesday, 21-Oct-15 07:28:00 GMT",
+        "Wed Oct 21 07:28:00 2015",
+        "Wed, 21 Oct 2015 07:28:00",
+        "Wed, 21 Oct 2015 07:28:00 -0000",
+        "Wed, 21 Oct 2015 09:28:00 +0200",
+    ],
+)
+def test_a_date_is_in_utc_unless_it_says_otherwise(date: str) -> None:
+    """Where the machine stands is nobody's affair."""
+    assert retry_hint({"retry-after": date}, NOW) == 60.0
 
 
 @given(st.text())

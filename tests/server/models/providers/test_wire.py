@@ -33,7 +33,7 @@ from penstockd.call import Reply
 from penstockd.models.providers import wire
 from penstockd.models.providers.chat import Chat
 from penstockd.request import Role, Turn
-from penstockd.upstream import CoolingDown, TimedOut, UpstreamFailure
+from penstockd.upstream import UNBILLED, Blame, CoolingDown, TimedOut, UpstreamFailure
 
 T = TypeVar("T")
 
@@ -305,10 +305,46 @@ async def test_plaintext_where_tls_was_expected_is_tls_failed(upstream: Upstream
     assert failure.reason == "tls_failed"
 
 
-async def test_a_ca_that_is_not_there_is_said_at_the_start(provide: Provide) -> None:
-    """Opening says what a call could not."""
-    with pytest.raises(FileNotFoundError):
-        provide(OPENAI, ca="/nowhere/ca.pem").open()
+@pytest.fixture(params=[None, "no certificate\n"], ids=["not there", "without certificates"])
+def bad_ca(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The path of a file of certificates that is none."""
+    file = tmp_path / "ca.pem"
+    if request.param:
+        file.write_text(request.param)
+    return str(file)
+
+
+async def test_a_bad_ca_is_said_at_the_start(bad_ca: str, provide: Provide) -> None:
+    """Opening says it, before there is a call."""
+    with pytest.raises(OSError, match=r"certificate|No such file"):
+        provide(OPENAI, ca=bad_ca).open()
+
+
+async def test_a_bad_ca_that_nobody_saw_at_the_start_costs_no_money(
+    bad_ca: str, upstream: Upstream, provide: Provide
+) -> None:
+    """The attempt has failed before a byte was sent: another model may answer, and nobody pays."""
+    failure = await failed(provide(OPENAI, ca=bad_ca))
+
+    assert (failure.reason, failure.blame) == ("tls_failed", Blame.FAILURE)
+    assert failure.reason in UNBILLED
+    assert upstream.calls == 0
+
+
+async def test_only_who_speaks_tls_minds_another_file_of_certificates(
+    tmp_path: Path, provide: Provide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's changes with every update of it, which is nothing to a server in plaintext."""
+    plain, secure = (provide(OPENAI, base_url=f"{scheme}://llm.internal") for scheme in ("http", "https"))
+    assert plain.is_current
+    assert secure.is_current
+
+    file = tmp_path / "system.pem"
+    file.write_text("newer")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+    assert plain.is_current
+    assert not secure.is_current
 
 
 @pytest.mark.parametrize("streams", [False, True])

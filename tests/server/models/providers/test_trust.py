@@ -1,0 +1,67 @@
+"""Whom upstreams are believed by is read once, and again when it changes."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from fakes.certificates import self_signed
+from peers import peer
+from penstockd.models.providers.trust import stamp, trust_in
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    """A file with one certificate."""
+    cert, _ = self_signed(peer("openssl"), tmp_path)
+    return cert
+
+
+def test_all_who_trust_the_same_share_it(ca: Path) -> None:
+    """To read the system's certificates takes long."""
+    assert trust_in(str(ca)) is trust_in(str(ca))
+    assert trust_in(None) is trust_in(None)
+    assert trust_in(None) is not trust_in(str(ca))
+
+
+def test_a_file_that_was_replaced_is_read_anew(ca: Path, tmp_path: Path) -> None:
+    """A new authority is believed, and the old one no more."""
+    before, seen = trust_in(str(ca)), stamp(str(ca))
+    self_signed(peer("openssl"), tmp_path, "other")[0].rename(ca)
+
+    after = trust_in(str(ca))
+
+    assert stamp(str(ca)) != seen
+    assert [subject(trust) for trust in (before, after)] == ["localhost", "other"]
+
+
+def test_a_link_that_leads_elsewhere_is_a_change(ca: Path, tmp_path: Path) -> None:
+    """So Kubernetes replaces a mounted file."""
+    other, _ = self_signed(peer("openssl"), tmp_path, "other")
+    link = tmp_path / "link.pem"
+    link.symlink_to(ca)
+    seen = stamp(str(link))
+
+    link.unlink()
+    link.symlink_to(other)
+
+    assert stamp(str(link)) != seen
+    assert subject(trust_in(str(link))) == "other"
+
+
+def test_a_file_that_was_mended_is_believed(ca: Path, tmp_path: Path) -> None:
+    """A mistake is not kept."""
+    file = tmp_path / "mended.pem"
+    file.write_text("no certificate\n")
+    with pytest.raises(OSError, match="no certificate"):
+        trust_in(str(file))
+
+    file.write_bytes(ca.read_bytes())
+
+    assert subject(trust_in(str(file))) == "localhost"
+
+
+def subject(trust: ssl.SSLContext) -> str:
+    """Which of these names the only authority that is believed has."""
+    [authority] = trust.get_ca_certs(binary_form=True)
+    return next(name for name in ("localhost", "other") if name.encode() in authority)
