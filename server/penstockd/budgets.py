@@ -65,17 +65,24 @@ async def rebuild(rulebook: Rulebook, store: LimitStore, spent: Spent, now: floa
     return [crossing for demand, amount in sums.items() for crossing in demand.crossings(before[demand.key], amount)]
 
 
-async def newly_crossed(
+async def take_over(
     before: Rulebook, rulebook: Rulebook, store: LimitStore, spent: Spent, now: float
 ) -> list[Crossing]:
-    """The fractions of budgets that `rulebook` finds crossed, and `before` did not: a limit was lowered, say.
+    """Let the budgets of `rulebook` that `before` had not count what was spent in their period.
 
-    Whose budgets there are is looked up in the ledger. Raises LedgerUnavailable and StoreUnavailable.
+    Returns the fractions that `rulebook` finds crossed, and `before` did not: a limit was lowered, say. Whose budgets
+    there are is looked up in the ledger. Raises LedgerUnavailable and StoreUnavailable.
     """
     changed = [name for name, rules in rulebook.tenants.items() if rules.budgets != before.of(name).budgets]
-    demands, earlier = [
-        await _sums(Rulebook({name: book.of(name) for name in changed}), spent, now) for book in (rulebook, before)
+    earlier, demands = [
+        await _sums(Rulebook({name: book.of(name) for name in changed}), spent, now) for book in (before, rulebook)
     ]
+    known = {demand.key for demand in earlier}
+    for demand, amount in demands.items():
+        if demand.key not in known:
+            # Whoever was let in meanwhile is in both, or in one of them: the store's sum begins with the reload.
+            since = (await store.budget(demand.key)).spent
+            await store.set_spent(demand.key, max(amount, since), demand.resets_at)
     standing = {demand.key: (await store.budget(demand.key)).spent for demand in demands}
     told = {
         (demand.key, demand.is_shadow, crossing.fraction)

@@ -9,7 +9,7 @@ from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
 from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.budget_gauge import BudgetGauge
-from penstockd.budgets import newly_crossed, rebuild
+from penstockd.budgets import rebuild, take_over
 from penstockd.cache_gauge import show_cache
 from penstockd.changes import Changes
 from penstockd.clock import Clock
@@ -101,18 +101,21 @@ class State:
             if self._clock.monotonic() - self._promoted_at >= PROMOTE_EVERY:
                 self._promoted_at = self._clock.monotonic()
                 self._tenants.promote()
-            await self._watch_changed_budgets()
+            await self._take_over_changed_budgets()
             await self.budgets.refresh(self._rulebook)
             await self._clock.sleep(UPKEEP_EVERY)
 
-    async def _watch_changed_budgets(self) -> None:
-        """Tell of the fractions that a reload has crossed; where the ledger cannot be read now, the next time."""
+    async def _take_over_changed_budgets(self) -> None:
+        """Count for budgets that a reload added, and tell of the fractions that it crossed; or the next time.
+
+        That is where the ledger cannot be read now.
+        """
         rulebook = self._rulebook
         if rulebook is self._watched:
             return
         with suppress(LedgerUnavailable):
             now = self._clock.wall()
-            self.alerts.tell(await newly_crossed(self._watched, rulebook, self.limits, self.ledger.spent, now))
+            self.alerts.tell(await take_over(self._watched, rulebook, self.limits, self.ledger.spent, now))
             self._watched = rulebook
 
     async def settle(self) -> None:

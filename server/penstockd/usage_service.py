@@ -1,6 +1,9 @@
 """GetUsage: what a tenant used and what it cost, and how its budgets stand."""
 
+import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +15,7 @@ from penstockd.clock import Clock
 from penstockd.errors import (
     AccountingUnavailable,
     InvalidRequest,
+    Overloaded,
     PermissionDenied,
     Unauthenticated,
     Violation,
@@ -27,6 +31,9 @@ Budgets: TypeAlias = Callable[[Caller, float], Awaitable[Sequence[Standing]]]
 
 EVERYONE: Final = "*"
 """The tenant whose name means all of them."""
+MOST_REPORTS = 8
+"""Reports that are made or wait to be: each reads rows by the thousand, and one is made at a time."""
+MOST_OF_A_TENANT = 2
 
 
 class UsageService:
@@ -37,6 +44,7 @@ class UsageService:
         self._ledger = ledger
         self._budgets = budgets
         self._clock = clock
+        self._reports: Counter[str] = Counter()
 
     async def get_usage(self, call: Call[pb.GetUsageRequest]) -> None:
         """Send the sums that were asked for."""
@@ -53,7 +61,8 @@ class UsageService:
             until=_seconds(request.end_time) if request.HasField("end_time") else None,
         )
         try:
-            report = await self._ledger.usage(query)
+            with self._room(caller.tenant):
+                report = await self._ledger.usage(query)
             budgets = [] if tenant == EVERYONE else await self._budgets(_bound(caller, tenant, request), now)
         except (LedgerUnavailable, StoreUnavailable) as fault:
             raise AccountingUnavailable("the ledger cannot be read just now", retry_after=1.0) from fault
@@ -66,6 +75,20 @@ class UsageService:
                 budgets=[_budget(standing) for standing in budgets],
             )
         )
+
+    @contextmanager
+    def _room(self, tenant: str) -> Iterator[None]:
+        """Hold a place for one report; raise Overloaded where all are taken."""
+        reports = self._reports
+        if reports[tenant] >= MOST_OF_A_TENANT or reports.total() >= MOST_REPORTS:
+            retry_after = random.uniform(0.1, 0.5)  # noqa: S311 - it spreads those who come back
+            raise Overloaded("too many reports of usage are being made at once", retry_after=retry_after)
+        reports[tenant] += 1
+        try:
+            yield
+        finally:
+            reports[tenant] -= 1
+            reports += Counter()  # leaves out tenants that have none
 
 
 def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:

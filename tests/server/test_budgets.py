@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
-from penstockd.budgets import Standing, budget_states, newly_crossed, rebuild
+from penstockd.budgets import Standing, budget_states, rebuild, take_over
 from penstockd.gauges import Gauges
 from penstockd.ledger import Spending
 from penstockd.limits import BudgetState, StoreUnavailable
@@ -116,7 +116,7 @@ async def test_a_changed_budget_crosses_what_it_had_not_crossed_before(
     books, store = Books(MONTH=[spending(60), spending(1, "u2")]), MemoryLimits(CLOCK, random=lambda: 0.0)
     await rebuild(of_acme(*before), store, books.spent, CLOCK.wall())
 
-    crossings = await newly_crossed(of_acme(*before), of_acme(*after), store, books.spent, CLOCK.wall())
+    crossings = await take_over(of_acme(*before), of_acme(*after), store, books.spent, CLOCK.wall())
 
     assert {(each.demand.subject, each.fraction, each.spent) for each in crossings} == {
         ("user:acme/u1", fraction, 60) for fraction in crossed
@@ -127,14 +127,36 @@ async def test_a_reload_that_changes_no_budget_asks_the_ledger_nothing() -> None
     """It may be large."""
     store = MemoryLimits(CLOCK, random=lambda: 0.0)
 
-    assert await newly_crossed(of_acme(ALERTED), of_acme(ALERTED), store, Books().spent, CLOCK.wall()) == []
+    assert await take_over(of_acme(ALERTED), of_acme(ALERTED), store, Books().spent, CLOCK.wall()) == []
 
 
-async def test_a_budget_that_a_reload_adds_has_crossed_nothing() -> None:
-    """It counts from then on."""
-    books, store = Books(MONTH=[spending(60)]), MemoryLimits(CLOCK, random=lambda: 0.0)
+async def test_a_budget_that_a_reload_adds_counts_what_was_spent_before_it() -> None:
+    """It is often added to stop somebody. What was spent since is in the ledger as well, or will be."""
+    books, store = Books(MONTH=[spending(85), spending(10, "u2")]), MemoryLimits(CLOCK, random=lambda: 0.0)
+    added = of_acme(ALERTED)
+    demand = budget_demand(ALERTED, "user:acme/u2", 30, CLOCK.wall())
+    await store.hold("h", [demand])
+    await store.settle("h", {demand.key: 30})
 
-    assert await newly_crossed(Rulebook({}), of_acme(ALERTED), store, books.spent, CLOCK.wall()) == []
+    crossings = await take_over(Rulebook({}), added, store, books.spent, CLOCK.wall())
+
+    states = [await budget_states(added, store, caller(user), CLOCK.wall()) for user in ("u1", "u2", "u3")]
+    assert [state.spent for [state] in states] == [85, 30, 0]
+    assert [(each.demand.subject, each.fraction) for each in crossings] == [
+        ("user:acme/u1", 0.5),
+        ("user:acme/u1", 0.8),
+    ]
+
+
+async def test_a_budget_that_stays_is_not_counted_anew() -> None:
+    """What its attempts hold and spend is known here before it is in the ledger."""
+    books, store = Books(MONTH=[spending(10)]), MemoryLimits(CLOCK, random=lambda: 0.0)
+    await rebuild(of_acme(ALERTED), store, Books(MONTH=[spending(5)]).spent, CLOCK.wall())
+
+    await take_over(of_acme(ALERTED), of_acme(replace(ALERTED, limit=70)), store, books.spent, CLOCK.wall())
+
+    [state] = await budget_states(of_acme(ALERTED), store, caller("u1"), CLOCK.wall())
+    assert state.spent == 5
 
 
 async def test_budgets_of_subjects_that_are_not_named_are_left_out() -> None:

@@ -1,23 +1,25 @@
 """GetUsage shows callers what is theirs to see."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec.structs import replace
 
 from fakes.calls import a_call
 from fakes.clock import FakeClock
 from penstock.v1.usage_service_pb2 import BudgetState, GetUsageRequest, GetUsageResponse, UsageBreakdown, UsageTotals
 from penstockd.budgets import Standing
 from penstockd.call import Reply
-from penstockd.errors import AccountingUnavailable, InvalidRequest, PermissionDenied, Unauthenticated
+from penstockd.errors import AccountingUnavailable, InvalidRequest, Overloaded, PermissionDenied, Unauthenticated
 from penstockd.ledger import LedgerUnavailable, NoLedger, Totals, UsageQuery, UsageReport
 from penstockd.limits import StoreUnavailable
 from penstockd.outcome import Outcome
 from penstockd.principal import KeyRole, Principal
 from penstockd.rules import Caller
-from penstockd.usage_service import UsageService
+from penstockd.usage_service import MOST_REPORTS, UsageService
 
 NOVEMBER = datetime(2023, 11, 1, tzinfo=UTC).timestamp()
 CALLER = Principal(tenant="acme", key="web")
@@ -34,9 +36,12 @@ class Book(NoLedger):
     def __init__(self) -> None:
         self.report: UsageReport | Exception = REPORT
         self.queries: list[UsageQuery] = []
+        self.is_open = asyncio.Event()
+        self.is_open.set()
 
     async def usage(self, query: UsageQuery) -> UsageReport:
         self.queries.append(query)
+        await self.is_open.wait()
         if isinstance(self.report, Exception):
             raise self.report
         return self.report
@@ -104,9 +109,7 @@ async def test_the_report_is_sent_whole(desk: Desk) -> None:
     """Every number in its place."""
     desk.standings = [
         Standing(subject="tenant:acme", rule="1 USD per day", limit=7, spent=8, held=9, resets_at=86400.0),
-        Standing(
-            subject="key:acme/web", rule="2 USD in all", limit=1, spent=0, held=0, resets_at=None, is_shadow=True
-        ),
+        Standing(subject="key:acme/web", rule="2 USD in all", limit=1, spent=0, held=0, resets_at=None, is_shadow=True),
     ]
     sums = UsageTotals(
         requests=1, input_tokens=2, output_tokens=3, cost_nanousd=4, cost_estimated_nanousd=5, wasted_nanousd=6
@@ -131,6 +134,25 @@ async def test_the_report_is_sent_whole(desk: Desk) -> None:
             BudgetState(subject="key:acme/web", rule="2 USD in all", limit_nanousd=1, shadow=True),
         ],
     )
+
+
+async def test_no_more_reports_are_made_at_once_than_the_ledger_bears(desk: Desk) -> None:
+    """Neither for one tenant nor for all together; whoever is refused may come back, and does not wait for a report."""
+    desk.ledger.is_open.clear()
+    tenants = [f"t{number}" for number in range(MOST_REPORTS - 1)]
+    asked = [CALLER, CALLER, *(replace(CALLER, tenant=tenant) for tenant in tenants)]
+    reports = [asyncio.create_task(desk.ask(principal)) for principal in asked]
+    await asyncio.sleep(0)
+
+    for principal in (CALLER, replace(CALLER, tenant="one more")):
+        with pytest.raises(Overloaded) as refused:
+            await desk.ask(principal)
+        assert 0.1 <= (refused.value.retry_after or 0.0) <= 0.5
+    desk.ledger.is_open.set()
+    results = await asyncio.gather(*reports, return_exceptions=True)
+
+    assert [type(result) for result in results].count(Overloaded) == 1
+    await desk.ask(CALLER)
 
 
 @pytest.mark.parametrize("tenant", ["umbrella", "*"])

@@ -54,6 +54,7 @@ class StoredLedger:
         self._clock = clock
         self._log = log
         self._reader = Worker("ledger-reader")
+        self._tidier = Worker("ledger-tidier")
         self._writer = Worker("ledger-writer")
         backoff = Backoff(0.2, 5.0, random=random)
         self._journal = Journal(
@@ -128,8 +129,8 @@ class StoredLedger:
             reason = self.fault or "the database does not answer"
             self._log.error("attempts will be charged their estimates", reason=reason, attempts=self.waiting)
         await asyncio.wait([self._writer.run(self._database.close)], timeout=LONGEST_CLOSE)
-        self._reader.stop()
-        self._writer.stop()
+        for worker in (self._reader, self._tidier, self._writer):
+            worker.stop()
 
     def _tell(self, fault: str) -> None:
         if fault:
@@ -174,10 +175,12 @@ class StoredLedger:
                     await self._writer.run(self._database.sign)
             except (LedgerUnavailable, DatabaseFault) as fault:
                 self._log.warning("the ledger was not tended", reason=str(fault))
+            except Exception as error:  # noqa: BLE001 - nobody else tends it, and it grows
+                self._log.exception("the ledger was not tended", error)
             await self._clock.sleep(TIDY_EVERY)
 
     async def _tidy(self) -> None:
-        if await self._reader.run(self._database.tidy):
+        if await self._tidier.run(self._database.tidy):
             await self._journal.alone(self._database.tidy)
 
     async def _look_after_old_rows(self) -> None:

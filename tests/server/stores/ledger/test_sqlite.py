@@ -394,7 +394,29 @@ async def test_a_log_that_grows_long_is_put_into_the_file_while_nothing_is_writt
         await until(lambda: len(tidied) >= 2, clock)
     await ledger.stop()
 
-    assert tidied[:2] == [("ledger-reader", True), ("ledger-writer", True)]
+    assert tidied[:2] == [("ledger-tidier", True), ("ledger-writer", True)]
+
+
+async def test_what_nobody_foresaw_does_not_end_the_tending(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log would grow until the disk is full, and nobody would know why."""
+    tidied = []
+
+    class Odd(SqliteDatabase):
+        def tidy(self) -> bool:
+            tidied.append(1)
+            raise MemoryError
+
+    clock = FakeClock()
+    ledger = ledger_on(Odd(path, is_durable=False), clock)
+    await ledger.start(lambda _: None)
+    for _ in range(2):
+        seen = len(tidied)
+        await ledger.open(held())
+        await put(ledger, settled())
+        await until(lambda: len(tidied) > seen, clock)  # noqa: B023 - it is called before the next turn
+    await ledger.stop()
+
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["the ledger was not tended"] * 2
 
 
 async def test_a_ledger_that_cannot_charge_what_was_lost_is_not_started(
