@@ -85,13 +85,9 @@ class Admin:
         if self._token is None:
             if _is_loopback(self._host) and not _is_loopback(_asked_host(request)):
                 raise web.HTTPMisdirectedRequest(text="this port answers as localhost only\n")
-        elif request.path != "/" and not self._is_authorized(request):
+        elif request.path != "/" and not _has_token(request, self._token):
             raise web.HTTPUnauthorized(text="this port needs the admin token\n", headers={"www-authenticate": "Bearer"})
         return await handler(request)
-
-    def _is_authorized(self, request: web.Request) -> bool:
-        sent = request.headers.get("authorization", "").encode(errors="surrogateescape")
-        return hmac.compare_digest(sent, f"Bearer {self._token}".encode())
 
     async def _show(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._page.body, content_type="text/html", charset="utf-8", headers=self._page.headers)
@@ -120,6 +116,13 @@ async def _harden(request: web.Request, handler: Answer) -> web.StreamResponse:
         raise
     response.headers.update(_HEADERS)
     return response
+
+
+def _has_token(request: web.Request, token: str) -> bool:
+    """Whether `token` was sent as a Bearer credential; a scheme may be spelled in either case (RFC 9110, 11.1)."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    is_token = hmac.compare_digest(sent.encode(errors="surrogateescape"), token.encode())
+    return is_token and scheme.lower() == "bearer"
 
 
 def _asked_host(request: web.Request) -> str:

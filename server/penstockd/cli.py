@@ -1,9 +1,11 @@
 """The `penstockd` command: serve, check the configuration, make keys, say the version."""
 
 import argparse
+import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,11 +16,17 @@ if TYPE_CHECKING:
 
 CONFIGURATION_WRONG = 2
 CANNOT_START = 1
+CANNOT_WRITE = 1
 STARTED_AT = time.monotonic()
+LONGEST_END = 5.0
+"""Seconds that what is left may take to end, once the daemon has stopped: code of one's own may never."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 clean, 1 cannot start, 2 the configuration or the usage is wrong."""
+    """Run the command and return its exit code.
+
+    0 clean, 1 cannot start or cannot write what was asked for, 2 the configuration or the usage is wrong.
+    """
     _open_standard_streams()
     # gRPC's own log would say in four lines what we say in one; it reads this as it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -37,6 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except config.ConfigErrors as errors:
         return _complain(*map(str, errors.errors))
+    except _CannotWrite as error:
+        _complain(f"cannot write to standard output: {error}")
+        return CANNOT_WRITE
+
+
+class _CannotWrite(Exception):
+    """Standard output takes nothing; says why."""
 
 
 def _open_standard_streams() -> None:
@@ -90,10 +105,26 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(load, environ=os.environ, version=_version(), started_at=STARTED_AT))
+            _end_in_any_case()
     except (CannotListen, CannotOpenLedger) as error:
         _complain(str(error))
         return CANNOT_START
     return 0
+
+
+def _end_in_any_case() -> None:
+    """Leave behind what does not end: a task that swallows being cancelled, or a thread that waits."""
+
+    def leave() -> None:
+        from penstockd.log import Log  # noqa: PLC0415
+
+        Log("penstockd").warning("left behind what does not end: a task or a thread of an agent or a provider")
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(LONGEST_END, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -104,18 +135,20 @@ def _check(arguments: argparse.Namespace) -> int:
     check(settings)
     for warning in settings.warnings_at(time.time()):
         _say(f"warning: {warning}")
-    print(describe(settings) if arguments.print else "the configuration is valid")
+    _write(describe(settings) if arguments.print else "the configuration is valid")
     return 0
 
 
 def _new_key(arguments: argparse.Namespace) -> int:
     from penstockd.config import new_key  # noqa: PLC0415
 
-    key, line = new_key(arguments.name, os.environ)
+    new = new_key(arguments.name, os.environ)
+    for warning in new.warnings:
+        _say(f"warning: {warning}")
     _say("The key, shown this once, for its caller:")
-    print(key, flush=True)
+    _write(new.key)
     _say("For the configuration, in the keys of its tenant:")
-    print(line)
+    _write(new.line)
     return 0
 
 
@@ -132,6 +165,18 @@ def _complain(*lines: str) -> int:
     for line in lines:
         _say(f"penstockd: {line}")
     return CONFIGURATION_WRONG
+
+
+def _write(text: str) -> None:
+    """Print what was asked for, at once; raises _CannotWrite."""
+    if sys.stdout is None:
+        raise _CannotWrite("it is closed")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python's own last flush must not stumble over what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise _CannotWrite(error.strerror) from error
 
 
 def _say(line: str) -> None:

@@ -21,13 +21,15 @@ from penstockd.span_export import Spans, spans
 LONGEST_FLUSH = 2.0
 """Seconds that the end of the daemon waits for telemetry to be sent, however long its receivers take."""
 _KNOWN: Final = {"METRICS": ("otlp", "prometheus", "none"), "TRACES": ("otlp", "console", "none")}
+_PROTOCOL: Final = "http/protobuf"
+"""What our exporters of OTLP speak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporters:
     """What the daemon measures with: `instruments` for every call, `meter` for what is rare or observed.
 
-    `unknown` are the settings that name exporters which are not here.
+    `unknown` are the settings that name exporters, or protocols of theirs, which are not here.
     """
 
     registry: CollectorRegistry
@@ -64,23 +66,35 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
     resource = Resource.create(
         {"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version}
     )
+    metrics, traces = _chosen(environ, "METRICS"), _chosen(environ, "TRACES")
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
-    exporter = CountedExporter() if not is_disabled and "otlp" in _names(environ, "METRICS") else None
+    exporter = CountedExporter() if not is_disabled and "otlp" in metrics.names else None
     if exporter is not None:
         readers.append(ExportingReader(instruments, exporter=exporter, clock=clock))
     return Exporters(
         registry=registry,
         instruments=instruments,
         meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
-        spans=spans([] if is_disabled else _names(environ, "TRACES"), environ, resource),
+        spans=spans([] if is_disabled else traces.names, environ, resource),
         metric_exporter=exporter,
-        unknown=[
-            f"OTEL_{signal}_EXPORTER={name}"
-            for signal, known in _KNOWN.items()
-            for name in _names(environ, signal)
-            if name not in known
-        ],
+        unknown=list(dict.fromkeys([*metrics.unknown, *traces.unknown])),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The exporters of a signal that are here, and the settings that ask for others."""
+
+    names: Sequence[str]
+    unknown: Sequence[str]
+
+
+def _chosen(environ: Mapping[str, str], signal: str) -> _Chosen:
+    names = _names(environ, signal)
+    unknown = {name: f"OTEL_{signal}_EXPORTER={name}" for name in names if name not in _KNOWN[signal]}
+    if "otlp" in names and (protocol := _other_protocol(environ, signal)):
+        unknown["otlp"] = protocol
+    return _Chosen([name for name in names if name not in unknown], list(unknown.values()))
 
 
 def _names(environ: Mapping[str, str], signal: str) -> list[str]:
@@ -90,3 +104,11 @@ def _names(environ: Mapping[str, str], signal: str) -> list[str]:
         return [name.strip() for name in chosen.split(",")]
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
     return ["otlp"] if any(environ.get(name) for name in endpoints) else []
+
+
+def _other_protocol(environ: Mapping[str, str], signal: str) -> str | None:
+    """The setting that wants OTLP of a signal by a protocol we do not speak, if one does; the signal's own wins."""
+    for name in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if protocol := environ.get(name, "").strip():
+            return None if protocol.lower() == _PROTOCOL else f"{name}={protocol}"
+    return None

@@ -164,7 +164,7 @@ class Adapter(grpc.aio.ServerInterceptor):
                 raise
             await _abort(context, Internal("the call was cancelled inside the server"), running)
         except BaseException as error:  # noqa: BLE001 - the one error boundary
-            self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id)
+            self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id, **_whose(outcome))
             await _abort(context, Internal("an internal error; its details are in the server's log"), running)
         finally:
             self._running.discard(running)
@@ -224,6 +224,12 @@ def _sans(context: Context) -> tuple[str, ...]:
     """The names in the certificate that gRPC has verified."""
     properties = context.auth_context()
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
+
+
+def _whose(outcome: Outcome) -> dict[str, str]:
+    """The agent and the tenant of a call, as far as they are known."""
+    tenant = outcome.principal.tenant if outcome.principal else ""
+    return {name: value for name, value in (("agent", outcome.agent), ("tenant", tenant)) if value}
 
 
 async def _abort(context: Context, error: PenstockError, running: _Running) -> None:

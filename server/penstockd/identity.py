@@ -13,7 +13,7 @@ from penstockd.principal import Principal
 
 
 class Refusal(Enum):
-    """Why a caller is not believed: for operators who count it, never for the caller."""
+    """Why a caller is not believed: for operators, in a counter and in the log, never for the caller."""
 
     MISSING = "missing"
     DOUBLED = "doubled"

@@ -65,9 +65,10 @@ class Attempt(Struct, kw_only=True):
 class Outcome(Struct, kw_only=True):
     """The one mutable thing a call carries, by reference, through every layer.
 
-    `call_id` is unique, unlike `request_id`, which callers choose. `cut` is set before the daemon itself cancels the
-    call: it is what the caller is told. `headers` go out with the first message, or with the refusal. `waited` is how
-    many seconds the call stood still for want of a model to ask.
+    `call_id` is unique, unlike `request_id`, which callers choose. `auth` is why the caller was not believed, for
+    operators alone. `cut` is set before the daemon itself cancels the call: it is what the caller is told. `headers` go
+    out with the first message, or with the refusal. `waited` is how many seconds the call stood still for want of a
+    model to ask.
     """
 
     call_id: str = field(default_factory=_next_call_id)
@@ -75,6 +76,7 @@ class Outcome(Struct, kw_only=True):
     request_id: str = ""
     agent: str = ""
     principal: Principal | None = None
+    auth: str = ""
     cache: CacheStatus = CacheStatus.BYPASSED
     model: str = ""
     finish_reason: FinishReason | None = None

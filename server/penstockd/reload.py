@@ -54,6 +54,7 @@ class Reload:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, what serves goes on serving
             self._log.exception(REFUSED, error)
             self._note("refused", "an error in the log")
+            self._app.succession.refused = "an error in the log"
             return
         changed = list(differences(before.settings, runtime.settings)) if before else []
         self._warn(runtime.settings)
@@ -69,6 +70,9 @@ class Reload:
             # In this order, as what follows the name of a credential is masked.
             self._log.error(REFUSED, mistake=error.text, setting=error.path)
         self._note("refused", f"{len(errors.errors)} in the log")
+        # Where, and not what: only the log masks secrets.
+        settings = list(dict.fromkeys(error.path for error in errors.errors))
+        self._app.succession.refused = brief(settings, SHOWN)
 
     def _warn(self, settings: Settings) -> None:
         """Say what takes a restart, each time until there was one, and what people were not told yet."""

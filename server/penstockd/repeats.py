@@ -16,6 +16,8 @@ MOST_FAULTS = 1000
 """Faults that are told apart at once; the oldest makes room for one more."""
 _OF_ONE_CALL = {"request_id", "call_id", "trace_id", "span_id", "error"}
 """Fields in which two lines about the same fault differ."""
+_OF_ONE_CALLER = {"tenant"}
+"""And those in which two failures of the same code do: it fails whoever calls."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,18 @@ class Repeats:
 def _fault(record: LogRecord) -> object:
     """What two lines about the same fault have in common."""
     fields: dict[str, object] = record.__dict__.get("fields", {})
-    subject = tuple((name, str(value)) for name, value in fields.items() if name not in _OF_ONE_CALL)
-    kind = record.exc_info[0] if record.exc_info else None
-    return record.levelno, record.name, str(record.msg), subject, kind
+    differing = _OF_ONE_CALL | _OF_ONE_CALLER if record.exc_info else _OF_ONE_CALL
+    subject = tuple((name, str(value)) for name, value in fields.items() if name not in differing)
+    return record.levelno, record.name, str(record.msg), subject, _failure(record)
+
+
+def _failure(record: LogRecord) -> object:
+    """What was raised, and where: the end of the traceback tells two faults of one kind apart."""
+    if not record.exc_info:
+        return None
+    kind, _, traceback = record.exc_info
+    if traceback is None:
+        return kind, "", 0
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return kind, traceback.tb_frame.f_code.co_filename, traceback.tb_lineno

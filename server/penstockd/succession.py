@@ -18,8 +18,12 @@ class Succession:
     """Puts runtimes into service; the one before stays until the calls that came by it have ended."""
 
     def __init__(self, *, adapter: Adapter, health: Health, circuits: CircuitWatch) -> None:
-        """Serve nothing yet; what becomes of the models' circuits is shown by `health` and told to `circuits`."""
+        """Serve nothing yet; what becomes of the models' circuits is shown by `health` and told to `circuits`.
+
+        `refused` is what keeps the configuration on disk from being the next, until one is.
+        """
         self.present: Runtime | None = None
+        self.refused = ""
         self._adapter = adapter
         self._health = health
         self._circuits = circuits
@@ -32,7 +36,7 @@ class Succession:
 
     def use(self, runtime: Runtime) -> None:
         """Serve by `runtime` from now on; calls in flight end by the one they came by."""
-        before, self.present = self.present, runtime
+        before, self.present, self.refused = self.present, runtime, ""
         self._health.set_models({name: _is_serving(model) for name, model in runtime.pool.models.items()})
         has_older_calls = self._adapter.serve(runtime.endpoints)
         if before is not None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import penstock
 from fakes.live_daemon import PROGRAMS, run
 
@@ -69,3 +71,26 @@ async def test_the_version_is_the_distributions(tmp_path: Path) -> None:
     """Both commands are of one piece."""
     for command in ("penstockd", "penstock"):
         assert await run(PROGRAMS / command, "--version") == (0, f"{command} {penstock.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "reason"),
+    [
+        ("check", ">/dev/full", "No space left on device"),
+        ("check", ">&-", "it is closed"),
+        ("check --print", "| :", "Broken pipe"),
+        ("keys new", ">/dev/full", "No space left on device"),
+        ("keys new", ">&-", "it is closed"),
+    ],
+)
+async def test_what_cannot_be_written_is_a_line_and_no_success(command: str, output: str, reason: str) -> None:
+    """Nobody takes a key that was not shown, or a check that said nothing, for made."""
+    script = f"{{ {PROGRAMS / 'penstockd'} {command}; echo code $? >&2; }} {output}"
+    environ = {"PENSTOCK_KEY_PEPPER": "a-pepper-of-some-length", "LLM_API_KEY": "sk-1"}
+
+    _, out, complaint = await run("sh", "-c", script, environ=environ)
+
+    assert out == ""
+    assert complaint.splitlines()[-2:] == [f"penstockd: cannot write to standard output: {reason}", "code 1"]
+    assert "Traceback" not in complaint
+    assert "Exception ignored" not in complaint

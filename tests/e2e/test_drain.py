@@ -91,6 +91,21 @@ async def test_a_second_signal_hurries(daemons: Daemons, upstream: Upstream) -> 
     assert await daemon.exit_code() == 0
 
 
+@pytest.mark.parametrize("agent", ["stays", "waits_in_a_thread"])
+async def test_code_of_ones_own_that_does_not_end_keeps_no_daemon(agent: str, daemons: Daemons) -> None:
+    """Its caller is told, and what it left behind ends with the process."""
+    daemon = await daemons.start(agents={"own": {"python": f"fakes.agents:{agent}"}}, server={"drain_timeout": "300ms"})
+    async with AgentClient(daemon.target) as client:
+        call = asyncio.create_task(client.process("go", agent="own"))
+        await daemon.line("begun")
+        daemon.signal()
+        with pytest.raises(PenstockError):
+            await call
+
+    assert await daemon.exit_code() == 0
+    assert daemon.logged("left behind what does not end: a task or a thread of an agent or a provider")
+
+
 async def test_a_caller_of_two_daemons_loses_nothing_when_one_is_drained(daemons: Daemons, upstream: Upstream) -> None:
     """Two hundred calls by ten callers, one daemon told to stop in their midst."""
     upstream.answer_always(response(answers.openai_answer("here")))

@@ -103,6 +103,7 @@ async def test_every_bad_credential_is_told_the_same_by_every_method(daemons: Da
     for why, sent in BAD.items():
         [line] = [line for line in counted if f'"{why}"' in line]
         assert float(line.split()[-1]) == len(sent) * len(METHODS) * 2
+        await daemon.line("call finished", count=len(sent) * len(METHODS) * 2, auth=why)
 
 
 @pytest.mark.timeout(180)  # on two busy cores, measured for coverage

@@ -201,6 +201,25 @@ FIXED = {"severity", "state"}
 """What comes from a closed set."""
 
 
+async def test_a_budget_and_a_change_are_shown_as_they_are(page: Tab) -> None:
+    """The table rounds as the problem above it does, and nothing is named twice."""
+    it = deepcopy(SNAPSHOT)
+    fractions = (0, 0.0588, 0.29, 0.948, 0.9999, 1)
+    it["budgets"] = [{**it["budgets"][0], "tenant": f"t{part}", "fraction": part} for part in fractions]
+    change = {**it["changes"][0], "what": "configuration", "subject": "configuration", "cause": "2_in_the_log"}
+    it["changes"] = [{**change, "count": 1}]
+    async with serving(it) as url:
+        await page.open(url)
+        await page.until(SHOWN)
+
+        cells = "document.querySelectorAll('#budgets td[data-label=Used] > span:first-child')"
+        used = await page.run(f"Array.from({cells}, (it) => it.textContent)")
+        changes = await page.run("document.querySelector('#changes').textContent")
+
+    assert used == ["0 %", "5.8 %", "29 %", "94 %", "99 %", "100 %"]
+    assert changes.count("configuration") == 1
+
+
 async def test_the_charts_are_told_in_words(page: Tab) -> None:
     """Whoever cannot see them hears the same; changes are spoken once, not with every number."""
     async with serving(SNAPSHOT) as url:
@@ -215,4 +234,4 @@ async def test_the_charts_are_told_in_words(page: Tab) -> None:
         "Duration of calls in the last 5 minutes",
         "Spend of the last 5 minutes, per hour",
     ]
-    assert spoken == ("3 things to look at. Critical: ledger ledger. Warning: circuit fast. Notice: circuit old.")
+    assert spoken == ("3 things to look at. Critical: ledger. Warning: circuit fast. Notice: circuit old.")

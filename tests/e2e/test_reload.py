@@ -140,6 +140,19 @@ async def test_a_call_between_two_attempts_ends_by_the_old_configuration(daemons
         assert (await call).output == "at last"
 
 
+async def test_a_provider_of_ones_own_is_closed_after_the_calls_that_came_by_it(daemons: Daemons) -> None:
+    """It may not be able to open again, as ours are."""
+    daemon = await daemons.start(models={"old": {"provider": "fakes.own_models:closing"}})
+
+    async with AgentClient(daemon.target) as client:
+        call = asyncio.create_task(client.process("go"))
+        await _until_the_first_attempt_failed(client)
+        daemons.configure(models={"echo": ECHO})
+        await reload(daemon)
+
+        assert (await call).output == "open"
+
+
 async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
     """Rather than silently left as it was."""
     daemon = await daemons.start(models={"echo": ECHO})

@@ -70,7 +70,16 @@ async def test_liveness_is_being_there() -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status", "/livez", "/readyz", "/nothing"])
-@pytest.mark.parametrize("sent", [{}, {"authorization": "Bearer wrong"}, {"authorization": "tokén"}])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Bearer tokén"},
+        {"authorization": "secret"},
+        {"authorization": "Basic secret"},
+    ],
+)
 async def test_a_token_keeps_strangers_out(path: str, sent: dict[str, str]) -> None:
     """Of every path, whether there is anything or not."""
     async with serving(admin(token="secret")) as http, http.get(path, headers=sent) as response:
@@ -78,9 +87,10 @@ async def test_a_token_keeps_strangers_out(path: str, sent: dict[str, str]) -> N
         assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_token_lets_in() -> None:
-    """As a Bearer credential."""
-    headers = {"authorization": "Bearer secret"}
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_a_token_lets_in(scheme: str) -> None:
+    """As a Bearer credential, however that is spelled, as on the port for calls."""
+    headers = {"authorization": f"{scheme} secret"}
 
     async with serving(admin(token="secret")) as http, http.get("/livez", headers=headers) as response:
         assert response.status == 200

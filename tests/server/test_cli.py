@@ -76,6 +76,19 @@ def test_warnings_do_not_fail_a_check(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "warning: " in capsys.readouterr().err
 
 
+def test_a_key_under_a_weak_pepper_is_made_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, beside what people read; what machines take stays as it is."""
+    monkeypatch.setenv("PENSTOCK_KEY_PEPPER", "short")
+
+    assert main(["keys", "new"]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("warning: PENSTOCK_KEY_PEPPER: has fewer than 16 characters ")
+    assert len(captured.out.splitlines()) == 2
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     """Without reading any configuration."""
     with pytest.raises(SystemExit) as raised:

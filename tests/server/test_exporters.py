@@ -86,3 +86,41 @@ def test_an_exporter_that_nobody_knows_is_named() -> None:
     environ = {"OTEL_TRACES_EXPORTER": "zipkin,console", "OTEL_METRICS_EXPORTER": "prometheus"}
 
     assert exporters(environ, version="1").unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
+
+
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+OF_TRACES, OF_METRICS = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"
+
+
+@pytest.mark.parametrize(
+    ("environ", "exported", "unknown"),
+    [
+        ({PROTOCOL: "http/protobuf"}, (True, True), []),
+        ({PROTOCOL: ""}, (True, True), []),
+        ({PROTOCOL: "grpc"}, (False, False), [f"{PROTOCOL}=grpc"]),
+        ({PROTOCOL: "http/json"}, (False, False), [f"{PROTOCOL}=http/json"]),
+        ({PROTOCOL: "nonsense", OF_METRICS: "http/protobuf"}, (True, False), [f"{PROTOCOL}=nonsense"]),
+        ({PROTOCOL: "http/protobuf", OF_TRACES: "grpc"}, (True, False), [f"{OF_TRACES}=grpc"]),
+        ({OF_METRICS: "grpc"}, (False, True), [f"{OF_METRICS}=grpc"]),
+        ({OF_METRICS: "grpc", "OTEL_METRICS_EXPORTER": "none"}, (False, True), []),
+        ({PROTOCOL: "grpc", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}, (False, False), []),
+    ],
+)
+def test_otlp_by_another_protocol_than_ours_is_named(
+    environ: dict[str, str], exported: tuple[bool, bool], unknown: list[str]
+) -> None:
+    """Rather than spoken to a port that expects it; the variable of a signal wins over that of both."""
+    it = made(OTEL_EXPORTER_OTLP_ENDPOINT=ENDPOINT, OTEL_EXPORTER_OTLP_TIMEOUT="0.1", **environ)
+    it.stop()
+
+    assert (it.metric_exporter is not None, bool(it.spans.processors)) == exported
+    assert it.unknown == unknown
+
+
+def test_other_exporters_of_a_signal_go_on_without_otlp() -> None:
+    """What is known here is used."""
+    it = made(OTEL_TRACES_EXPORTER="console,otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    it.stop()
+
+    assert len(it.spans.processors) == 1
+    assert it.unknown == ["OTEL_EXPORTER_OTLP_PROTOCOL=grpc"]

@@ -20,6 +20,7 @@ from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimit
 from penstockd.grpc_adapter import Adapter
 from penstockd.log import Log
 from penstockd.outcome import Attempt, FinishReason
+from penstockd.principal import Principal
 from penstockd.request import Request
 from penstockd.upstream import Broken
 
@@ -209,6 +210,20 @@ async def test_the_unforeseen_stays_in_the_log(
     assert record.__dict__["fields"] == {"request_id": "r1"}
     assert record.exc_info is not None
     assert record.exc_info[1] is error
+
+
+async def test_whose_call_failed_unforeseen_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """As far as it got: an operator asks first whom it hits."""
+
+    async def fail(call: Call[Request]) -> None:
+        call.outcome.agent, call.outcome.principal = "support", Principal(tenant="acme", key="web")
+        raise ValueError
+
+    async with edge(fail) as at:
+        await at.wire.ask(PROCESS, ASK)
+
+    (record,) = [each for each in caplog.records if each.name == "test"]
+    assert record.__dict__["fields"] == {"request_id": "r1", "agent": "support", "tenant": "acme"}
 
 
 @BOTH

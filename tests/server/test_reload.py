@@ -140,6 +140,22 @@ async def test_every_reload_is_remembered_for_whoever_looks(house: House) -> Non
     ]
 
 
+async def test_a_refusal_stands_until_a_configuration_is_used(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where, and no value."""
+    house.start()
+    refused = house.app.succession
+
+    assert refused.refused == ""
+    house.reload(TWO.replace("openai", "opnai"))
+    assert refused.refused == "models.a.provider, models.b.provider"
+    house.reload(TWO)
+    assert refused.refused == ""
+    with monkeypatch.context() as broken:
+        broken.setattr(house.app, "build", lambda _settings: 1 / 0)
+        house.reload(TWO)
+    assert refused.refused == "an error in the log"
+
+
 async def test_what_has_changed_is_named(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """So that who was woken sees whether it began with it; many changes do not make a long line."""
     caplog.set_level("INFO")

@@ -1,6 +1,8 @@
 """A fault that repeats is told a few times and then counted; everything else is told as it comes."""
 
 import logging
+import sys
+from collections.abc import Callable
 
 from fakes.clock import FakeClock
 from penstockd.repeats import MOST_FAULTS, TOLD, WINDOW, Repeats
@@ -83,6 +85,29 @@ def test_lines_of_others_are_folded_by_what_they_have_in_common() -> None:
 
     assert [len(repeats.pass_on(record)) for record in records] == [1] * TOLD + [0]
     assert len(repeats.pass_on(other)) == 1
+
+
+def test_failures_of_one_kind_are_told_apart_by_where_they_come_from() -> None:
+    """Each has a traceback that the other has not; who called makes no difference."""
+
+    def deeper() -> None:
+        raise TypeError
+
+    def here() -> None:
+        raise TypeError
+
+    def failed(raising: Callable[[], None], tenant: str) -> logging.LogRecord:
+        record = line("a call failed unforeseen", logging.ERROR, agent="support", tenant=tenant)
+        try:
+            raising()
+        except TypeError:
+            record.exc_info = sys.exc_info()
+        return record
+
+    repeats = Repeats(FakeClock())
+
+    assert [len(repeats.pass_on(failed(deeper, f"t{number}"))) for number in range(TOLD + 1)] == [1] * TOLD + [0]
+    assert len(repeats.pass_on(failed(here, "t0"))) == 1
 
 
 def test_at_the_end_all_that_was_folded_is_told() -> None:

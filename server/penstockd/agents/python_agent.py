@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib import import_module
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from typing import Any, TypeAlias
 
 from penstockd.agent import Caching
@@ -94,6 +94,11 @@ def load_function(path: str) -> Function:
         raise ValueError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
     if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
         raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")
+    try:
+        # A decorator is called as it is itself, not as what it wraps.
+        signature(function, follow_wrapped=False).bind(None, None)
+    except TypeError as error:
+        raise ValueError(f"{path!r} must take two arguments, the request and its context: {error}") from error
     return function
 
 

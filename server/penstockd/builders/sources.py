@@ -16,6 +16,7 @@ def sources(*, succession: Succession, state: State, health: Health) -> Sources:
         models=lambda: succession.models,
         environment=lambda: succession.present.settings.environment if succession.present else "",
         has_cache=has_cache,
+        refused=lambda: succession.refused,
         standings=lambda: state.budgets.fullest,
         health=health,
         ledger=state.ledger,

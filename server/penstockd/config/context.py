@@ -9,14 +9,18 @@ from pathlib import Path
 class Context:
     """The names that settings may refer to, where relative paths start, and how strict the environment is.
 
+    `document` is what `file` says, as it is written.
     Checks add to `noticed` what is allowed here and worth a word.
     """
 
     base: Path
+    file: Path | None = None
+    document: Mapping[str, object] = field(default_factory=dict)
     environment: str = "development"
     models: Mapping[str, object] = field(default_factory=dict)
     routes: Mapping[str, object] = field(default_factory=dict)
     agents: Mapping[str, object] = field(default_factory=dict)
+    tenants: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     noticed: list[str] = field(default_factory=list)
 

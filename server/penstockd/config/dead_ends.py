@@ -36,11 +36,15 @@ class DeadEnds:
                     f"tenants.{name}.sans: none, so that nobody can call as {name}, as with server.tls.client_ca a "
                     "caller's certificate says whose it is: list the names of its callers' certificates"
                 )
-            elif self.is_guarded and not (tenant.keys or tenant.sans):
+            elif not (tenant.keys or tenant.sans or self._is_for_everybody(name)):
                 yield (
                     f"tenants.{name}: nobody can call as {name}, which has neither keys nor sans: give it a key, as "
                     "`penstockd keys new` prints it"
                 )
+
+    def _is_for_everybody(self, tenant: str) -> bool:
+        """Whether callers without credentials are of this tenant."""
+        return tenant == "default" and not self.is_guarded
 
     def _unpriced(self) -> Iterator[str]:
         """Agents whose calls no budget can cover, as nobody knows what they cost."""

@@ -107,7 +107,7 @@ class Environment:
 
     def _look_up(self, name: str) -> None:
         value, file = self._environ.get(name), self._environ.get(f"{name}_FILE")
-        with self._noting(name):
+        with self._noting(name if value else f"{name}_FILE"):
             if value and file:
                 raise Mistake(f"is set, and {name}_FILE too: set one of them")
             if file:

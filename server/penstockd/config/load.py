@@ -13,9 +13,10 @@ from penstockd.config.environment import Assignment, Environment, anchored
 from penstockd.config.errors import ConfigError, ConfigErrors, dotted
 from penstockd.config.messages import explain
 from penstockd.config.not_yet import NotYet
+from penstockd.config.nulls import without_nulls
 from penstockd.config.settings import Settings
 from penstockd.config.substitution import Substitution
-from penstockd.config.tree import Tree, branch, put, without_nulls
+from penstockd.config.tree import Tree, branch, put
 
 
 def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
@@ -28,16 +29,17 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     file = path or _named_by(environment)
     substitution = Substitution(environ)
     try:
-        tree = substitution.fill(read_document(file, "PENSTOCK_CONFIG" if path is None else "--config")) if file else {}
+        document = read_document(file, "PENSTOCK_CONFIG" if path is None else "--config") if file else {}
+        tree = substitution.fill(document)
     except ConfigErrors as unread:
         environment.assignments({}, substitution.fill)  # for what is wrong with them
         raise ConfigErrors([*unread.errors, *environment.errors, *substitution.errors]) from unread
     assignments = [*environment.assignments(tree, substitution.fill), *_assignments(flags)]
     for assignment in assignments:
         put(tree, assignment.path, assignment.value)
-    tree = without_nulls(tree)
+    tree = without_nulls(tree, Settings)
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
-    context = _context(tree, file)
+    context = _context(tree, file, document)
     environment.check_files(context)
     errors = [*environment.errors, *substitution.errors, *NotYet(tree, context).errors]
     try:
@@ -68,13 +70,16 @@ def _assignments(flags: Mapping[str, object]) -> list[Assignment]:
     ]
 
 
-def _context(tree: Tree, file: Path | None) -> Context:
+def _context(tree: Tree, file: Path | None, document: Tree) -> Context:
     return Context(
         base=file.absolute().parent if file else Path.cwd(),
+        file=file,
+        document=document,
         environment=str(tree.get("environment", "development")),
         models=branch(tree, "models"),
         routes=branch(tree, "routes"),
         agents=branch(tree, "agents"),
+        tenants=branch(tree, "tenants"),
     )
 
 

@@ -18,7 +18,7 @@ _WORDS: Final = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
-    "int_parsing_size": "must be a whole number",
+    "int_parsing_size": "must be a whole number of at most 19 digits",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a number",

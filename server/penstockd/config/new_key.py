@@ -1,22 +1,33 @@
 """Makes keys for callers."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from penstockd import api_key
 from penstockd.config.environment import Environment
 from penstockd.config.errors import ConfigError, ConfigErrors, Mistake
 from penstockd.config.names import spelled
+from penstockd.config.pepper import VARIABLE, weakness
 
-_PEPPER = "PENSTOCK_KEY_PEPPER"
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key, and the line of the configuration that lets it in; `warnings` are what people should be told."""
+
+    key: str
+    line: str
+    warnings: tuple[str, ...]
 
 
-def new_key(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return a new key, and the line that lets it in; raises ConfigErrors without a pepper to digest it with."""
+def new_key(name: str, environ: Mapping[str, str]) -> NewKey:
+    """Return a new key; raises ConfigErrors without a pepper to digest it with."""
     environment = Environment(environ)
-    errors = [error for error in environment.errors if error.path == _PEPPER]
-    pepper = environment.get(_PEPPER)
+    errors = [error for error in environment.errors if error.path in (VARIABLE, f"{VARIABLE}_FILE")]
+    pepper = environment.get(VARIABLE)
     if pepper is None and not errors:
-        errors.append(ConfigError(_PEPPER, "must be set, as it is for the daemon: keys are stored as digests under it"))
+        errors.append(
+            ConfigError(VARIABLE, "must be set, as it is for the daemon: keys are stored as digests under it")
+        )
     try:
         spelled(name)
     except Mistake as mistake:
@@ -24,4 +35,5 @@ def new_key(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
     if pepper is None or errors:
         raise ConfigErrors(errors)
     key = api_key.generate()
-    return key, f'- {{name: {name}, hash: "{api_key.digest(pepper, key)}"}}'
+    line = f'- {{name: {name}, hash: "{api_key.digest(pepper, key)}"}}'
+    return NewKey(key, line, tuple(weakness(pepper, VARIABLE)))

@@ -36,10 +36,15 @@ def read_text(path: Path) -> str:
         raise Mistake(f"cannot read {path}: it is not UTF-8") from error
 
 
+def is_public(path: Path) -> bool:
+    """Whether every user of the machine can read the file; what is no file, such as a pipe, goes to us alone."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+
+
 def keep_private(path: Path, context: Context) -> None:
     """Refuse a secret that any user of the machine can read, where strangers may be about; elsewhere notice it."""
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) or not mode & stat.S_IROTH:
+    if not is_public(path):
         return
     message = f"{path} can be read by every user of this machine; chmod o-r it"
     if context.is_guarded:

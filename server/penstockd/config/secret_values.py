@@ -9,21 +9,26 @@ from penstockd.config.section import Section
 
 def secret_values(settings: object) -> Iterator[str]:
     """Yield every secret text within `settings`; of a URL, its password too."""
+    for _, secret in secrets_in(settings):
+        yield secret.reveal()
+        if isinstance(secret, SecretUrl):
+            yield from _passwords(secret.reveal())
+
+
+def secrets_in(settings: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Secret]]:
+    """Yield every secret within `settings`, and the path to it."""
     match settings:
-        case SecretUrl():
-            yield settings.reveal()
-            yield from _passwords(settings.reveal())
         case Secret():
-            yield settings.reveal()
+            yield path, settings
         case Section():
             for name in type(settings).model_fields:
-                yield from secret_values(getattr(settings, name))
+                yield from secrets_in(getattr(settings, name), (*path, name))
         case Mapping():
-            for value in settings.values():
-                yield from secret_values(value)
+            for name, value in settings.items():
+                yield from secrets_in(value, (*path, name))
         case tuple() | list():
-            for value in settings:
-                yield from secret_values(value)
+            for index, value in enumerate(settings):
+                yield from secrets_in(value, (*path, str(index)))
 
 
 def _passwords(url: str) -> Iterator[str]:

@@ -9,8 +9,10 @@ from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.context import Context
 from penstockd.config.dead_ends import DeadEnds, expired
 from penstockd.config.errors import Mistake
+from penstockd.config.exposure import exposed
 from penstockd.config.model_settings import ModelSettings
 from penstockd.config.names import Name, existing
+from penstockd.config.pepper import weakness
 from penstockd.config.places import Directory
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
@@ -64,12 +66,14 @@ class Settings(Section):
 
     def model_post_init(self, context: Context, /) -> None:
         """Keep what was noted on the way here."""
-        self._noted = (*context.warnings, *dict.fromkeys(context.noticed))
+        self._noted = (*context.warnings, *dict.fromkeys(context.noticed), *exposed(self, context))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should be told at start, whenever that is."""
         found = list(self._noted)
+        if self.key_pepper:
+            found += weakness(self.key_pepper.reveal(), "key_pepper")
         if self.server.is_exposed:
             found.append(f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
         if not self.server.requires_certificates:
@@ -108,9 +112,9 @@ class Settings(Section):
     @field_validator("key_pepper")
     @classmethod
     def _fits_the_keys(cls, pepper: Secret | None, info: ValidationInfo[Context]) -> Secret | None:
-        tenants = info.data.get("tenants", {})
-        if pepper is None and any(tenant.keys for tenant in tenants.values()):
+        # As they are written: a mistake in one of them hides no want of a pepper.
+        if pepper is None and any(isinstance(its, dict) and its.get("keys") for its in info.context.tenants.values()):
             raise Mistake("required, because there are keys: set PENSTOCK_KEY_PEPPER")
         if pepper is not None and info.context.is_guarded:
-            refuse_samples(tenants, pepper.reveal())
+            refuse_samples(info.data.get("tenants", {}), pepper.reveal())
         return pepper

@@ -27,12 +27,20 @@ def setting_named(name: str, tree: Tree) -> tuple[str, ...]:
             key = part.lower()
         else:
             meant = nearest(part, [known.upper() for known in names_in(shape)])
-            raise Mistake(
-                "no such setting", meant and SPELLED_OUT + "__".join((*parts[:index], meant, *parts[index + 1 :]))
-            )
+            mended = meant and SPELLED_OUT + "__".join((*parts[:index], meant, *parts[index + 1 :]))
+            raise Mistake("no such setting", mended and _known(mended, tree))
         shape = step(shape, key)
         path = (*path, key)
     return path
+
+
+def _known(name: str, tree: Tree) -> str | None:
+    """`name` if it spells a setting, else the nearest that does, if any comes to mind."""
+    try:
+        setting_named(name, tree)
+    except Mistake as mistake:
+        return mistake.suggestion
+    return name
 
 
 def _key(part: str, existing: Tree) -> str:

@@ -49,6 +49,11 @@ class Substitution:
         self.errors.append(ConfigError(dotted(path), message, suggestion))
 
 
+def refers(text: str) -> bool:
+    """Whether something is filled in for a part of `text`."""
+    return any(reference["name"] is not None for reference in _REFERENCE.finditer(text))
+
+
 def escape(text: str) -> str:
     """The text that `Substitution` reads as `text`."""
     return text.replace("${", "$${")

@@ -95,9 +95,11 @@ class TenantSettings(Section):
 
 
 def refuse_twins(tenants: Mapping[str, TenantSettings]) -> None:
-    """Raise a Mistake for a key or a certificate's name that is given twice: it must say who calls."""
-    _distinct((f"tenants.{name}.sans", san) for name, tenant in tenants.items() for san in tenant.sans)
-    _distinct((path, key.hash) for path, key in _keys(tenants))
+    """Raise a Mistake that names every key or certificate's name given before: it must say who calls."""
+    sans = ((f"tenants.{name}.sans", san) for name, tenant in tenants.items() for san in tenant.sans)
+    twins = [*_twins(sans), *_twins((path, key.hash) for path, key in _keys(tenants))]
+    if twins:
+        raise Mistake("; ".join(twins))
 
 
 def refuse_samples(tenants: Mapping[str, TenantSettings], pepper: str) -> None:
@@ -116,9 +118,9 @@ def _keys(tenants: Mapping[str, TenantSettings]) -> Iterator[tuple[str, KeySetti
             yield f"tenants.{name}.keys[{index}]", key
 
 
-def _distinct(values: Iterator[tuple[str, str]]) -> None:
+def _twins(values: Iterator[tuple[str, str]]) -> Iterator[str]:
     places: dict[str, str] = {}
     for path, value in values:
         if value in places:
-            raise Mistake(f"{path} repeats what {places[value]} has")
-        places[value] = path
+            yield f"{path} repeats what {places[value]} has"
+        places.setdefault(value, path)

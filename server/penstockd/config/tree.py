@@ -1,12 +1,9 @@
 """The configuration before it is checked: maps, lists and scalars."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 Tree = dict[str, object]
 Path = tuple[str, ...]
-
-_OF_SECTIONS: Final = ("models", "routes", "agents", "tenants")
 
 
 def branch(tree: object, *path: str) -> Tree:
@@ -27,22 +24,6 @@ def put(tree: Tree, path: Path, value: object) -> None:
             return
         tree = below
     tree[last] = value
-
-
-def without_nulls(tree: Tree) -> Tree:
-    """The same, where a name without a value counts as not given; a named thing without settings stays."""
-    bare = {
-        section: {name: {} if thing is None else thing for name, thing in branch(tree, section).items()}
-        for section in _OF_SECTIONS
-        if isinstance(tree.get(section), dict)
-    }
-    return _pruned({**tree, **bare})
-
-
-def _pruned(tree: Tree) -> Tree:
-    return {
-        name: _pruned(value) if isinstance(value, dict) else value for name, value in tree.items() if value is not None
-    }
 
 
 def find(tree: object, pattern: Path) -> Iterator[tuple[Path, object]]:

@@ -11,7 +11,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789")),
+    ("int", r"[-+]?[0-9]{1,19}", list("-+0123456789")),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", list("-+.0123456789")),
 )
 
@@ -34,6 +34,8 @@ def parse_yaml(text: str) -> object:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         problem = error.problem or "is not YAML"
+        if problem.startswith("but "):
+            problem = f"{error.context}, {problem}"
         if mark and text[mark.index - 1 : mark.index + 1] == "${":
             problem += "; put ${…} in quotes inside { } and [ ]"
         raise NotYaml(problem, line, column) from error

@@ -21,6 +21,8 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
     }
     if reason:
         fields["reason"] = reason
+    if outcome.auth:
+        fields["auth"] = outcome.auth
     if outcome.principal is not None:
         fields["tenant"] = outcome.principal.tenant
         if outcome.principal.key:

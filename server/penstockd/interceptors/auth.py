@@ -28,6 +28,7 @@ class Auth:
         """Proceed for a known caller, else raise Unauthenticated; raise PermissionDenied for an agent not its own."""
         caller = self._identify(call.values("authorization"), call.sans, self._clock.wall())
         if isinstance(caller, Refusal):
+            call.outcome.auth = caller.value
             self._refusals.add(1, {names.PENSTOCK_REASON: caller.value})
             # One text for every reason: a stranger learns nothing of how near it came.
             raise Unauthenticated("the call carries no valid credentials")

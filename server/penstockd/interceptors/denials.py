@@ -16,6 +16,8 @@ from penstockd.tracing import present
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
 _SMALLER = "shorten the input or lower max_output_tokens"
 """What a caller can do whose call is too large: either part may be most of it."""
+_NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
+"""Who are counted together, for want of a name."""
 
 
 class Denials:
@@ -70,7 +72,7 @@ def refusal(denial: Denial) -> PenstockError:
             violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
             return InvalidRequest(f"the call is larger than a limit: {description}", violations=violations)
         case RateDemand() | LeaseDemand():
-            message = f"{demand.subject} is over its limit of {demand.rule}"
+            message = f"{_whom(demand.subject)} is over its limit of {demand.rule}"
             return RateLimited(message, retry_after=denial.retry_after, quota=quota)
         case BudgetDemand():
             message = _shortage(demand, denial.left or 0)
@@ -81,11 +83,18 @@ def refusal(denial: Denial) -> PenstockError:
 
 def _shortage(demand: BudgetDemand, left: int) -> str:
     """Whether the budget is used up, or the call asks more than the nano-USD that are `left` of it."""
-    budget = f"the budget of {demand.subject}, {demand.rule},"
+    budget = f"the budget of {_whom(demand.subject)}, {demand.rule},"
     if left <= 0:
         return f"{budget} is used up"
     most, rest = _dollars(demand.amount), _dollars(left)
     return f"this call may cost up to {most}, and {rest} of {budget} is left: {_SMALLER}"
+
+
+def _whom(subject: str) -> str:
+    """The subject, and what it means where it ends before its name."""
+    kind, tenant = kind_and_tenant(subject)
+    is_nameless = kind in _NAMELESS and subject == f"{kind}:{tenant}/"
+    return f"{subject} ({_NAMELESS[kind]})" if is_nameless else subject
 
 
 def _dollars(nanousd: int) -> str:

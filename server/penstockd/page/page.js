@@ -14,7 +14,12 @@ let paused = false, timer = 0, seen = null, seenAt = 0, problem = "";
 
 const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 const whole = (value) => value.toLocaleString("en");
-const percent = (part) => `${(part * 100).toFixed(part > 0 && part < 0.0995 ? 1 : 0)} %`;
+
+// Rounded down, as the problems are: what is not whole is not called so.
+function percent(part) {
+  const decimals = part > 0 && part < 0.1 ? 1 : 0, unit = 10 ** decimals;
+  return `${(Math.floor(Number((part * 100 * unit).toFixed(6))) / unit).toFixed(decimals)} %`;
+}
 
 function seconds(value) {
   if (value === null || value === undefined) return "–";
@@ -43,6 +48,8 @@ function bytes(value) {
 }
 
 const words = (cause) => cause.replaceAll("_", " ");
+// Whose it is, where that says more than what it is.
+const named = ({ what, subject }) => (what === subject ? what : `${what} ${subject}`);
 const clock = (unix) => new Date(unix * 1000).toLocaleTimeString([], { hour12: false });
 
 // Nodes are kept and changed only where something changed, so that reading and selecting are not disturbed.
@@ -222,7 +229,7 @@ function showState(it) {
     });
   $("problems").hidden = count === 0;
   // Countdowns and counts change all the time: what is spoken is only what there is.
-  const names = it.problems.map((each) => `${WORDS[each.severity][0]}: ${each.what} ${each.subject}`);
+  const names = it.problems.map((each) => `${WORDS[each.severity][0]}: ${named(each)}`);
   say($("spoken"), count ? `${title}. ${names.join(". ")}.` : title);
   document.title = `${count ? `(${count}) ` : ""}Penstock ${it.environment}`;
   paint({ none: "1f9d57", notice: "1f9d57", warning: "d98a00", critical: "d13a32" }[worst]);
@@ -366,7 +373,7 @@ function showChanges({ changes }) {
       say(time, at ? clock(at) : "");
       if (at) mark(time, "datetime", new Date(at * 1000).toISOString());
       say(text, subject);
-      say(under, [what, words(cause ?? ""), count > 1 ? `${count} times` : ""].filter(Boolean).join(" · "));
+      say(under, [what === subject ? "" : what, words(cause ?? ""), count > 1 ? `${count} times` : ""].filter(Boolean).join(" · "));
       say(tag, state.replace("_", "-"));
       mark(tag, "class", state ? `tag ${GOOD.has(state) ? "good" : BAD.has(state) ? "bad" : "warn"}` : "");
     });

@@ -39,11 +39,12 @@ def problems(
     unpriced: Mapping[str, int],
     loop_lag: Summary,
     dropped: int,
+    refused: str,
 ) -> list[Problem]:
     """Return the problems, worst first.
 
     `last_minute` counts the calls that ended in it, by code; `unpriced` those that were refused in it for want of a
-    price, by model.
+    price, by model. `refused` is what is wrong with the configuration on disk.
     """
     found = [
         *_of_the_ledger(ledger),
@@ -54,10 +55,18 @@ def problems(
         *_of_prices(unpriced),
         *_of_tenants(limits, budgets),
         *_of_strangers(last_minute),
+        *_of_the_configuration(refused),
         *_of_readiness(ready),
         *_of_the_daemon(loop_lag, dropped),
     ]
     return sorted(found, key=lambda problem: _WORST_FIRST[problem.severity])[:MOST]
+
+
+def _of_the_configuration(refused: str) -> Iterator[Problem]:
+    if refused:
+        remedy = "The one before is in use, but a restart would fail: mend what penstockd check says, then reload."
+        text = f"The configuration on disk was refused: {refused}. {remedy}"
+        yield _problem("warning", "configuration", "configuration", text)
 
 
 def _of_readiness(ready: Ready) -> Iterator[Problem]:
@@ -180,8 +189,10 @@ def _is_usable(model: ModelRow) -> bool:
 
 
 def _percent(fraction: float) -> str:
-    """Rounded down: what is not whole is not called so."""
-    return f"{floor(round(100 * fraction, 6))}%"
+    """Rounded down, as the page and `penstock top` do: what is not whole is not called so."""
+    decimals = 1 if 0 < fraction < 0.1 else 0
+    unit = 10**decimals
+    return f"{floor(round(100 * fraction * unit, 6)) / unit:.{decimals}f}%"
 
 
 def _words(cause: str) -> str:

@@ -133,7 +133,10 @@ class LimitRow(Struct, frozen=True, kw_only=True):
 
 
 class TenantRow(Struct, frozen=True, kw_only=True):
-    """One tenant, or all `other` ones."""
+    """One tenant, or all `other` ones; its denials are those of its limits and budgets, but for shadows.
+
+    A call that is larger than a limit's whole burst is among them, whatever its status.
+    """
 
     tenant: str
     calls: int

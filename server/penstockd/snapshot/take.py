@@ -46,6 +46,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     models: Callable[[], Mapping[str, Model]]
     environment: Callable[[], str]
     has_cache: Callable[[], bool]
+    refused: Callable[[], str]
     standings: Callable[[], Iterable[Standing]]
     health: Health
     ledger: Ledger
@@ -96,6 +97,7 @@ class Snapshots:
                 unpriced=last_minute.by("unpriced"),
                 loop_lag=loop_lag.last_5m,
                 dropped=lately.count("dropped"),
+                refused=self._from.refused(),
             ),
             ready=ready,
             calls=calls,

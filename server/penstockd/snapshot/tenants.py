@@ -1,5 +1,6 @@
 """The tenants, and what their limits and budgets do, as the snapshot shows them: the few that matter most."""
 
+from collections import Counter
 from collections.abc import Iterable
 from heapq import nlargest
 
@@ -59,14 +60,16 @@ def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
 
 
 def _tenants(now: Reading, lately: Reading) -> Iterable[TenantRow]:
-    calls, calls_lately, denied, cost = now.by("tenant"), lately.by("tenant"), now.by("denied"), now.by("cost")
-    ended = now.of("tenant")
+    calls, calls_lately, cost = now.by("tenant"), lately.by("tenant"), now.by("cost")
+    ended, denied = now.of("tenant"), Counter[str]()
+    for (tenant, _, _, shadow), denials in now.of("denied").items():
+        denied[tenant] += denials if shadow == "false" else 0
     for tenant in calls.keys() | denied.keys() | cost.keys():
         yield TenantRow(
             tenant=tenant,
             calls=calls.get(tenant, 0),
             errors=sum(ended.get((tenant, code), 0) for code in FAULTS),
-            denials=ended.get((tenant, "RESOURCE_EXHAUSTED"), 0),
+            denials=denied[tenant],
             cost_nanousd=cost.get(tenant, 0),
             calls_last_5m=calls_lately.get(tenant, 0),
         )

@@ -660,6 +660,12 @@ def test_an_agent_describes_itself() -> None:
     assert scene.agent(agent_functions.yields).streams
 
 
+@pytest.mark.parametrize("name", ["takes_three_at_will", "gives_three"])
+def test_what_two_arguments_are_enough_for_is_an_agent(name: str) -> None:
+    """A default stands in for more, and so does a decorator, whatever it wraps takes."""
+    assert load_function(f"fakes.agent_functions:{name}") is getattr(agent_functions, name)
+
+
 @pytest.mark.parametrize("name", ["replies", "yields"])
 def test_a_function_is_loaded_by_its_path(name: str) -> None:
     """Coroutine functions and async generator functions are agents."""
@@ -673,6 +679,12 @@ def test_a_function_is_loaded_by_its_path(name: str) -> None:
     [
         ("fakes.agent_functions:plain", "neither an `async def` function nor an async generator"),
         ("fakes.agent_functions:NOT_CALLABLE", "neither an `async def` function nor an async generator"),
+        (
+            "fakes.agent_functions:takes_one",
+            "must take two arguments, the request and its context: too many positional arguments",
+        ),
+        ("fakes.agent_functions:takes_three", "the request and its context: missing a required argument: 'more'"),
+        ("fakes.agent_functions:takes_a_name", "the request and its context: missing a required "),
         ("fakes.agent_functions:missing", "has no attribute 'missing'"),
         ("fakes.nowhere:run", "No module named 'fakes.nowhere'"),
         ("fakes.broken_module:run", "RuntimeError: the database is down"),

@@ -14,9 +14,10 @@ models:
 """
 BUDGET = "{budgets: [{per: user, usd: 5}]}"
 NO_PRICE = (
-    "agents.a.route: {model} has no known price, so that calls of tenants on a budget, such as t, are PRICE_UNKNOWN: "
-    "set models.{model}.price"
+    "agents.a.route: {model} has no known price, so that calls of tenants on a budget, such as default, are "
+    "PRICE_UNKNOWN: set models.{model}.price"
 )
+PEPPER = {"PENSTOCK_KEY_PEPPER": "a-pepper-of-some-length"}
 KEY = "{name: k, hash: 'hmac-sha256:%s', agents: [%s]}"
 
 
@@ -37,7 +38,7 @@ def agents(**routes: str) -> str:
 )
 def test_an_agent_whose_price_nobody_knows_refuses_those_on_a_budget(config: ConfigFile, route: str) -> None:
     """Of a route by priority the first model alone: what is refused there is not tried at the next."""
-    settings = config.load(MODELS + agents(a=route) + f"tenants: {{t: {BUDGET}}}")
+    settings = config.load(MODELS + agents(a=route) + f"tenants: {{default: {BUDGET}}}")
 
     assert settings.warnings == (NO_PRICE.format(model="own"),)
 
@@ -48,15 +49,16 @@ def test_an_agent_whose_price_nobody_knows_refuses_those_on_a_budget(config: Con
 )
 def test_a_price_that_is_given_or_bundled_is_enough(config: ConfigFile, route: str) -> None:
     """And a route with a choice has one model that answers."""
-    assert config.load(MODELS + agents(a=route) + f"tenants: {{t: {BUDGET}}}").warnings == ()
+    assert config.load(MODELS + agents(a=route) + f"tenants: {{default: {BUDGET}}}").warnings == ()
 
 
 def test_every_model_without_a_price_is_named(config: ConfigFile) -> None:
     """Each wants one of its own; the agent is told of once, whoever asks it."""
     pair = MODELS.replace(", price: {input: 1, output: 2}", "")
     route = "{strategy: weighted, models: {own: 1, rented: 1}}"
+    other = BUDGET.replace("}]}", "}], keys: [" + KEY % ("0" * 64, "a") + "]}")
 
-    [line] = config.load(pair + agents(a=route) + f"tenants: {{t: {BUDGET}, u: {BUDGET}}}").warnings
+    [line] = config.load(pair + agents(a=route) + f"tenants: {{default: {BUDGET}, u: {other}}}", PEPPER).warnings
 
     assert line.startswith("agents.a.route: own, rented have no known price, ")
     assert line.endswith(": set models.own.price, models.rented.price")
@@ -75,9 +77,9 @@ def test_every_model_without_a_price_is_named(config: ConfigFile) -> None:
 def test_whom_nothing_binds_or_who_may_not_ask_is_no_matter(config: ConfigFile, tenant: str) -> None:
     """Shadows deny nothing, and a key may be for other agents."""
     small = "agents:\n  c: {route: {models: [known]}, parameters: {max_output_tokens: 800}}\n"
-    text = MODELS + agents(a="{models: [own]}").replace("agents:\n", small) + f"tenants: {{t: {tenant}}}"
+    text = MODELS + agents(a="{models: [own]}").replace("agents:\n", small) + f"tenants: {{default: {tenant}}}"
 
-    assert config.load(text, {"PENSTOCK_KEY_PEPPER": "p"}).warnings == ()
+    assert config.load(text, PEPPER).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,9 @@ def test_whom_nothing_binds_or_who_may_not_ask_is_no_matter(config: ConfigFile, 
 )
 def test_whoever_may_ask_is_enough(config: ConfigFile, callers: str) -> None:
     """By a key that is for this agent or for all, or by a certificate without one."""
-    tenant = f"tenants: {{t: {{budgets: [{{per: tenant, usd: 5}}], {callers}}}}}"
+    tenant = f"tenants: {{default: {{budgets: [{{per: tenant, usd: 5}}], {callers}}}}}"
 
-    settings = config.load(MODELS + agents(a="{models: [own]}") + tenant, {"PENSTOCK_KEY_PEPPER": "p"})
+    settings = config.load(MODELS + agents(a="{models: [own]}") + tenant, PEPPER)
 
     assert NO_PRICE.format(model="own") in settings.warnings
 
@@ -103,13 +105,13 @@ def test_a_token_limit_below_an_agents_output_refuses_whoever_does_not_lower_it(
 ) -> None:
     """All of the output that an answer may have is held at once, and something for its input."""
     text = MODELS + f"agents: {{a: {{route: {{models: [known]}}{parameters}}}}}\n"
-    limit = "tenants: {t: {limits: [{per: tenant, requests: 1/s}, {per: user, tokens: %s/m}]}}"
+    limit = "tenants: {default: {limits: [{per: tenant, requests: 1/s}, {per: user, tokens: %s/m}]}}"
 
     [line] = config.load(text + limit % output).warnings
 
     assert line == (
-        f"tenants.t.limits[1].tokens: {output}/m never allow a call of agent a that names no max_output_tokens, as it "
-        f"may take more than {output}: raise it, or lower agents.a.parameters.max_output_tokens"
+        f"tenants.default.limits[1].tokens: {output}/m never allow a call of agent a that names no max_output_tokens, "
+        f"as it may take more than {output}: raise it, or lower agents.a.parameters.max_output_tokens"
     )
     assert config.load(text + limit % (output + 100)).warnings == ()
 
@@ -143,7 +145,7 @@ def test_a_model_without_agents_is_warned_of_for_the_agent_that_is_made_of_it(co
 
 OWN_KEY = "{name: k, hash: 'hmac-sha256:%s'%s}"
 DESERTED = {
-    "staging": "tenants.t: nobody can call as t, which has neither keys nor sans: give it a key, ",
+    "keys": "tenants.t: nobody can call as t, which has neither keys nor sans: give it a key, ",
     "tls": "tenants.t.sans: none, so that nobody can call as t, as with server.tls.client_ca ",
 }
 TLS = "server: {tls: {cert: /dev/null, key: /dev/null, client_ca: /dev/null}}\n"
@@ -152,30 +154,41 @@ TLS = "server: {tls: {cert: /dev/null, key: /dev/null, client_ca: /dev/null}}\n"
 @pytest.mark.parametrize(
     ("extra", "tenant", "warning"),
     [
-        ("environment: staging\n", "{}", DESERTED["staging"]),
-        ("environment: production\n", "{}", DESERTED["staging"]),
+        ("environment: staging\n", "{}", DESERTED["keys"]),
+        ("environment: production\n", "{}", DESERTED["keys"]),
         ("environment: staging\n" + TLS, "{}", DESERTED["tls"]),
         (TLS, "{keys: [" + OWN_KEY % ("0" * 64, "") + "]}", DESERTED["tls"]),
         ("environment: staging\n", "{keys: [" + OWN_KEY % ("0" * 64, "") + "]}", None),
         (TLS, "{sans: [t.svc]}", None),
-        ("", "{}", None),
+        ("", "{}", DESERTED["keys"]),
+        ("", "{keys: [" + OWN_KEY % ("0" * 64, "") + "]}", None),
     ],
 )
 def test_a_tenant_that_nobody_can_call_as_is_told_of(
     config: ConfigFile, extra: str, tenant: str, warning: str | None
 ) -> None:
     """Where callers need a key it has none, or where they need a certificate it names none."""
-    settings = config.load(MODELS + extra + f"tenants: {{t: {tenant}}}", {"PENSTOCK_KEY_PEPPER": "p"})
+    settings = config.load(MODELS + extra + f"tenants: {{t: {tenant}}}", PEPPER)
 
     assert len(settings.warnings) == bool(warning)
     assert all(each.startswith(warning or "") for each in settings.warnings)
+
+
+@pytest.mark.parametrize(("environment", "is_told"), [("development", False), ("staging", True)])
+def test_callers_without_credentials_are_the_tenant_default_in_development_alone(
+    config: ConfigFile, environment: str, *, is_told: bool
+) -> None:
+    """There it needs neither keys nor certificates; elsewhere it is a tenant like any other."""
+    warnings = config.load(MODELS + f"environment: {environment}\ntenants: {{default: }}").warnings
+
+    assert [line.partition(":")[0] for line in warnings] == ["tenants.default"] * is_told
 
 
 @pytest.mark.parametrize(("now", "is_over"), [(-0.1, False), (0.0, True), (86400.0 * 365, True)])
 def test_a_key_that_has_ended_is_told_of(config: ConfigFile, now: float, *, is_over: bool) -> None:
     """From the beginning of its day in UTC on, as calls with it are refused from then on."""
     key = OWN_KEY % ("0" * 64, ", expires: 2027-01-01")
-    settings = config.load(MODELS + f"tenants: {{t: {{keys: [{key}]}}}}", {"PENSTOCK_KEY_PEPPER": "p"})
+    settings = config.load(MODELS + f"tenants: {{t: {{keys: [{key}]}}}}", PEPPER)
 
     told = settings.warnings_at(datetime(2027, 1, 1, tzinfo=UTC).timestamp() + now)
 

@@ -35,7 +35,7 @@ def test_the_fixed_names_set_their_twins() -> None:
             "PENSTOCK_LISTEN": "[::1]:1",
             "PENSTOCK_ADMIN_LISTEN": "localhost:2",
             "PENSTOCK_STATE_DIR": "/s",
-            "PENSTOCK_KEY_PEPPER": "reserved",
+            "PENSTOCK_KEY_PEPPER": "a-pepper-of-some-length",
         }
     )
 
@@ -66,12 +66,12 @@ def test_a_value_and_its_file_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
-    """The reason is said."""
+    """The reason is said, with the name that gave the file."""
     (tmp_path / "latin").write_bytes(b"\xff")
 
     assert mistakes({"LLM_API_KEY_FILE": str(tmp_path), "REDIS_URL_FILE": str(tmp_path / "latin")}) == [
-        f"LLM_API_KEY: cannot read {tmp_path}: Is a directory",
-        f"REDIS_URL: cannot read {tmp_path}/latin: it is not UTF-8",
+        f"LLM_API_KEY_FILE: cannot read {tmp_path}: Is a directory",
+        f"REDIS_URL_FILE: cannot read {tmp_path}/latin: it is not UTF-8",
     ]
 
 
@@ -125,6 +125,11 @@ def test_a_spelled_out_setting_wins_over_its_short_name() -> None:
         (
             "PENSTOCK__SERVR__TLS__CERT",
             'PENSTOCK__SERVR__TLS__CERT: no such setting; did you mean "PENSTOCK__SERVER__TLS__CERT"?',
+        ),
+        ("PENSTOCK__SERVR__X", "PENSTOCK__SERVR__X: no such setting"),
+        (
+            "PENSTOCK__SERVR__TLS__CRET",
+            'PENSTOCK__SERVR__TLS__CRET: no such setting; did you mean "PENSTOCK__SERVER__TLS__CERT"?',
         ),
         ("PENSTOCK__LOG__LEVEL__X", "PENSTOCK__LOG__LEVEL__X: no such setting"),
         ("PENSTOCK__TENANTS__A__KEYS__0", "PENSTOCK__TENANTS__A__KEYS__0: no such setting"),

@@ -202,10 +202,21 @@ def test_references_are_filled_in_and_can_be_escaped(config: ConfigFile) -> None
 
 def test_names_without_a_value_count_as_not_given(config: ConfigFile) -> None:
     """A file may keep its headings."""
-    settings = config.load("models:\nserver:\n  listen:\ntenants:\n  default:\ncache: {enabled: }")
+    settings = config.load("""
+        models:
+        server:
+          listen:
+          tls:
+        tenants:
+          default:
+        cache: {enabled: }
+        agents: {a: {cache: , route: {models: [echo], strategy: }}, b: }
+        default_agent: a
+    """)
 
     assert settings.server.listen == TcpAddress("127.0.0.1", 50051)
     assert list(settings.tenants) == ["default"]
+    assert list(settings.agents) == ["a", "b"]
 
 
 def test_an_empty_file_says_nothing(config: ConfigFile) -> None:

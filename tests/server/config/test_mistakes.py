@@ -74,6 +74,10 @@ def test_a_file_must_be_a_map(config: ConfigFile) -> None:
     ("text", "line"),
     [
         ("modells: {}", 'modells: unknown setting; did you mean "models"?'),
+        ("modles:", 'modles: unknown setting; did you mean "models"?'),
+        ("servr: ~", 'servr: unknown setting; did you mean "server"?'),
+        ("server: {lisen: }", 'server.lisen: unknown setting; did you mean "listen"?'),
+        ("models: {a: {provider: echo, timeouts: {conect: }}}", "models.a.timeouts.conect: unknown setting; did"),
         ("warnings: [a]", "warnings: unknown setting"),
         (
             "models: {Fast: {provider: echo}}",
@@ -116,8 +120,24 @@ def test_a_file_must_be_a_map(config: ConfigFile) -> None:
             "models: {a: {provider: echo, max_tokens_field: a.b}}",
             "models.a.max_tokens_field: must be the name of a field",
         ),
+        ("models: {a: {provider: echo, body: {stream: true}}}", "models.a.body.stream: is set by Penstock itself"),
+        (
+            "models: {a: {provider: echo, max_tokens_field: most, body: {most: 1}}}",
+            "models.a.body.most: is set by Penstock itself",
+        ),
+        ("models: {a: {provider: echo, body: {penalty: [1e999]}}}", "models.a.body.penalty: must be JSON"),
+        ('models: {a: {provider: echo, body: {user: "\\ud800"}}}', "models.a.body.user: must be JSON"),
+        ("models: {a: {provider: echo, body: [effort]}}", "models.a.body: must be a map"),
         ("models: {a: {provider: echo, max_in_flight: 0}}", "models.a.max_in_flight: must be at least 1"),
         ("models: {a: {provider: echo, max_in_flight: true}}", "models.a.max_in_flight: must be a number"),
+        (
+            "models: {a: {provider: echo, max_in_flight: 99999999999999999999}}",
+            "models.a.max_in_flight: must be a whole number of at most 19 digits",
+        ),
+        (
+            "models: {a: {provider: echo, max_in_flight: 9999999999999999999}}",
+            "models.a.max_in_flight: must be less than 2147483648",
+        ),
         ("models: {a: {provider: echo, max_in_flight: 1.5}}", "models.a.max_in_flight: must be a whole number"),
         ("models: {a: {provider: echo, timeouts: {idle: 0s}}}", "models.a.timeouts.idle: must be more than 0"),
         ("models: {a: {provider: echo, ca: 5}}", "models.a.ca: must be a path"),

@@ -10,8 +10,8 @@ from penstockd.config import ConfigErrors, describe
 from penstockd.config.new_key import new_key
 
 MODEL = "models: {m: {provider: openai, base_url: 'http://h', model: m}}\n"
-HASH = "hmac-sha256:" + "0" * 64
-PEPPER = {"PENSTOCK_KEY_PEPPER": "pepper"}
+HASH, SECOND = "hmac-sha256:" + "0" * 64, "hmac-sha256:" + "1" * 64
+PEPPER = {"PENSTOCK_KEY_PEPPER": "a-pepper-of-some-length"}
 GUARDED = [{"ENVIRONMENT": "staging"}, {"ENVIRONMENT": "production"}]
 
 
@@ -79,6 +79,18 @@ def test_who_calls_must_be_beyond_doubt(config: ConfigFile, text: str, line: str
     assert mistake.startswith(line)
 
 
+def test_everything_that_is_given_twice_is_named(config: ConfigFile) -> None:
+    """One look mends it all."""
+    first = tenant("a", key("x", SECOND), key("y"), sans="s")
+
+    [mistake] = config.mistakes(tenants(first, tenant("b", key(), sans="s"), tenant("c", key())), PEPPER)
+
+    assert mistake == (
+        "tenants: tenants.b.sans repeats what tenants.a.sans has; tenants.b.keys[0] repeats what tenants.a.keys[1] has"
+        "; tenants.c.keys[0] repeats what tenants.a.keys[1] has"
+    )
+
+
 def test_keys_need_the_pepper_they_were_made_with(config: ConfigFile) -> None:
     """Else none of them would ever fit."""
     assert config.mistakes(tenants(tenant("a", key()))) == [
@@ -86,9 +98,27 @@ def test_keys_need_the_pepper_they_were_made_with(config: ConfigFile) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "keys", [(key("We b"),), (key(text="x"), key("other")), ("5",), (key(more=", expires: soon"),), (key(), key())]
+)
+def test_keys_with_mistakes_of_their_own_need_it_too(config: ConfigFile, keys: tuple[str, ...]) -> None:
+    """All at once means all."""
+    _, line = sorted(config.mistakes(tenants(tenant("a", *keys))), key=lambda line: line.startswith("key_pepper"))
+
+    assert line.startswith("key_pepper: required")
+
+
+@pytest.mark.parametrize("text", ["tenants: 5", "tenants: {a: 5}", "tenants: {a: {keys: []}}", "tenants: {a: {}}"])
+def test_without_keys_no_pepper_is_missed(config: ConfigFile, text: str) -> None:
+    """Whatever else is wrong."""
+    lines = config.mistakes(MODEL + "lag: {}\n" + text)
+
+    assert [line for line in lines if "key_pepper" in line] == []
+
+
 def test_the_pepper_may_stand_in_a_file_and_is_never_shown(config: ConfigFile, tmp_path: Path) -> None:
     """By either way of saying so."""
-    (tmp_path / "pepper").write_text("hunter2\n", encoding="utf-8")
+    (tmp_path / "pepper").write_text("hunter2-and-some-more\n", encoding="utf-8")
     (tmp_path / "pepper").chmod(0o600)
 
     settings = config.load(MODEL, {"PENSTOCK_KEY_PEPPER_FILE": str(tmp_path / "pepper")})
@@ -96,7 +126,7 @@ def test_the_pepper_may_stand_in_a_file_and_is_never_shown(config: ConfigFile, t
 
     assert settings.key_pepper == same.key_pepper
     assert settings.key_pepper is not None
-    assert settings.key_pepper.reveal() == "hunter2"
+    assert settings.key_pepper.reveal() == "hunter2-and-some-more"
     assert "key_pepper: '***'" in describe(settings)
     assert settings.warnings == ()
 
@@ -137,9 +167,9 @@ def test_the_sample_key_opens_nothing_where_strangers_are(
 @pytest.mark.parametrize("environ", GUARDED)
 def test_a_key_of_ones_own_is_taken_there(config: ConfigFile, environ: dict[str, str]) -> None:
     """It was made under the pepper that the daemon has."""
-    _, line = new_key("web", PEPPER)
+    made = new_key("web", PEPPER)
 
-    settings = config.load(MODEL + f"tenants:\n  acme:\n    keys:\n    {line}\n", {**environ, **PEPPER})
+    settings = config.load(MODEL + f"tenants:\n  acme:\n    keys:\n    {made.line}\n", {**environ, **PEPPER})
 
     assert settings.warnings == ()
 
@@ -164,7 +194,7 @@ def test_a_secret_that_everybody_can_read_is_refused_where_strangers_are(
 ) -> None:
     """And taken once it is not."""
     secret = config.path.with_name("secret")
-    secret.write_text("hunter2", encoding="utf-8")
+    secret.write_text("hunter2-and-some-more", encoding="utf-8")
     secret.chmod(0o644)
     environ = {**environ, **({name: str(secret)} if name else {})}
     text += "\ntenants: {a: {}}"
@@ -181,7 +211,7 @@ def test_a_secret_that_everybody_can_read_is_refused_where_strangers_are(
 def test_development_says_so_once(config: ConfigFile, text: str, name: str, path: str) -> None:
     """It is not refused on a laptop."""
     secret = config.path.with_name("secret")
-    secret.write_text("hunter2", encoding="utf-8")
+    secret.write_text("hunter2-and-some-more", encoding="utf-8")
     secret.chmod(0o604)
 
     settings = config.load(text, {name: str(secret)} if name else {})
@@ -191,13 +221,28 @@ def test_development_says_so_once(config: ConfigFile, text: str, name: str, path
 
 def test_a_new_key_fits_the_line_beside_it(config: ConfigFile) -> None:
     """Under the daemon's pepper."""
-    made, line = new_key("web", PEPPER)
+    made = new_key("web", PEPPER)
 
-    settings = config.load(MODEL + f"tenants:\n  acme:\n    keys:\n    {line}\n", PEPPER)
+    settings = config.load(MODEL + f"tenants:\n  acme:\n    keys:\n    {made.line}\n", PEPPER)
 
     [its] = settings.tenants["acme"].keys
-    assert (its.name, its.hash) == ("web", digest("pepper", made))
-    assert made not in line
+    assert (its.name, its.hash) == ("web", digest(PEPPER["PENSTOCK_KEY_PEPPER"], made.key))
+    assert made.key not in made.line
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize(("pepper", "is_told"), [("short", True), ("x" * 15, True), ("x" * 16, False)])
+def test_a_pepper_that_can_be_guessed_is_told_of(config: ConfigFile, pepper: str, *, is_told: bool) -> None:
+    """Where keys are made, and where they are asked for; what was set up with one goes on."""
+    environ = {"PENSTOCK_KEY_PEPPER": pepper}
+
+    made = new_key("web", environ)
+    settings = config.load(tenants(tenant("a", made.line.removeprefix("- "))), environ)
+
+    for name, warnings in (("PENSTOCK_KEY_PEPPER", made.warnings), ("key_pepper", settings.warnings)):
+        assert len(warnings) == is_told
+        assert all(line.startswith(f"{name}: has fewer than 16 characters ") for line in warnings)
+        assert all(pepper not in line for line in warnings)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +252,7 @@ def test_a_new_key_fits_the_line_beside_it(config: ConfigFile) -> None:
         (
             "web",
             {"PENSTOCK_KEY_PEPPER_FILE": "/nowhere"},
-            ["PENSTOCK_KEY_PEPPER: cannot read /nowhere: No such file or"],
+            ["PENSTOCK_KEY_PEPPER_FILE: cannot read /nowhere: No such file or"],
         ),
         ("Web", PEPPER, ["--name: a name is made of"]),
         ("a, b", {}, ["--name: a name is made of", "PENSTOCK_KEY_PEPPER: must be set"]),

@@ -18,6 +18,7 @@ def test_what_looks_like_text_is_text(text: str) -> None:
         ("False", False),
         ("010", 10),
         ("-3", -3),
+        ("9223372036854775807", 2**63 - 1),
         ("1.5e3", 1500.0),
         (".5", 0.5),
         ("~", None),
@@ -57,7 +58,7 @@ def test_an_anchor_can_be_merged_and_overridden() -> None:
         ("a: [1", 1, 6, "expected ',' or ']'"),
         ("a: *b", 1, 4, "found undefined alias"),
         ("a: &a [*a]", 1, 4, "found unconstructable recursive node"),
-        ("--- a\n--- b", 2, 1, "but found another document"),
+        ("--- a\n--- b", 2, 1, "expected a single document in the stream, but found another document"),
         ("a: b\nc: \x07", 2, 4, "a character that YAML does not allow"),
     ],
 )

@@ -70,6 +70,15 @@ def test_a_line_leaves_out_what_is_not_known() -> None:
     assert line.keys() == {"request_id", "call_id", "method", "code", "duration_ms", "peer", "reason"}
 
 
+def test_why_a_caller_was_not_believed_is_told() -> None:
+    """In the counter's word; nothing of what it showed."""
+    line = access_line(
+        a_call(REQUEST, outcome=Outcome(auth="expired")), code="UNAUTHENTICATED", reason="UNAUTHENTICATED", duration=0.1
+    )
+
+    assert line["auth"] == "expired"
+
+
 @pytest.mark.parametrize("status", [CacheStatus.HIT, CacheStatus.COALESCED])
 def test_an_answer_that_was_there_used_nothing(status: CacheStatus) -> None:
     """The line says so, and whose model's answer it is."""

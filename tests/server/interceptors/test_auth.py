@@ -25,12 +25,13 @@ class Door:
         self.reader = InMemoryMetricReader()
         self.clock = FakeClock()
         self.entered: list[Call[object]] = []
+        self.latest = Outcome()
         meter = MeterProvider(metric_readers=[self.reader]).get_meter("test")
         self._auth = Auth(identify, clock=self.clock, meter=meter)
 
     async def knock(self, request: object, *, metadata: Metadata = (), sans: tuple[str, ...] | None = None) -> Outcome:
         """Make a call, and return what became of it."""
-        outcome = Outcome()
+        outcome = self.latest = Outcome()
         call = Call(
             method=Method("/a.B/C"),
             request=request,
@@ -87,14 +88,16 @@ async def test_strangers_are_told_the_same_and_counted_by_reason() -> None:
     """Nobody learns how near it came but the operator."""
     reasons = iter([*Refusal, Refusal.UNKNOWN])
     door = Door(lambda *_: next(reasons))
-    texts = set()
+    texts, noted = set(), []
 
     for _ in range(len(Refusal) + 1):
         with pytest.raises(Unauthenticated) as refused:
             await door.knock(Request(agent="support", input="x"))
         texts.add((refused.value.message, refused.value.retry_after, *refused.value.metadata))
+        noted.append(door.latest.auth)
 
     assert len(texts) == 1
+    assert noted == [*(reason.value for reason in Refusal), "unknown"]
     assert door.entered == []
     assert door.refusals == {reason.value: 2 if reason is Refusal.UNKNOWN else 1 for reason in Refusal}
 

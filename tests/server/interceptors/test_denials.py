@@ -3,6 +3,7 @@
 from math import inf
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.demands import USD, budget, lease, rate
 from fakes.telescope import Telescope
@@ -31,6 +32,25 @@ def test_over_a_rate_or_a_concurrency_limit(denied: Denial, quota: Quota) -> Non
     assert isinstance(error, RateLimited)
     assert (error.quota, error.retry_after) == (quota, denied.retry_after)
     assert quota.rule in error.message
+
+
+@pytest.mark.parametrize(
+    ("subject", "whom"),
+    [
+        ("user:acme/", "user:acme/ (calls without a user_id)"),
+        ("key:acme/", "key:acme/ (calls without a key)"),
+        ("user:acme/u1/", "user:acme/u1/"),
+        ("tenant:acme", "tenant:acme"),
+    ],
+)
+def test_callers_without_a_name_are_told_what_they_lack(subject: str, whom: str) -> None:
+    """They are counted together, which nobody guesses from a name that ends early; programs read what they did."""
+    limited = refusal(denial(replace(lease(8), subject=subject), 0.25))
+    spent = refusal(denial(replace(budget(1, 2 * USD), subject=subject), inf, left=0))
+
+    assert limited.message == f"{whom} is over its limit of 8 concurrent requests"
+    assert spent.message == f"the budget of {whom}, 2 USD in total, is used up"
+    assert limited.quota == Quota(subject, "8 concurrent requests")
 
 
 def test_a_call_that_never_fits_is_the_callers_mistake() -> None:

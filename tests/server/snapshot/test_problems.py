@@ -56,6 +56,7 @@ def found(**parts: Any) -> list[Problem]:  # noqa: ANN401
         "unpriced": {},
         "loop_lag": NOTHING,
         "dropped": 0,
+        "refused": "",
     }
     return problems(**{**well, **parts})
 
@@ -120,6 +121,17 @@ def test_other_reasons_against_readiness_are_said() -> None:
     assert told(ready=Ready(ok=False, reasons=["draining"])) == [("warning", "Not ready: draining.")]
 
 
+def test_a_configuration_that_was_refused_is_told_of() -> None:
+    """Nothing shows it in how calls end, and the next restart would find it first."""
+    (problem,) = found(refused="models.a.provider")
+
+    assert (problem.severity, problem.what) == ("warning", "configuration")
+    assert problem.text == (
+        "The configuration on disk was refused: models.a.provider. "
+        "The one before is in use, but a restart would fail: mend what penstockd check says, then reload."
+    )
+
+
 @pytest.mark.parametrize(
     ("spent", "fraction", "expected"),
     [
@@ -138,7 +150,13 @@ def test_budgets_are_told_of_before_they_are_used_up(
 
 @pytest.mark.parametrize(
     ("spent", "fraction", "used", "severity"),
-    [(1, 0.1, "10%", "warning"), (9, 0.9, "90%", "warning"), (9, 0.9999, "99%", "critical")],
+    [
+        (1, 0.0588, "5.8%", "warning"),
+        (1, 0.1, "10%", "warning"),
+        (9, 0.948, "94%", "warning"),
+        (9, 0.9, "90%", "warning"),
+        (9, 0.9999, "99%", "critical"),
+    ],
 )
 def test_a_budget_that_denies_is_not_called_used_up_before_it_is(
     spent: int, fraction: float, used: str, severity: str

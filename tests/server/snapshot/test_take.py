@@ -48,11 +48,13 @@ class Scene:
         self.models = {name: ScriptedModel(name, clock=self.clock).model for name in ("slow", "fast")}
         self.standings: Iterable[Standing] = ()
         self.dropped = {"logs": 0, "spans": 0}
+        self.refused = ""
         self.snapshots = Snapshots(
             Sources(
                 models=lambda: self.models,
                 environment=lambda: "staging",
                 has_cache=lambda: True,
+                refused=lambda: self.refused,
                 standings=lambda: self.standings,
                 health=self.health,
                 ledger=NoLedger(),
@@ -240,6 +242,7 @@ async def test_the_rest_is_shown_too() -> None:
     scene.permits.take()
     scene.changes.add("circuit", "fast", "open", "timeout")
     scene.dropped["logs"] = 7
+    scene.refused = "models.a"
     scene.clock.advance(90)
 
     it = scene.take()
@@ -250,7 +253,7 @@ async def test_the_rest_is_shown_too() -> None:
     assert (it.calls.in_flight, it.calls.limit) == (1, 10)
     assert (it.telemetry_dropped.logs, it.telemetry_dropped.metrics) == (7, 0)
     assert [change.subject for change in it.changes] == ["fast"]
-    assert {problem.what for problem in it.problems} == {"daemon", "telemetry"}
+    assert {problem.what for problem in it.problems} == {"configuration", "daemon", "telemetry"}
 
 
 async def test_a_snapshot_is_json() -> None:

@@ -30,6 +30,7 @@ def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
     now = Reading(
         counts={
             "tenant": {("acme", "OK"): 5, ("acme", "UNAVAILABLE"): 2, ("acme", "RESOURCE_EXHAUSTED"): 3},
+            "denied": {("acme", "user", RULE, "false"): 2, ("acme", "tenant", RULE, "false"): 1},
             "cost": {("acme", "fast", "false"): 70, ("acme", "slow", "true"): 30},
         }
     )
@@ -37,6 +38,16 @@ def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
     (row,) = tenant_rows(now, Reading(counts={"tenant": {("acme", "OK"): 4}}))
 
     assert (row.calls, row.errors, row.denials, row.cost_nanousd, row.calls_last_5m) == (10, 2, 3, 100, 4)
+
+
+def test_a_tenants_denials_are_those_of_its_limits() -> None:
+    """Whatever status its callers were told; a shadow has denied nothing."""
+    denied: dict[Key, int] = {("acme", "tenant", RULE, "false"): 4, ("acme", "user", RULE, "true"): 90}
+    now = Reading(counts={"tenant": {("acme", "INVALID_ARGUMENT"): 4}, "denied": denied})
+
+    (row,) = tenant_rows(now, Reading())
+
+    assert row.denials == sum(limit.denials for limit in limit_rows(now, Reading()) if not limit.shadow) == 4
 
 
 def test_the_busiest_tenants_are_shown_and_the_others_as_one() -> None:
