@@ -74,15 +74,17 @@ async def take_over(
     there are is looked up in the ledger. Raises LedgerUnavailable and StoreUnavailable.
     """
     changed = [name for name, rules in rulebook.tenants.items() if rules.budgets != before.of(name).budgets]
-    earlier, demands = [
-        await _sums(Rulebook({name: book.of(name) for name in changed}), spent, now) for book in (before, rulebook)
-    ]
+    old, new = (Rulebook({name: book.of(name) for name in changed}) for book in (before, rulebook))
+    earlier = await _sums(old, spent, now)
     known = {demand.key for demand in earlier}
+    # What is spent while the ledger is read may be in there or not: it is counted, rather twice than never.
+    added = [demand for demand in await _sums(new, spent, now) if demand.key not in known]
+    seen = {demand.key: (await store.budget(demand.key)).spent for demand in added}
+    demands = await _sums(new, spent, now)
     for demand, amount in demands.items():
-        if demand.key not in known:
-            # Whoever was let in meanwhile is in both, or in one of them: the store's sum begins with the reload.
-            since = (await store.budget(demand.key)).spent
-            await store.set_spent(demand.key, max(amount, since), demand.resets_at)
+        if demand.key in seen:
+            meanwhile = (await store.budget(demand.key)).spent - seen[demand.key]
+            await store.set_spent(demand.key, amount + meanwhile, demand.resets_at)
     standing = {demand.key: (await store.budget(demand.key)).spent for demand in demands}
     told = {
         (demand.key, demand.is_shadow, crossing.fraction)

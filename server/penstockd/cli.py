@@ -119,7 +119,9 @@ def _end_in_any_case() -> None:
         from penstockd.log import Log  # noqa: PLC0415
 
         Log("penstockd").warning("left behind what does not end: a task or a thread of an agent or a provider")
-        logging.shutdown()
+        flushing = threading.Thread(target=logging.shutdown, daemon=True)  # a handler may be what does not end
+        flushing.start()
+        flushing.join(timeout=1.0)
         os._exit(0)
 
     timer = threading.Timer(LONGEST_END, leave)

@@ -13,14 +13,18 @@ may carry more than that in its message, which also arrives before anybody knows
 MAX_CONNECTION_AGE = 30 * 60.0
 """Seconds after which clients are sent to reconnect, so that load spreads over replicas; gRPC adds ±10 %."""
 
-LONGEST_GRACE = 20 * 86400.0
+LONGEST_GRACE = 86400.0
 """Seconds in which calls may end after that: `server.max_call`, which a reload may raise, ends them long before."""
 
 
 def grpc_server(
-    *, interceptors: Sequence[grpc.aio.ServerInterceptor], max_message: int, max_streams: int
+    *,
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    max_message: int,
+    max_streams: int,
+    grace: float = LONGEST_GRACE,
 ) -> grpc.aio.Server:
-    """Return a server; `max_message` in bytes, `max_streams` per connection."""
+    """Return a server; `max_message` in bytes, `max_streams` per connection, `grace` in seconds."""
     return grpc.aio.server(
         interceptors=interceptors,
         options=(
@@ -33,7 +37,7 @@ def grpc_server(
             ("grpc.absolute_max_metadata_size", MAX_METADATA),
             ("grpc.server_handshake_timeout_ms", 10_000),
             ("grpc.max_connection_age_ms", _milliseconds(MAX_CONNECTION_AGE)),
-            ("grpc.max_connection_age_grace_ms", _milliseconds(LONGEST_GRACE)),
+            ("grpc.max_connection_age_grace_ms", _milliseconds(grace)),
             # Keepalive alone does not notice a frozen client; the ping timeout does.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),

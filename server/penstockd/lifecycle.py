@@ -21,6 +21,8 @@ QUIET = 0.1
 """Seconds without a call after which a server that takes no new ones has none left."""
 LONGEST_CLOSE = 15.0
 """Seconds that closing one part may take, so that the daemon always ends."""
+LONGEST_KNOCK = 1.0
+"""Seconds that whoever has a socket may take to show that it is there."""
 LAST_WORDS = 5.0
 """Seconds that calls have to settle and end once they were cut."""
 
@@ -43,9 +45,9 @@ class Listener:
 
     def bind(self) -> int:
         """Take the address and return its port; raises CannotListen."""
-        if self.address.startswith("unix:") and _is_answered(self.address.removeprefix("unix:")):
+        if self.address.startswith("unix:") and (taken := _occupied(self.address.removeprefix("unix:"))):
             # gRPC would take the path away from whoever has it.
-            raise _cannot_listen(self.address, self.setting, OSError(errno.EADDRINUSE, ""))
+            raise _cannot_listen(self.address, self.setting, taken)
         try:
             if self.credentials is None:
                 return self.server.add_insecure_port(self.address)
@@ -169,14 +171,19 @@ def _cannot_listen(address: str, setting: str, refusal: OSError | None) -> Canno
     return CannotListen(f"cannot listen on {address}: {wrong}; {setting} chooses another")
 
 
-def _is_answered(path: str) -> bool:
-    """Whether somebody listens on this socket; one that a daemon left when it was killed stands in nobody's way."""
+def _occupied(path: str) -> OSError | None:
+    """Why this socket is somebody's, if it is; one that a daemon left when it was killed stands in nobody's way."""
     with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(LONGEST_KNOCK)
         try:
             asking.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            return error
         except OSError:
-            return False
-    return True
+            pass  # whoever has it is there, and too busy to answer
+    return OSError(errno.EADDRINUSE, "")
 
 
 def _refusal(address: str) -> OSError | None:

@@ -161,7 +161,7 @@ def _listeners(settings: Settings, app: App, certificates: CertificateFiles | No
     listen = str(settings.server.listen)
     listeners = [Listener(server=server, address=listen, setting="PENSTOCK_LISTEN", credentials=credentials)]
     if settings.server.health_listen is not None:
-        probed = grpc_server(interceptors=(), max_message=4096, max_streams=100)
+        probed = grpc_server(interceptors=(), max_message=4096, max_streams=100, grace=60.0)
         health_pb2_grpc.add_HealthServicer_to_server(app.health.servicer, probed)
         address = str(settings.server.health_listen)
         listeners.append(Listener(server=probed, address=address, setting="server.health_listen"))

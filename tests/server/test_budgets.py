@@ -131,8 +131,8 @@ async def test_a_reload_that_changes_no_budget_asks_the_ledger_nothing() -> None
 
 
 async def test_a_budget_that_a_reload_adds_counts_what_was_spent_before_it() -> None:
-    """It is often added to stop somebody. What was spent since is in the ledger as well, or will be."""
-    books, store = Books(MONTH=[spending(85), spending(10, "u2")]), MemoryLimits(CLOCK, random=lambda: 0.0)
+    """It is often added to stop somebody. What was spent since the reload is in the ledger as well."""
+    books, store = Books(MONTH=[spending(85), spending(40, "u2")]), MemoryLimits(CLOCK, random=lambda: 0.0)
     added = of_acme(ALERTED)
     demand = budget_demand(ALERTED, "user:acme/u2", 30, CLOCK.wall())
     await store.hold("h", [demand])
@@ -141,11 +141,30 @@ async def test_a_budget_that_a_reload_adds_counts_what_was_spent_before_it() -> 
     crossings = await take_over(Rulebook({}), added, store, books.spent, CLOCK.wall())
 
     states = [await budget_states(added, store, caller(user), CLOCK.wall()) for user in ("u1", "u2", "u3")]
-    assert [state.spent for [state] in states] == [85, 30, 0]
+    assert [state.spent for [state] in states] == [85, 40, 0]
     assert [(each.demand.subject, each.fraction) for each in crossings] == [
         ("user:acme/u1", 0.5),
         ("user:acme/u1", 0.8),
     ]
+
+
+async def test_what_is_spent_while_the_ledger_is_read_is_not_lost() -> None:
+    """It may be in what was read or not: it is counted, rather twice than never."""
+    store, books = MemoryLimits(CLOCK, random=lambda: 0.0), Books(MONTH=[spending(40)])
+    demand = budget_demand(ALERTED, "user:acme/u1", 7, CLOCK.wall())
+    reads = 0
+
+    async def spent(since: float) -> Sequence[Spending]:
+        nonlocal reads
+        reads += 1
+        await store.hold(f"h{reads}", [demand])
+        await store.settle(f"h{reads}", {demand.key: 7})
+        return await books.spent(since)
+
+    await take_over(Rulebook({}), of_acme(ALERTED), store, spent, CLOCK.wall())
+
+    [state] = await budget_states(of_acme(ALERTED), store, caller("u1"), CLOCK.wall())
+    assert state.spent == 47
 
 
 async def test_a_budget_that_stays_is_not_counted_anew() -> None:

@@ -1,6 +1,7 @@
 """Builds the pool that the settings describe."""
 
 import random
+from dataclasses import replace
 
 from penstockd.call import Handler
 from penstockd.clock import Clock
@@ -43,8 +44,9 @@ class PoolBuilder:
         models: dict[str, Model] = {}
         mistakes: list[ConfigError] = []
         for name, settings in self._settings.models.items():
-            if kept is not None and before is not None and self._is_same(name, before, kept):
-                models[name], providers[name] = kept.models[name], kept.providers[name]
+            same = kept if kept is not None and before is not None and self._is_same(name, before) else None
+            if same is not None and _is_current(same.providers[name]):
+                models[name], providers[name] = same.models[name], same.providers[name]
                 continue
             try:
                 provider = self._provider(name, settings)
@@ -54,20 +56,21 @@ class PoolBuilder:
             except OSError as error:
                 mistakes.append(ConfigError(f"models.{name}.ca", f"must be a file of PEM certificates: {error}"))
                 continue
-            models[name], providers[name] = self._model(name, settings, provider), provider
+            providers[name] = provider
+            if same is not None:  # only whom it trusts has changed
+                models[name] = replace(same.models[name], answer=self._timed(settings, provider))
+                continue
+            models[name] = self._model(name, settings, provider)
             if kept is not None and name in kept.models and not kept.models[name].breaker.is_enabled:
                 models[name].breaker.disable()  # what an operator said of it is not the configuration's to take back
         if mistakes:
             raise ConfigErrors(mistakes)
         return Pool(models, providers, clock=self._clock)
 
-    def _is_same(self, name: str, before: Settings, kept: Pool) -> bool:
+    def _is_same(self, name: str, before: Settings) -> bool:
         now = self._settings
         rules = (before.circuit_breaker, before.retry.budget)
-        if before.models.get(name) != now.models[name] or rules != (now.circuit_breaker, now.retry.budget):
-            return False
-        provider = kept.providers[name]
-        return not isinstance(provider, Chat) or provider.is_current
+        return before.models.get(name) == now.models[name] and rules == (now.circuit_breaker, now.retry.budget)
 
     def _provider(self, name: str, settings: ModelSettings) -> Handler[Prompt]:
         match settings.provider:
@@ -90,13 +93,12 @@ class PoolBuilder:
         return provider
 
     def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
-        timeouts = Timeouts(**dict(settings.timeouts))
         return Model(
             name=name,
             provider=settings.provider,
             upstream_name=settings.model,
-            answer=Timed(provider, timeouts=timeouts, clock=self._clock),
-            timeouts=timeouts,
+            answer=self._timed(settings, provider),
+            timeouts=Timeouts(**dict(settings.timeouts)),
             price=_price(settings.price) or bundled(settings.model),
             breaker=CircuitBreaker(self._policy(settings), self._clock, random.random),
             permits=Permits(settings.max_in_flight),
@@ -108,12 +110,20 @@ class PoolBuilder:
             grants={unit: str(rate) for unit, rate in dict(settings.limits).items() if rate},
         )
 
+    def _timed(self, settings: ModelSettings, provider: Handler[Prompt]) -> Timed:
+        return Timed(provider, timeouts=Timeouts(**dict(settings.timeouts)), clock=self._clock)
+
     def _policy(self, settings: ModelSettings) -> BreakerPolicy:
         rules = dict(self._settings.circuit_breaker)
         return BreakerPolicy(**rules, probe_timeout=settings.timeouts.total)
 
     def _bucket(self, rate: Rate | None) -> TokenBucket | None:
         return TokenBucket(rate.per_second, rate.count, self._clock) if rate else None
+
+
+def _is_current(provider: object) -> bool:
+    """Whether whom it trusts is what it was: a file of authorities may be another one under the same name."""
+    return not isinstance(provider, Chat) or provider.is_current
 
 
 def _target(settings: ModelSettings, base_url: str) -> Target:

@@ -16,8 +16,8 @@ from penstockd.tracing import present
 
 LONGEST = 16 << 20
 """Characters of a text that are kept for whoever joins; an answer that goes on is broken off."""
-LEFT_AT_MOST = 16
-"""Works of one tenant that go on with nobody listening, in no limit's count; one more ends the one left longest."""
+LEFT_AT_MOST = 100
+"""Works of one tenant that go on with nobody listening, in no limit's count; one more ends when it is left."""
 SETTLING = 1.0
 """Seconds that the last caller to leave waits for its work to settle what it used."""
 
@@ -35,7 +35,7 @@ class Flights:
         self._clock = clock
         self._linger = linger
         self._works: dict[str, Work] = {}
-        self._left: dict[str, dict[Work, None]] = {}
+        self._left: dict[str, set[Work]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -147,12 +147,10 @@ class Flights:
 
     async def _desert(self, work: Work) -> None:
         """Nobody listens: end the work when nobody came back, or now; then what it used is known when this returns."""
-        if self._linger:
+        tenant = work.call.tenant
+        if self._linger and len(self._left.get(tenant, ())) < LEFT_AT_MOST:
             work.timer = asyncio.get_running_loop().call_later(self._linger, self._end, work)
-            left = self._left.setdefault(work.call.tenant, {})
-            left[work] = None
-            if len(left) > LEFT_AT_MOST:
-                self._end(next(iter(left)))
+            self._left.setdefault(tenant, set()).add(work)
             return
         self._end(work)
         if work.task is not None:
@@ -171,7 +169,7 @@ class Flights:
         work.timer = None
         tenant = work.call.tenant
         left = self._left[tenant]
-        del left[work]
+        left.remove(work)
         if not left:
             del self._left[tenant]
 

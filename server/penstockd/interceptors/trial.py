@@ -18,10 +18,12 @@ from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State
 from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin
 from penstockd.tracing import present
-from penstockd.upstream import UpstreamFailure
+from penstockd.upstream import QuotaSpent, ToolCalled, TooLong, UpstreamFailure
 
 T = TypeVar("T")
 
+_FOR_GOOD = (TooLong, QuotaSpent, ToolCalled)
+"""What waiting does not mend, and no circuit knows of."""
 LONGEST_WAIT_FOR_ROOM = 2.0
 """Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
 
@@ -47,7 +49,7 @@ class Trial:
         self._untried = list(call.request.route.order())
         self._repeatable: list[tuple[Model, float]] = []
         self._failures: list[UpstreamFailure] = []
-        self._asked: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._repeats = 0
         self._has_waited_for_room = False
 
@@ -84,12 +86,12 @@ class Trial:
         choice.attempt.reason = failure.reason
         choice.deposit()
         self._failures.append(failure)
-        self._asked.add(choice.model.name)
+        not_before = self._clock.monotonic() + (failure.retry_after or 0.0)
+        self._asked[choice.model.name] = inf if isinstance(failure, _FOR_GOOD) else not_before
         error = conclusion.of_a_failure(failure, is_committed=choice.is_committed)
         if error is not None:
             raise error from failure
         if failure.may_repeat:
-            not_before = self._clock.monotonic() + (failure.retry_after or 0.0)
             self._repeatable.append((choice.model, not_before))
 
     def passed_over(self, choice: Choice) -> None:
@@ -220,9 +222,5 @@ class Trial:
 
     def _wait(self, model: Model) -> float:
         """Seconds until the model may answer this request: inf if it never will, though asked again."""
-        if model.name not in self._asked:
-            not_before = 0.0
-        else:
-            not_before = next((moment for each, moment in self._repeatable if each is model), inf)
-        left_alone = not_before - self._clock.monotonic()
+        left_alone = self._asked.get(model.name, 0.0) - self._clock.monotonic()
         return max(left_alone, model.breaker.wait(), model.allowance.wait(self._held(model)))

@@ -77,9 +77,10 @@ class LeastLatency:
         heard = [seconds for model in models if (seconds := model.latency.expected) is not None]
         fastest = min(heard, default=UNHEARD)
         rank = partial(self._rank, fastest=fastest)
-        first = int(self.random() * len(models))
-        second = (first + 1 + int(self.random() * (len(models) - 1))) % len(models)
-        best = min(models[first], models[second], key=rank)
+        drawn = [model for model in models if not model.breaker.is_fruitless] or models
+        first = int(self.random() * len(drawn))
+        second = (first + 1 + int(self.random() * (len(drawn) - 1))) % len(drawn)
+        best = min(drawn[first], drawn[second], key=rank)
         return [best, *sorted((model for model in models if model is not best), key=rank)]
 
     def _rank(self, model: Model, *, fastest: float) -> tuple[bool, float, bool]:

@@ -203,7 +203,7 @@ def test_a_ca_without_certificates_is_a_mistake(config: ConfigFile, ca: Path) ->
 
 
 def test_a_reload_takes_a_ca_that_has_changed(config: ConfigFile, ca: Path, tmp_path: Path) -> None:
-    """The path is the same; whoever is trusted by it is not."""
+    """The path is the same; whoever is trusted by it is not. What is known of the model itself stays."""
     before = config.load(PRIVATE)
     kept = build(before)
     assert build(config.load(PRIVATE), before, kept).providers == kept.providers
@@ -212,6 +212,9 @@ def test_a_reload_takes_a_ca_that_has_changed(config: ConfigFile, ca: Path, tmp_
     pool = build(config.load(PRIVATE), before, kept)
 
     assert all(pool.providers[name] is not kept.providers[name] for name in "ab")
+    assert all(pool.models[name].answer is not kept.models[name].answer for name in "ab")
+    assert all(pool.models[name].breaker is kept.models[name].breaker for name in "ab")
+    assert all(pool.models[name].permits is kept.models[name].permits for name in "ab")
 
 
 def test_a_reload_refuses_a_ca_that_has_become_none(config: ConfigFile, ca: Path) -> None:

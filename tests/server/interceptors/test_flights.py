@@ -471,7 +471,7 @@ async def test_lingering_piles_up_no_timers() -> None:
 
 
 async def test_no_tenant_leaves_more_than_so_many_works_behind() -> None:
-    """They are in no limit's count: the one left longest ends; one that somebody came back to is not among them."""
+    """They are in no limit's count: one more ends when it is left; one that somebody came back to is not among them."""
     flights, work = Flights(FakeClock(), linger=1000.0), Work()
     for number in range(LEFT_AT_MOST):
         await rides_and_cancels(flights, work, key=str(number))

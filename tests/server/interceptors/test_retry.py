@@ -205,6 +205,33 @@ def test_a_caller_is_told_to_wait_as_long_as_the_soonest_provider_asks(attempts:
     assert asked.refusal.retry_after == pytest.approx(retry_after)
 
 
+def test_a_repeat_that_its_circuit_kept_out_is_no_end_for_good() -> None:
+    """The caller is told when the circuit lets calls pass again."""
+    calls = ModelCalls(base_delay=0.2, draw=0.5)
+    a = calls.model("a", DEAD, policy=BreakerPolicy(consecutive_failures=9, open_for=5.0, jitter=0.0))
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a))
+        await calls.clock.sleep(0.05)
+        a.model.breaker.trip("somebody else's call", 5.0)
+        return await task
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(4.95)
+
+
+def test_a_provider_that_wants_no_repeat_of_ours_may_have_one_of_the_callers() -> None:
+    """Later, as it asks."""
+    calls = ModelCalls()
+
+    asked = calls.answer(calls.model("a", CoolingDown("429", retry_after=20.0, may_repeat=False)))
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(20.0)
+
+
 def test_nobody_is_told_to_come_back_for_what_no_model_will_ever_answer() -> None:
     """One finds it too long, the other's account is out of credit: neither is mended by waiting."""
     calls = ModelCalls()

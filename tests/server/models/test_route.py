@@ -144,6 +144,17 @@ def test_a_model_that_only_fails_comes_last(models: list[Model], clock: FakeCloc
     assert names(LeastLatency(lambda: 0.0)(models)) == "abc"
 
 
+def test_models_that_are_no_use_are_not_drawn(models: list[Model]) -> None:
+    """While there is another, however they are drawn."""
+    random = Random(3).random
+    models[0].breaker.came_to_nothing()
+    models[2].breaker.came_to_nothing()
+
+    assert {names(LeastLatency(random)(models)) for _ in range(200)} == {"bac"}
+    models[1].breaker.came_to_nothing()
+    assert {names(LeastLatency(random)(models))[0] for _ in range(200)} == {"a", "b", "c"}
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_least_latency_loses_no_model(models: list[Model], count: int) -> None:
     """Whatever is drawn, each comes once."""
