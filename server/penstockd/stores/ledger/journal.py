@@ -236,7 +236,10 @@ class Journal:
             try:
                 await self._commit([*batch, PROBE])
             except Exception as error:  # noqa: BLE001 - as above
-                self._note(str(error) or type(error).__name__)
+                fault = str(error) or type(error).__name__
+                if fault != self.fault:
+                    self.fault = fault
+                    self._changed(fault)
                 return
             for _ in batch:
                 self._kept.popleft()
@@ -245,8 +248,3 @@ class Journal:
                 break
         self.fault = ""
         self._changed("")
-
-    def _note(self, fault: str) -> None:
-        if fault != self.fault:
-            self.fault = fault
-            self._changed(fault)

@@ -4,8 +4,8 @@ import asyncio
 import importlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -162,16 +162,11 @@ def test_a_connection_that_was_lost_is_no_line_in_the_log(fragile: Postgres, cap
 async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(fragile: Postgres) -> None:
     """Also while it writes nothing, so that no other charges the attempts that it has on their way."""
     url, clock = fragile.database(), FakeClock()
-    ledger = ledger_on(PostgresDatabase(url), clock)
-    faults: list[str] = []
-    await ledger.start(faults.append)
-    await ledger.open(held())
-    fragile.cut_sessions()
-
-    with closing(PostgresDatabase(url)) as other:
-        await until(lambda: signs(other) == 1, clock)
-        charged = charge_losses(other)
-    await ledger.stop()
+    async with holding(url, clock) as faults:
+        fragile.cut_sessions()
+        with closing(PostgresDatabase(url)) as other:
+            await until(lambda: signs(other) == 1, clock)
+            charged = charge_losses(other)
 
     assert (charged, faults) == (0, [])
 
@@ -179,21 +174,27 @@ async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(fragile: 
 async def test_a_server_that_is_away_while_nothing_is_written_is_no_fault(fragile: Postgres) -> None:
     """Whoever writes would be told; when it is back, the daemon signs."""
     url, clock = fragile.database(), FakeClock()
+    async with holding(url, clock) as faults:
+        fragile.stop()
+        for _ in range(10):
+            clock.advance(1.0)
+            await asyncio.sleep(0.01)
+        fragile.start()
+        with closing(PostgresDatabase(url)) as other:
+            await until(lambda: signs(other) == 1, clock)
+
+    assert faults == []
+
+
+@asynccontextmanager
+async def holding(url: str, clock: FakeClock) -> AsyncIterator[list[str]]:
+    """A daemon's ledger with an attempt on its way; what it was told of faults."""
     ledger = ledger_on(PostgresDatabase(url), clock)
     faults: list[str] = []
     await ledger.start(faults.append)
     await ledger.open(held())
-    fragile.stop()
-    for _ in range(10):
-        clock.advance(1.0)
-        await asyncio.sleep(0.01)
-    fragile.start()
-
-    with closing(PostgresDatabase(url)) as other:
-        await until(lambda: signs(other) == 1, clock)
+    yield faults
     await ledger.stop()
-
-    assert faults == []
 
 
 SETTINGS = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout", "work_mem")
