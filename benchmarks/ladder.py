@@ -19,9 +19,9 @@ from penstockd.call import Call, Completed, Delta, Handler, Interceptor, chain
 from penstockd.clock import SystemClock
 from penstockd.config import load
 from penstockd.endpoint import Endpoint
-from penstockd.exporters import exporters
+from penstockd.exporters.exporters import exporters
 from penstockd.grpc_adapter import Adapter
-from penstockd.log import Log, write_logs_to
+from penstockd.logs.log import Log, write_logs_to
 from penstockd.outcome import Attempt, FinishReason
 from penstockd.runtime import Runtime
 from penstockd.usage import Usage

@@ -10,14 +10,14 @@ from penstockd.builders.certificate import certificate
 from penstockd.builders.identities import identify
 from penstockd.builders.pool import PoolBuilder
 from penstockd.builders.rules import rulebook
-from penstockd.cache_service import CacheService
 from penstockd.call import Call, Handler, Q, chain
 from penstockd.circuit_watch import CircuitWatch
 from penstockd.clock import Clock, SystemClock
 from penstockd.config import ConfigError, ConfigErrors, Settings
-from penstockd.daemon_gauge import show_calls
-from penstockd.exporters import Exporters, exporters
-from penstockd.gauges import Gauges
+from penstockd.exporters.exporters import Exporters, exporters
+from penstockd.gauges.daemon_gauge import show_calls
+from penstockd.gauges.gauges import Gauges
+from penstockd.gauges.pool_gauge import show_pool
 from penstockd.grpc_adapter import Adapter
 from penstockd.health import Health
 from penstockd.interceptors.auth import Auth
@@ -31,17 +31,19 @@ from penstockd.interceptors.retry import Retry
 from penstockd.interceptors.shed import Shed
 from penstockd.interceptors.telemetry import Telemetry
 from penstockd.ledger import Ledger, NoLedger
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Prompt, chosen
-from penstockd.pool_gauge import show_pool
 from penstockd.request import Request
 from penstockd.resilience.backoff import Backoff
 from penstockd.rules import Rulebook
 from penstockd.runtime import Runtime
 from penstockd.service import SERVICES, Chains, endpoints
+from penstockd.services.agents import AgentService
+from penstockd.services.cache import CacheService
+from penstockd.services.pool import PoolService
+from penstockd.services.usage import UsageService
 from penstockd.state import State
 from penstockd.succession import Succession
-from penstockd.usage_service import UsageService
 
 
 class App:
@@ -65,7 +67,7 @@ class App:
 
     def build(self, settings: Settings) -> Runtime:
         """Return what `settings` amount to; raises ConfigErrors for providers and agents that cannot be made."""
-        before = self.succession.present
+        state, before = self.state, self.succession.present
         builder = PoolBuilder(settings, clock=self._clock, log=self._log)
         try:
             pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
@@ -74,18 +76,16 @@ class App:
         rules = rulebook(settings)
         agents = AgentBuilder(settings, pool, ask=self._around_a_model_call(settings, rules), log=self._log).build()
         chains = self._around_a_call(settings, rules, agents)
-        usage = UsageService(self.state.ledger, partial(budget_states, rules, self.state.limits), self._clock)
         return Runtime(
             settings=settings,
             rulebook=rules,
             pool=pool,
             agents=agents,
             endpoints=endpoints(
-                agents=agents,
-                pool=pool,
-                usage=usage,
-                cache=CacheService(self.state.answers),
-                changed=self.succession.changed,
+                agents=AgentService(agents),
+                usage=UsageService(state.ledger, partial(budget_states, rules, state.limits), self._clock),
+                pool=PoolService(pool, self.succession.changed),
+                cache=CacheService(state.answers),
                 chains=chains,
                 clock=self._clock,
             ),
@@ -122,14 +122,14 @@ class App:
         )
         shed = Shed(state.in_flight, random=random.random, instruments=self._exporters.instruments)
         idempotency = Idempotency(
-            memory=state.memory, flights=state.keyed_flights, fingerprint_of=state.keys.fingerprint_of
+            memory=state.idempotency, flights=state.keyed_flights, fingerprint_of=state.answer_keys.fingerprint_of
         )
         cache = Cache(
             agents=agents,
             answers=state.answers,
             lookups=state.lookups,
             flights=state.flights,
-            key_of=state.keys.key_of,
+            key_of=state.answer_keys.key_of,
         )
 
         def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
@@ -151,7 +151,7 @@ class App:
             clock=self._clock,
             backoff=backoff,
             max_attempts=retry_rules.max_attempts,
-            metrics=state.attempts,
+            metrics=state.attempt_metrics,
             log=self._log,
         )
         meter = Meter(

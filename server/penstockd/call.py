@@ -8,7 +8,9 @@ from google.protobuf.message import Message
 from msgspec import Struct
 from msgspec.structs import replace
 
+from penstockd.errors import Unauthenticated
 from penstockd.outcome import FinishReason, Outcome
+from penstockd.principal import Principal
 from penstockd.usage import Usage
 
 Q = TypeVar("Q")
@@ -35,6 +37,9 @@ Reply: TypeAlias = Delta | Completed | Message
 
 Send: TypeAlias = Callable[[Reply], Awaitable[None]]
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+STRANGER = "the call carries no valid credentials"
+"""One text for every reason: a stranger learns nothing of how near it came."""
 
 
 class Method(Struct, frozen=True):
@@ -90,6 +95,13 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
     def ends_at(self) -> float:
         """The call's limit, overtime included, in monotonic seconds."""
         return self.expires_at if self.overtime is None else max(self.expires_at, self.overtime.until)
+
+    @property
+    def principal(self) -> Principal:
+        """The caller; raises Unauthenticated where no auth came before, which no chain forgets."""
+        if self.outcome.principal is None:
+            raise Unauthenticated(STRANGER)
+        return self.outcome.principal
 
     @property
     def tenant(self) -> str:

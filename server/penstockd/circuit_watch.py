@@ -2,8 +2,8 @@
 
 from penstockd import conventions as names
 from penstockd.changes import Changes
-from penstockd.instruments import Instruments
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Instruments
 from penstockd.model import Model
 from penstockd.resilience.breaker import DISABLED
 from penstockd.resilience.circuit import State, Transition

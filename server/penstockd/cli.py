@@ -116,7 +116,7 @@ def _end_in_any_case() -> None:
     """Leave behind what does not end: a task that swallows being cancelled, or a thread that waits."""
 
     def leave() -> None:
-        from penstockd.log import Log  # noqa: PLC0415
+        from penstockd.logs.log import Log  # noqa: PLC0415
 
         Log("penstockd").warning("left behind what does not end: a task or a thread of an agent or a provider")
         flushing = threading.Thread(target=logging.shutdown, daemon=True)  # a handler may be what does not end

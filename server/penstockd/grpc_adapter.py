@@ -12,7 +12,7 @@ from penstockd.call import Call, Completed, Delta, Metadata, Method, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.outcome import Outcome
 from penstockd.status import message, trailers
 

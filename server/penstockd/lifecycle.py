@@ -15,7 +15,7 @@ from penstockd.changes import Changes
 from penstockd.errors import Draining
 from penstockd.grpc_adapter import Adapter
 from penstockd.health import Health
-from penstockd.log import Log
+from penstockd.logs.log import Log
 
 QUIET = 0.1
 """Seconds without a call after which a server that takes no new ones has none left."""

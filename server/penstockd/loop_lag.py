@@ -2,7 +2,7 @@
 
 from penstockd import conventions as names
 from penstockd.clock import Clock
-from penstockd.instruments import Instruments
+from penstockd.metrics.instruments import Instruments
 
 EVERY = 0.1
 """Seconds between two looks."""

@@ -20,6 +20,11 @@ class Principal(Struct, frozen=True, kw_only=True):
     role: KeyRole = KeyRole.CALLER
     agents: frozenset[str] | None = None
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether this caller may look at other tenants, and steer the daemon."""
+        return self.role is KeyRole.OPERATOR
+
     def may_use(self, agent: str) -> bool:
         """Whether this caller may call `agent`."""
         return self.agents is None or agent in self.agents

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from penstockd.app import App
 from penstockd.clock import Clock
 from penstockd.config import ConfigErrors, Settings, differences, secret_values
-from penstockd.log import Log, set_level
-from penstockd.log_sink import LogSink
+from penstockd.logs.log import Log, set_level
+from penstockd.logs.log_sink import LogSink
 from penstockd.restart import needing_restart
 from penstockd.runtime import Runtime
 from penstockd.upstream import Misconfigured

@@ -17,15 +17,15 @@ from penstockd.builders.ledger import open_ledger
 from penstockd.builders.sources import sources
 from penstockd.clock import Clock, SystemClock
 from penstockd.config import Settings, secret_values
-from penstockd.daemon_gauge import show_build, show_certificate, show_dropped
-from penstockd.exporters import Exporters, exporters
-from penstockd.gauges import Gauges
+from penstockd.exporters.exporters import Exporters, exporters
+from penstockd.gauges.daemon_gauge import show_build, show_certificate, show_dropped
+from penstockd.gauges.gauges import Gauges
 from penstockd.grpc_server import grpc_server
 from penstockd.invitation import invitation
 from penstockd.ledger_watch import LedgerWatch
 from penstockd.lifecycle import Daemon, Listener, Ports
-from penstockd.log import Log, write_logs_to
-from penstockd.log_sink import LogSink
+from penstockd.logs.log import Log, write_logs_to
+from penstockd.logs.log_sink import LogSink
 from penstockd.loop_lag import LoopLag
 from penstockd.reload import Reload
 from penstockd.service import SERVICES

@@ -7,33 +7,33 @@ from secrets import token_bytes
 
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
-from penstockd.attempt_metrics import AttemptMetrics
-from penstockd.budget_gauge import BudgetGauge
 from penstockd.budgets import rebuild, take_over
-from penstockd.cache_gauge import show_cache
 from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.config import Settings
-from penstockd.daemon_gauge import show_ledger
-from penstockd.exporters import Exporters
-from penstockd.gauges import Gauges
-from penstockd.interceptors.budget_alerts import BudgetAlerts
-from penstockd.interceptors.denials import Denials
-from penstockd.interceptors.flights import Flights
+from penstockd.exporters.exporters import Exporters
+from penstockd.gauges.budget_gauge import BudgetGauge
+from penstockd.gauges.cache_gauge import show_cache
+from penstockd.gauges.daemon_gauge import show_ledger
+from penstockd.gauges.gauges import Gauges
+from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.price_alarm import PriceAlarm
+from penstockd.interceptors.accounting.settlement import Settlements
+from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import LINGER
-from penstockd.interceptors.price_alarm import PriceAlarm
-from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable
 from penstockd.limits import Crossing
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.attempt_metrics import AttemptMetrics
+from penstockd.metrics.tally import Tally
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.resilience.permits import Permits
 from penstockd.rules import Rulebook
 from penstockd.stores.answers.memory_answers import MemoryAnswers
 from penstockd.stores.answers.seal import Seal
 from penstockd.stores.memory_idempotency import MemoryIdempotency
 from penstockd.stores.memory_limits import MemoryLimits
-from penstockd.tally import Tally
-from penstockd.tenant_labels import TenantLabels
 
 PROMOTE_EVERY = 60.0
 """Seconds of one stretch in which tenants may prove busy enough for a label of their own."""
@@ -59,15 +59,15 @@ class State:
         self.tally = Tally(tenants)
         self.alerts = BudgetAlerts(log=log, instruments=instruments, tenants=tenants, changes=self.changes)
         self.price_alarm = PriceAlarm(clock=clock, log=log, instruments=instruments)
-        self.attempts = AttemptMetrics(instruments, tenants)
-        self.keys = AnswerKeys(secret)
+        self.attempt_metrics = AttemptMetrics(instruments, tenants)
+        self.answer_keys = AnswerKeys(secret)
         self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
         self.lookups = Lookups()
         self.flights = Flights(clock)
-        self.memory = MemoryIdempotency(clock)
+        self.idempotency = MemoryIdempotency(clock)
         self.keyed_flights = Flights(clock, linger=LINGER)
         self._clock = clock
-        self.budgets = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
+        self.budget_gauge = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
         self._rulebook = self._watched = Rulebook({})
         self._tenants = tenants
         self._promoted_at = clock.monotonic()
@@ -102,7 +102,7 @@ class State:
                 self._promoted_at = self._clock.monotonic()
                 self._tenants.promote()
             await self._take_over_changed_budgets()
-            await self.budgets.refresh(self._rulebook)
+            await self.budget_gauge.refresh(self._rulebook)
             await self._clock.sleep(UPKEEP_EVERY)
 
     async def _take_over_changed_budgets(self) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import grpc
 
 from penstockd.certificate_expiry import expires_at
-from penstockd.log import Log
+from penstockd.logs.log import Log
 
 Stamp = tuple[tuple[int, int], ...]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeAlias
 
 from penstockd.clock import Clock
-from penstockd.log import Log
+from penstockd.logs.log import Log
 
 Work: TypeAlias = Callable[[], Coroutine[object, object, None]]
 

@@ -19,7 +19,7 @@ from fakes.rpc import PROCESS, STREAM, wire
 from fakes.stage import model, well
 from fakes.upstream import HANG, Received, Script, Upstream, response
 from penstock.v1.agent_service_pb2 import ProcessRequest
-from penstockd.exporters import LONGEST_FLUSH
+from penstockd.exporters.exporters import LONGEST_FLUSH
 
 HANGS, FAILS = "hang", "fail"
 """What a test asks for to get it."""

@@ -17,7 +17,7 @@ from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint, StreamEdge, WholeEdge
 from penstockd.errors import PenstockError
 from penstockd.grpc_adapter import Adapter
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.request import Request
 
 Handle = Callable[[Call[Request]], Awaitable[None]]

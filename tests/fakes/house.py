@@ -10,14 +10,14 @@ from fakes.config_file import ConfigFile
 from penstockd.app import App
 from penstockd.clock import SystemClock
 from penstockd.config import Settings
-from penstockd.exporters import exporters
+from penstockd.exporters.exporters import exporters
 from penstockd.ledger import NoLedger
-from penstockd.log import Log
-from penstockd.log_sink import LogSink
+from penstockd.logs.log import Log
+from penstockd.logs.log_sink import LogSink
+from penstockd.logs.redaction import Redaction
+from penstockd.logs.repeats import Repeats
 from penstockd.model import Model
-from penstockd.redaction import Redaction
 from penstockd.reload import Reload
-from penstockd.repeats import Repeats
 
 TWO = """
 models:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fakes.clock import FakeClock, RunningClock
 from penstockd.clock import Clock
 from penstockd.ledger import Entry, EntryStatus
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 from penstockd.usage import Usage

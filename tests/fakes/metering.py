@@ -7,20 +7,21 @@ from typing import Any
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import ScriptedModel
 from fakes.telescope import Telescope
-from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, chain
 from penstockd.changes import Changes
 from penstockd.clock import Clock
-from penstockd.interceptors.budget_alerts import BudgetAlerts
+from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.price_alarm import PriceAlarm
+from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
-from penstockd.interceptors.denials import Denials
 from penstockd.interceptors.meter import Meter
-from penstockd.interceptors.price_alarm import PriceAlarm
 from penstockd.interceptors.retry import Retry
-from penstockd.interceptors.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, NoLedger
 from penstockd.limits import BudgetState, Crossing
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.attempt_metrics import AttemptMetrics
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Price, Prompt, chosen
 from penstockd.outcome import Outcome
 from penstockd.period import Period
@@ -30,7 +31,6 @@ from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.token_bucket import TokenBucket
 from penstockd.rules import BudgetRule, Per, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
-from penstockd.tenant_labels import TenantLabels
 
 PRICE = Price(input=2_000_000, cached_input=1_000_000, cache_write=3_000_000, output=5_000_000)
 """Nano-USD per million tokens: 2 a token of input, 5 a token of output."""

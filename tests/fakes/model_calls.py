@@ -9,20 +9,20 @@ from fakes import virtual_time
 from fakes.prompts import METHOD, Heard
 from fakes.scripted_model import Answer, ScriptedModel
 from fakes.virtual_time import VirtualClock
-from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, Handler, Metadata, Overtime, Send, chain
 from penstockd.errors import PenstockError
-from penstockd.instruments import Instruments
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.attempt_metrics import AttemptMetrics
+from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Model, Prompt, chosen
 from penstockd.models.route import Route, priority
 from penstockd.outcome import Outcome
 from penstockd.request import Parameters, Role, Turn
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import Transition
-from penstockd.tenant_labels import TenantLabels
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from penstockd.instruments import Instruments
+from penstockd.metrics.instruments import Instruments
 from penstockd.tracing import ForeseenIds, Tracing
 
 Point = tuple[Mapping[str, object], float]

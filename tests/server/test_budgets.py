@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
-from penstockd.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
 from penstockd.budgets import Standing, budget_states, rebuild, take_over
-from penstockd.gauges import Gauges
+from penstockd.gauges.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
+from penstockd.gauges.gauges import Gauges
 from penstockd.ledger import Spending
 from penstockd.limits import BudgetState, StoreUnavailable
 from penstockd.period import Period

@@ -7,7 +7,7 @@ from fakes.scripted_model import ScriptedModel
 from fakes.telescope import Telescope
 from penstockd.changes import Changes
 from penstockd.circuit_watch import CircuitWatch
-from penstockd.log import Log
+from penstockd.logs.log import Log
 
 
 def test_a_model_that_operators_turned_off_is_disabled_in_every_account(caplog: pytest.LogCaptureFixture) -> None:

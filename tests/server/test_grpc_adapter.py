@@ -18,7 +18,7 @@ from penstockd import errors
 from penstockd.call import Call, Completed, Delta
 from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimited, StreamBroken, Violation
 from penstockd.grpc_adapter import Adapter
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.outcome import Attempt, FinishReason
 from penstockd.principal import Principal
 from penstockd.request import Request

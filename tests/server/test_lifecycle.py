@@ -24,7 +24,7 @@ from penstockd.grpc_adapter import Adapter
 from penstockd.grpc_server import grpc_server
 from penstockd.health import Health
 from penstockd.lifecycle import CannotListen, Daemon, Listener
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.outcome import FinishReason
 from penstockd.request import Request
 

@@ -6,8 +6,8 @@ import pytest
 
 from fakes.house import A_CHANGED, TWO, House
 from penstockd.config import Settings
-from penstockd.log import JsonFormatter, PrettyFormatter
-from penstockd.redaction import Redaction
+from penstockd.logs.log import JsonFormatter, PrettyFormatter
+from penstockd.logs.redaction import Redaction
 from penstockd.reload import brief
 from penstockd.resilience.circuit import State
 from penstockd.runtime import Runtime

@@ -9,9 +9,9 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.builders.rules import rulebook
-from penstockd.exporters import exporters
+from penstockd.exporters.exporters import exporters
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, NoLedger, Spending
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.state import UPKEEP_EVERY, State
 
 SPENT = Spending(tenant="default", user_id="", agent="default", key="", cost_nanousd=6 * 10**8)

@@ -10,7 +10,7 @@ import pytest
 from fakes.certificates import Authority
 from peers import peer
 from penstockd.certificate_expiry import expires_at
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.tls import CertificateFiles
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fakes.clock import FakeClock
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.upkeep import PAUSE, Upkeep
 
 

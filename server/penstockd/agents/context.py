@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstockd.agents.models import Models
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.request import Parameters, Request, Turn
 
 

@@ -14,7 +14,7 @@ from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
 from penstockd.call import Call, Completed, Delta, Handler
 from penstockd.errors import PenstockError
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Prompt, Route
 from penstockd.outcome import FinishReason
 from penstockd.request import Parameters, Request

@@ -9,7 +9,7 @@ from penstockd.agents.prompt_agent import PromptAgent
 from penstockd.agents.python_agent import PythonAgent, load_function
 from penstockd.call import Handler
 from penstockd.config import AgentSettings, ConfigError, ConfigErrors, ParameterSettings, RouteSettings, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Model, Pool, Prompt
 from penstockd.models.route import LeastLatency, Route, Strategy, Weighted, priority
 from penstockd.request import Parameters

@@ -1,7 +1,7 @@
 """Makes the server's certificate that the settings describe."""
 
 from penstockd.config import ConfigError, ConfigErrors, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.tls import CertificateFiles
 
 

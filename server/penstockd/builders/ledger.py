@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 from penstockd import conventions as names
 from penstockd.clock import Clock
 from penstockd.config import Settings
-from penstockd.instruments import Instruments
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Instruments
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.postgres import PostgresDatabase
 from penstockd.stores.ledger.sqlite import SqliteDatabase

@@ -6,7 +6,7 @@ from dataclasses import replace
 from penstockd.call import Handler
 from penstockd.clock import Clock
 from penstockd.config import ConfigError, ConfigErrors, ModelSettings, PriceSettings, Rate, Secret, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Model, Price, Prompt, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import bundled

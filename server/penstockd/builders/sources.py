@@ -17,7 +17,7 @@ def sources(*, succession: Succession, state: State, health: Health) -> Sources:
         environment=lambda: succession.present.settings.environment if succession.present else "",
         has_cache=has_cache,
         refused=lambda: succession.refused,
-        standings=lambda: state.budgets.fullest,
+        standings=lambda: state.budget_gauge.fullest,
         health=health,
         ledger=state.ledger,
         in_flight=state.in_flight,

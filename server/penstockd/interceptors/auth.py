@@ -3,7 +3,7 @@
 from opentelemetry.metrics import Meter
 
 from penstockd import conventions as names
-from penstockd.call import Call, Handler, Q
+from penstockd.call import STRANGER, Call, Handler, Q
 from penstockd.clock import Clock
 from penstockd.errors import PermissionDenied, Unauthenticated
 from penstockd.identity import Identify, Refusal
@@ -30,8 +30,7 @@ class Auth:
         if isinstance(caller, Refusal):
             call.outcome.auth = caller.value
             self._refusals.add(1, {names.PENSTOCK_REASON: caller.value})
-            # One text for every reason: a stranger learns nothing of how near it came.
-            raise Unauthenticated("the call carries no valid credentials")
+            raise Unauthenticated(STRANGER)
         call.outcome.principal = caller
         if isinstance(call.request, Request) and not caller.may_use(call.request.agent):
             raise PermissionDenied(f"this key may not use the agent {call.request.agent[:63]!r}")

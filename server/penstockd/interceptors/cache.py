@@ -7,8 +7,8 @@ from penstockd import conventions as names
 from penstockd.agent import Agent, Directory
 from penstockd.answers import Answer, Answers, Lookups
 from penstockd.call import Call, Handler
-from penstockd.interceptors.flights import Flights
-from penstockd.interceptors.replay import replay
+from penstockd.interceptors.flights.flights import Flights
+from penstockd.interceptors.flights.replay import replay
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
 from penstockd.tracing import present

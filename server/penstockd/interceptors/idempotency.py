@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from penstockd.answers import Answer, Memory
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.errors import InvalidRequest, Violation
-from penstockd.interceptors.flights import Flights
-from penstockd.interceptors.replay import replay
+from penstockd.interceptors.flights.flights import Flights
+from penstockd.interceptors.flights.replay import replay
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 

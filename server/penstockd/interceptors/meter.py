@@ -7,14 +7,14 @@ from msgspec.structs import replace
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.errors import AccountingUnavailable, PriceUnknown
-from penstockd.interceptors.account import Account
-from penstockd.interceptors.budget_alerts import BudgetAlerts
-from penstockd.interceptors.denials import Denials
-from penstockd.interceptors.price_alarm import PriceAlarm
-from penstockd.interceptors.settlement import Settlements
+from penstockd.interceptors.accounting.account import Account
+from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.price_alarm import PriceAlarm
+from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
 from penstockd.limits import LimitStore, StoreUnavailable
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Prompt
 from penstockd.rules import Rulebook
 from penstockd.upstream import PassedOver, UpstreamFailure

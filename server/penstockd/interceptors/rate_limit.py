@@ -5,8 +5,8 @@ from math import ceil
 from penstockd import conventions as names
 from penstockd.call import Call, Handler
 from penstockd.errors import AccountingUnavailable, Overloaded
-from penstockd.interceptors.denials import Denials
-from penstockd.interceptors.settlement import Settlements
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.limits import Demand, LimitStore, RateDemand, StoreUnavailable, Verdict
 from penstockd.principal import Principal
 from penstockd.request import Request

@@ -1,11 +1,11 @@
 """The only retry loop in the process: failover is retry on the next model."""
 
-from penstockd.attempt_metrics import AttemptMetrics
 from penstockd.call import Call, Handler
 from penstockd.clock import Clock
-from penstockd.interceptors.attempt_span import attempt_span
-from penstockd.interceptors.trial import Trial
-from penstockd.log import Log
+from penstockd.interceptors.attempts.attempt_span import attempt_span
+from penstockd.interceptors.attempts.trial import Trial
+from penstockd.logs.log import Log
+from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.model import Model, Prompt
 from penstockd.resilience.backoff import Backoff
 from penstockd.upstream import PassedOver, QuotaSpent, UpstreamFailure

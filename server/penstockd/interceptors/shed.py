@@ -5,7 +5,7 @@ from collections.abc import Callable
 from penstockd import conventions as names
 from penstockd.call import Call, Handler, Q
 from penstockd.errors import Overloaded
-from penstockd.instruments import Instruments
+from penstockd.metrics.instruments import Instruments
 from penstockd.resilience.permits import Permits
 
 

@@ -9,14 +9,14 @@ from opentelemetry.trace import Span, Status, StatusCode
 from penstockd import conventions as names
 from penstockd import request_id
 from penstockd.call import Call, Handler, Q
-from penstockd.call_metrics import CallMetrics
 from penstockd.clock import Clock
 from penstockd.errors import Internal, PenstockError
-from penstockd.instruments import Instruments
 from penstockd.interceptors.access_line import access_line
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.call_metrics import CallMetrics
+from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.tally import Tally
 from penstockd.request import Request
-from penstockd.tally import Tally
 from penstockd.tracing import Trace, Tracing, ids_of
 
 _SERVER_FAULTS = {"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE"}

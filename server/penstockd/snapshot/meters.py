@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from penstockd import conventions as names
-from penstockd.distribution import Distribution, together
-from penstockd.instruments import Counter, Histogram, Instruments, Series
-from penstockd.recent import Extremes, Key, Reading
+from penstockd.metrics.distribution import Distribution, together
+from penstockd.metrics.instruments import Counter, Histogram, Instruments, Series
+from penstockd.metrics.recent import Extremes, Key, Reading
+from penstockd.metrics.tally import GENERATING, Tally
 from penstockd.snapshot.shape import REFUSALS
-from penstockd.tally import GENERATING, Tally
 
 CALL, FIRST_CONTENT, OVERHEAD, COMMIT, LOOP_LAG = "call", "first_content", "overhead", "commit", "loop_lag"
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from math import isfinite
 
+from penstockd.gauges.pool_gauge import circuit_state
+from penstockd.metrics.recent import Reading
 from penstockd.model import Model
-from penstockd.pool_gauge import circuit_state
-from penstockd.recent import Reading
 from penstockd.snapshot.shape import ModelRow
 
 MOST = 100

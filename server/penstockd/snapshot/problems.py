@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, floor
 
-from penstockd.distribution import Summary
+from penstockd.metrics.distribution import Summary
 from penstockd.snapshot.shape import (
     FAULTS,
     BudgetRow,

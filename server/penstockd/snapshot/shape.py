@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from penstockd.changes import Change
-from penstockd.distribution import Summary
+from penstockd.metrics.distribution import Summary
 
 Severity: TypeAlias = Literal["critical", "warning", "notice"]
 """Critical: callers suffer now. Warning: some do, or will. Notice: worth knowing."""

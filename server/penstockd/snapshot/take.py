@@ -10,10 +10,10 @@ from penstockd.budgets import Standing
 from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.health import Health
-from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.flights.flights import Flights
 from penstockd.ledger import Ledger
+from penstockd.metrics.recent import SLICE, SLICES, Reading, Recent, Slice
 from penstockd.model import Model
-from penstockd.recent import SLICE, SLICES, Reading, Recent, Slice
 from penstockd.resilience.permits import Permits
 from penstockd.snapshot.meters import CALL, COMMIT, FIRST_CONTENT, LOOP_LAG, OVERHEAD, Meters
 from penstockd.snapshot.pool import model_rows

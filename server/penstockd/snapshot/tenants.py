@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from heapq import nlargest
 
 from penstockd.budgets import Standing
-from penstockd.instruments import OTHER
-from penstockd.recent import Reading
+from penstockd.metrics.instruments import OTHER
+from penstockd.metrics.recent import Reading
 from penstockd.rules import kind_and_tenant
 from penstockd.snapshot.shape import FAULTS, BudgetRow, LimitRow, TenantRow
 

@@ -18,7 +18,7 @@ from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
 from penstockd.errors import ModelsUnavailable
 from penstockd.ledger import EntryStatus
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.models.route import Route, priority
 from penstockd.principal import Principal
 from penstockd.request import Parameters, Request, Role, Turn

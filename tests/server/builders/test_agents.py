@@ -10,7 +10,7 @@ from penstockd.agents.python_agent import PythonAgent
 from penstockd.builders.agents import AgentBuilder
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.models.route import LeastLatency, Route, Weighted, priority
 from penstockd.request import Parameters, Request
 

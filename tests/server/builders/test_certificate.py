@@ -10,7 +10,7 @@ from fakes.config_file import ConfigFile
 from peers import peer
 from penstockd.builders.certificate import certificate
 from penstockd.config import ConfigErrors, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 
 
 @pytest.fixture

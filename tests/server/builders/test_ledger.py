@@ -8,9 +8,9 @@ from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.builders.ledger import open_ledger
 from penstockd.config import Settings
-from penstockd.instruments import Instruments
 from penstockd.ledger import CannotOpenLedger
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Instruments
 
 
 @pytest.mark.parametrize(

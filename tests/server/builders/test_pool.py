@@ -12,7 +12,7 @@ from fakes.upstream import Upstream, response
 from peers import peer
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Price, Timeouts
 from penstockd.models.pool import Pool
 from penstockd.models.prices import BUNDLED

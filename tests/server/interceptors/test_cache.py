@@ -15,8 +15,8 @@ from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Answer, Answers, Lookups
 from penstockd.errors import ContentFiltered, StreamBroken
 from penstockd.interceptors.cache import Cache
-from penstockd.interceptors.flights import Flights
-from penstockd.interceptors.replay import LONGEST_PIECE, pieces
+from penstockd.interceptors.flights.flights import Flights
+from penstockd.interceptors.flights.replay import LONGEST_PIECE, pieces
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
 

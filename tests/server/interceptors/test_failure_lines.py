@@ -9,11 +9,11 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.model_calls import Asked, ModelCalls
 from penstockd.errors import ModelsUnavailable
-from penstockd.log import JsonFormatter
-from penstockd.log_sink import LogSink
+from penstockd.logs.log import JsonFormatter
+from penstockd.logs.log_sink import LogSink
+from penstockd.logs.redaction import Redaction
+from penstockd.logs.repeats import TOLD, Repeats
 from penstockd.outcome import Outcome
-from penstockd.redaction import Redaction
-from penstockd.repeats import TOLD, Repeats
 from penstockd.upstream import (
     Broken,
     CoolingDown,

@@ -9,7 +9,7 @@ from fakes.clock import FakeClock
 from fakes.shared_work import DONE, Caller, Work, settled, through
 from penstockd.answer_keys import AnswerKeys
 from penstockd.errors import InvalidRequest, ModelsUnavailable, StreamBroken, UpstreamRejected
-from penstockd.interceptors.flights import Flights
+from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import Idempotency
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request

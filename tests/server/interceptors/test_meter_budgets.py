@@ -8,7 +8,7 @@ import pytest
 from fakes.metering import ESTIMATE, INPUT, OUTPUT, MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
 from penstockd.errors import BudgetExhausted, PriceUnknown
-from penstockd.interceptors.price_alarm import SILENCE
+from penstockd.interceptors.accounting.price_alarm import SILENCE
 from penstockd.ledger import EntryStatus
 from penstockd.upstream import Broken
 from penstockd.usage import Usage

@@ -12,20 +12,20 @@ from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd.call import Call, Handler, chain
 from penstockd.errors import AccountingUnavailable, Overloaded, Quota, RateLimited
-from penstockd.instruments import Instruments
-from penstockd.interceptors.denials import Denials
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.rate_limit import RateLimit
-from penstockd.interceptors.settlement import Settlements
 from penstockd.interceptors.shed import Shed
 from penstockd.limits import Demand, StoreUnavailable, Verdict
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.outcome import Outcome
 from penstockd.principal import Principal
 from penstockd.request import Request
 from penstockd.resilience.permits import Permits
 from penstockd.rules import LimitRule, Per, Rate, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
-from penstockd.tenant_labels import TenantLabels
 
 NOTHING_HELD = "0 leases, 0 budgets, 0 holds>"
 

@@ -8,8 +8,8 @@ import pytest
 from fakes.calls import REQUEST, Inner, a_call, ending
 from penstockd.call import Call, chain
 from penstockd.errors import Overloaded
-from penstockd.instruments import Instruments
 from penstockd.interceptors.shed import Shed
+from penstockd.metrics.instruments import Instruments
 from penstockd.request import Request
 from penstockd.resilience.permits import Permits
 

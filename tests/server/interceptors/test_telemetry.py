@@ -14,10 +14,10 @@ from penstockd import request_id
 from penstockd.call import Call, Handler
 from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, RateLimited
 from penstockd.interceptors.telemetry import Telemetry
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.tally import Tally
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.request import Request
-from penstockd.tally import Tally
-from penstockd.tenant_labels import TenantLabels
 from penstockd.tracing import Tracing
 
 DURATION = "rpc.server.call.duration"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from penstockd.distribution import Summary
+from penstockd.metrics.distribution import Summary
 from penstockd.snapshot.problems import MOST, problems
 from penstockd.snapshot.shape import BudgetRow, Calls, LedgerRow, LimitRow, ModelRow, Problem, Ready, Summaries
 

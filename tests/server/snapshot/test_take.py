@@ -13,27 +13,27 @@ from fakes.scripted_model import ScriptedModel
 from penstockd import conventions as names
 from penstockd.answers import Lookups
 from penstockd.budgets import Standing
-from penstockd.call_metrics import CallMetrics
 from penstockd.changes import Changes
 from penstockd.errors import RateLimited
 from penstockd.health import Health
-from penstockd.instruments import Instruments
-from penstockd.interceptors.denials import Denials
-from penstockd.interceptors.flights import Flights
-from penstockd.interceptors.price_alarm import PriceAlarm
+from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.price_alarm import PriceAlarm
+from penstockd.interceptors.flights.flights import Flights
 from penstockd.ledger import NoLedger
 from penstockd.limits import Denial, Verdict
-from penstockd.log import Log
+from penstockd.logs.log import Log
+from penstockd.metrics.call_metrics import CallMetrics
+from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.recent import SLICE
+from penstockd.metrics.tally import Tally
+from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.outcome import Outcome
 from penstockd.principal import Principal
-from penstockd.recent import SLICE
 from penstockd.resilience.permits import Permits
 from penstockd.snapshot.meters import Meters
 from penstockd.snapshot.shape import Problem, Snapshot
 from penstockd.snapshot.take import Snapshots, Sources
 from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
-from penstockd.tally import Tally
-from penstockd.tenant_labels import TenantLabels
 
 
 class Scene:

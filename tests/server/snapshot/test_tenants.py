@@ -1,7 +1,7 @@
 """The tenants, limits and budgets that matter most are shown, and never all of them."""
 
 from penstockd.budgets import Standing
-from penstockd.recent import Key, Reading
+from penstockd.metrics.recent import Key, Reading
 from penstockd.snapshot.tenants import MOST, budget_rows, limit_rows, tenant_rows
 
 RULE = "60/m requests"

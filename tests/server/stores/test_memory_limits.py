@@ -11,9 +11,9 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.demands import USD, budget, lease, rate
-from penstockd.interceptors.settlement import Settlements
+from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.limits import BudgetState
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.stores.idle_table import SMALL, IdleTable
 from penstockd.stores.memory_limits import LONGEST_HOLD, REMEMBERED, MemoryLimits
 

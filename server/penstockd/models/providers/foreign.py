@@ -5,7 +5,7 @@ from asyncio import FIRST_COMPLETED, Future, Task, create_task, get_running_loop
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply, Send
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Prompt, chosen
 from penstockd.upstream import PROVIDER_ERROR, Broken, UpstreamFailure
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from penstockd.clock import Clock
 from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spending, UsageQuery, UsageReport
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.resilience.backoff import Backoff
 from penstockd.stores.ledger import sums, upkeep
 from penstockd.stores.ledger.database import Database, DatabaseFault

@@ -14,7 +14,7 @@ from fakes.scripted_model import ScriptedModel
 from fakes.virtual_time import VirtualClock
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.errors import Draining
-from penstockd.log import Log
+from penstockd.logs.log import Log
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.providers.foreign import LINGER, Foreign
 from penstockd.models.timed import Timed

@@ -1,0 +1,1 @@
+"""Where metrics and spans go, by the standard OTEL_* variables."""

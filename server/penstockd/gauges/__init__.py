@@ -1,0 +1,1 @@
+"""What is counted elsewhere, and observed when somebody reads the metrics."""

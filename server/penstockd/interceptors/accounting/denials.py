@@ -1,0 +1,111 @@
+"""What comes of a denial: a number for operators, and for the caller whom it binds, by which rule, and until when."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import isinf
+from typing import assert_never
+
+from penstockd import conventions as names
+from penstockd.errors import BudgetExhausted, InvalidRequest, PenstockError, Quota, RateLimited, Violation
+from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
+from penstockd.metrics.instruments import Counter, Instruments
+from penstockd.metrics.tenant_labels import TenantLabels
+from penstockd.rules import kind_and_tenant
+from penstockd.tracing import present
+
+_LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
+_SMALLER = "shorten the input or lower max_output_tokens"
+"""What a caller can do whose call is too large: either part may be most of it."""
+_NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
+"""Who are counted together, for want of a name."""
+
+
+class Denials:
+    """Counts what limits and budgets let pass and what they deny, and what shadows would have."""
+
+    def __init__(self, instruments: Instruments, tenants: TenantLabels) -> None:
+        """Count by rule, and by tenant as far as `tenants` tells them apart."""
+        self._tenants = tenants
+        self._admissions = instruments.counter(
+            names.PENSTOCK_LIMIT_ADMISSIONS,
+            unit="{call}",
+            description="Calls and attempts that a limit or budget let pass.",
+            labels=_LABELS,
+        )
+        self._denials = instruments.counter(
+            names.PENSTOCK_LIMIT_DENIALS,
+            unit="{call}",
+            description="Calls and attempts that a limit or budget denied, or would have denied were it no shadow.",
+            labels=_LABELS,
+        )
+
+    def judge(self, verdict: Verdict, demands: Iterable[Demand]) -> None:
+        """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
+        for shadow in verdict.shadows:
+            self._count(self._denials, shadow.demand)
+        if verdict.denial is not None:
+            self._count(self._denials, verdict.denial.demand)
+            if trace := present():
+                denied_by = verdict.denial.demand
+                per, _ = kind_and_tenant(denied_by.subject)
+                trace.note(names.DENIED_EVENT, {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: per})
+            raise refusal(verdict.denial)
+        denied = [shadow.demand for shadow in verdict.shadows]
+        for demand in demands:
+            if not denied or demand not in denied:
+                self._count(self._admissions, demand)
+
+    def _count(self, counter: Counter, demand: Demand) -> None:
+        per, tenant = kind_and_tenant(demand.subject)
+        counter.of(demand.rule, per, "true" if demand.is_shadow else "false", self._tenants.of(tenant)).add()
+
+
+def refusal(denial: Denial) -> PenstockError:
+    """Return what `denial` means for the caller: whom it binds, by which rule, and when to come back."""
+    demand = denial.demand
+    quota = Quota(demand.subject, demand.rule)
+    match demand:
+        case RateDemand() if isinf(denial.retry_after):
+            description = (
+                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once: {_SMALLER}"
+            )
+            violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
+            return InvalidRequest(f"the call is larger than a limit: {description}", violations=violations)
+        case RateDemand() | LeaseDemand():
+            message = f"{_whom(demand.subject)} is over its limit of {demand.rule}"
+            return RateLimited(message, retry_after=denial.retry_after, quota=quota)
+        case BudgetDemand():
+            message = _shortage(demand, denial.left or 0)
+            return BudgetExhausted(message, retry_after=-1, metadata=_reset_time(demand), quota=quota)
+        case _:
+            assert_never(demand)
+
+
+def _shortage(demand: BudgetDemand, left: int) -> str:
+    """Whether the budget is used up, or the call asks more than the nano-USD that are `left` of it."""
+    budget = f"the budget of {_whom(demand.subject)}, {demand.rule},"
+    if left <= 0:
+        return f"{budget} is used up"
+    most, rest = _dollars(demand.amount), _dollars(left)
+    return f"this call may cost up to {most}, and {rest} of {budget} is left: {_SMALLER}"
+
+
+def _whom(subject: str) -> str:
+    """The subject, and what it means where it ends before its name."""
+    kind, tenant = kind_and_tenant(subject)
+    is_nameless = kind in _NAMELESS and subject == f"{kind}:{tenant}/"
+    return f"{subject} ({_NAMELESS[kind]})" if is_nameless else subject
+
+
+def _dollars(nanousd: int) -> str:
+    """The amount exactly, so that what does not fit never looks as if it did: `$0.10`, `$0.000123`."""
+    whole, rest = divmod(nanousd, 10**9)
+    cents, finer = divmod(rest, 10**7)
+    return f"${whole}.{cents:02d}" + f"{finer:07d}".rstrip("0")
+
+
+def _reset_time(demand: BudgetDemand) -> dict[str, str]:
+    """When the budget's next period begins, as RFC 3339 writes it."""
+    if demand.resets_at is None:
+        return {}
+    return {"reset_time": datetime.fromtimestamp(demand.resets_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -1,0 +1,113 @@
+"""The span of one attempt at a model: what was asked of whom, why again, and what came of it."""
+
+from asyncio import CancelledError
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from msgspec.structs import replace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from penstockd import conventions as names
+from penstockd.call import Call, Delta, Reply
+from penstockd.errors import PenstockError
+from penstockd.interceptors.attempts import content
+from penstockd.interceptors.attempts.choice import Choice
+from penstockd.model import Prompt
+from penstockd.tracing import Attributes, Trace, present, within
+from penstockd.upstream import UpstreamFailure
+
+LONGEST_NAME = 128
+"""Characters that are kept of what a provider calls its model."""
+
+
+def attempt_span(choice: Choice, call: Call[Prompt], reason_before: str) -> AbstractContextManager[Call[Prompt]]:
+    """Trace, if the call is sampled, the attempt that is made in the block by the call that it is given.
+
+    `reason_before` is why the attempt before this one ended.
+    """
+    trace = present()
+    return nullcontext(call) if trace is None else _attempt_span(trace, choice, call, reason_before)
+
+
+@contextmanager
+def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt], reason_before: str) -> Iterator[Call[Prompt]]:
+    name = f"{names.CHAT} {choice.model.upstream_name}"
+    span = trace.begin(name, SpanKind.CLIENT, _asked(choice, call.request, reason_before))
+    heard: list[str] = []
+    if trace.captures_content:
+        span.set_attributes(content.asked(call.request))
+        call = _overheard(call, heard)
+    try:
+        with within(span):
+            yield call
+    except BaseException as error:
+        _fail(span, error)
+        raise
+    finally:
+        # A model that was never asked made no attempt; a span that is not ended is not exported.
+        if choice.attempt.asked_at is not None:
+            span.set_attributes(_answered(choice))
+            if heard:
+                span.set_attributes(content.answered("".join(heard), choice.finish_reason))
+            span.end()
+
+
+def _asked(choice: Choice, prompt: Prompt, reason_before: str) -> Attributes:
+    parameters = prompt.parameters
+    attributes: dict[str, str | bool | int | float | tuple[str, ...] | None] = {
+        names.GEN_AI_OPERATION_NAME: names.CHAT,
+        names.GEN_AI_PROVIDER_NAME: choice.model.provider,
+        names.GEN_AI_REQUEST_MODEL: choice.model.upstream_name,
+        names.GEN_AI_REQUEST_MAX_TOKENS: parameters.max_output_tokens,
+        names.GEN_AI_REQUEST_TEMPERATURE: parameters.temperature,
+        names.GEN_AI_REQUEST_TOP_P: parameters.top_p,
+        names.GEN_AI_REQUEST_STREAM: prompt.streams or None,
+        names.PENSTOCK_MODEL: choice.model.name,
+        names.PENSTOCK_ATTEMPT: choice.attempt.ordinal,
+        names.PENSTOCK_RETRY_REASON: reason_before or None,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _answered(choice: Choice) -> Attributes:
+    attempt, usage = choice.attempt, choice.attempt.usage
+    attributes: dict[str, str | bool | int | float | tuple[str, ...]] = {}
+    if usage.total:
+        attributes |= {
+            names.GEN_AI_USAGE_INPUT_TOKENS: usage.input,
+            names.GEN_AI_USAGE_OUTPUT_TOKENS: usage.output,
+            names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: usage.cached_input,
+            names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: usage.cache_write_input,
+            names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: usage.reasoning,
+            names.PENSTOCK_USAGE_ESTIMATED: attempt.is_estimated,
+        }
+    if attempt.response_model:
+        attributes[names.GEN_AI_RESPONSE_MODEL] = attempt.response_model[:LONGEST_NAME]
+    if choice.finish_reason is not None:
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = (choice.finish_reason.value,)
+    if attempt.asked_at is not None and attempt.first_chunk_at is not None:
+        attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = attempt.first_chunk_at - attempt.asked_at
+    if attempt.cost_nanousd is not None:
+        attributes[names.PENSTOCK_COST] = attempt.cost_nanousd
+    return attributes
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    """Write down why the attempt failed; that somebody ended it is no error of the model's."""
+    if isinstance(error, CancelledError):
+        span.set_attribute(names.PENSTOCK_REASON, names.CANCELLED)
+        return
+    reason = error.reason if isinstance(error, UpstreamFailure | PenstockError) else type(error).__name__
+    span.set_attribute(names.ERROR_TYPE, reason)
+    span.set_status(Status(StatusCode.ERROR, reason))
+
+
+def _overheard(call: Call[Prompt], heard: list[str]) -> Call[Prompt]:
+    """The same call, whose text is written down as it passes."""
+
+    async def send(reply: Reply) -> None:
+        if isinstance(reply, Delta):
+            heard.append(reply.text)
+        await call.send(reply)
+
+    return replace(call, send=send)

@@ -1,0 +1,1 @@
+"""Work that several callers share, and answers that are given again."""

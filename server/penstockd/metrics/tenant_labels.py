@@ -1,0 +1,41 @@
+"""Keeps the tenants that metrics tell apart to a few, however many there are."""
+
+from collections import Counter
+
+from penstockd.metrics.instruments import OTHER
+
+FIRST = 50
+"""Tenants that get a label of their own as they come."""
+BUSY = 50
+"""Places that are kept beside those for tenants that come later, and turn out to be busy."""
+BUSY_USES = 60
+"""Times that a busy tenant is counted in one stretch, which is about a minute: one that floods is, soon."""
+
+
+class TenantLabels:
+    """Gives tenants labels of their own: the first, and of the others the busiest. All others are one.
+
+    A label once given is never taken back, so that nothing that is counted under it ever falls; what a tenant did
+    before it got one stays with the others.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has a label yet."""
+        self._labelled: set[str] = set()
+        self._uses: Counter[str] = Counter()
+
+    def of(self, tenant: str) -> str:
+        """Return what `tenant` is called in metrics."""
+        if tenant in self._labelled:
+            return tenant
+        if len(self._labelled) < FIRST:
+            self._labelled.add(tenant)
+            return tenant
+        self._uses[tenant] += 1
+        return OTHER
+
+    def promote(self) -> None:
+        """End a stretch: give labels to those who were busy in it, as far as there are any left."""
+        busiest = [tenant for tenant, uses in self._uses.most_common(BUSY) if uses >= BUSY_USES]
+        self._labelled.update(busiest[: FIRST + BUSY - len(self._labelled)])
+        self._uses.clear()

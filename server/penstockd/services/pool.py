@@ -1,0 +1,87 @@
+"""PoolService: shows the models as they are, and lets operators steer them."""
+
+from collections.abc import Callable
+
+from penstock.v1 import pool_service_pb2 as pb
+from penstockd import messages
+from penstockd.call import Call
+from penstockd.errors import InvalidRequest, ModelNotFound, PermissionDenied, Violation
+from penstockd.model import Model, Pool
+from penstockd.resilience.circuit import State, Transition
+
+Changed = Callable[[Model, Transition | None], None]
+
+
+class PoolService:
+    """Answers ListModels for everybody, and SetModel for keys whose role is operator."""
+
+    def __init__(self, pool: Pool, changed: Changed) -> None:
+        """Show and steer the models of `pool`; `changed` is told what an operator does to one."""
+        self._pool = pool
+        self._changed = changed
+
+    async def list_models(self, call: Call[pb.ListModelsRequest]) -> None:
+        """Send all models, by name."""
+        listed = [_model(model) for _, model in sorted(self._pool.models.items())]
+        await call.send(pb.ListModelsResponse(models=listed))
+
+    async def set_model(self, call: Call[pb.SetModelRequest]) -> None:
+        """Do to a model what was asked for, and send it as it then is."""
+        request = call.request
+        if not call.principal.is_operator:
+            raise PermissionDenied("only a key whose role is operator may change the pool")
+        if not request.name:
+            raise _invalid("name", "must not be empty")
+        model = self._pool.models.get(request.name)
+        if model is None:
+            raise ModelNotFound(f"there is no model called {request.name[:63]!r}; ListModels names those there are")
+        match request.action:
+            case pb.MODEL_ACTION_ENABLE:
+                transition = model.breaker.enable()
+            case pb.MODEL_ACTION_DISABLE:
+                transition = model.breaker.disable()
+            case pb.MODEL_ACTION_FORCE_OPEN:
+                transition = model.breaker.force_open("forced open by an operator")
+            case _:
+                raise _invalid("action", "must be MODEL_ACTION_ENABLE, _DISABLE or _FORCE_OPEN")
+        self._changed(model, transition)
+        await call.send(pb.SetModelResponse(model=_model(model)))
+
+
+def _invalid(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} {description}", violations=[Violation(field, description)])
+
+
+_STATES = {
+    State.CLOSED: pb.BREAKER_STATE_CLOSED,
+    State.OPEN: pb.BREAKER_STATE_OPEN,
+    State.HALF_OPEN: pb.BREAKER_STATE_HALF_OPEN,
+}
+
+
+def _model(model: Model) -> pb.Model:
+    wait = model.breaker.wait()
+    first_content = model.latency.ewma
+    return pb.Model(
+        name=model.name,
+        provider=model.provider,
+        upstream_model=model.upstream_name,
+        enabled=model.breaker.is_enabled,
+        breaker_state=_STATES[model.breaker.state],
+        in_flight=model.permits.in_flight,
+        max_in_flight=model.permits.limit,
+        error_rate=model.breaker.error_rate,
+        time_to_first_token=None if first_content is None else messages.duration(first_content),
+        next_probe_in=messages.duration(wait) if 0 < wait < float("inf") else None,
+        limits=_limits(model),
+        cause=model.breaker.cause or "",
+    )
+
+
+def _limits(model: Model) -> list[pb.ModelLimit]:
+    buckets = {"requests": model.allowance.requests, "tokens": model.allowance.tokens}
+    return [
+        pb.ModelLimit(unit=unit, rate=model.grants[unit], remaining=int(bucket.remaining))
+        for unit, bucket in buckets.items()
+        if bucket is not None
+    ]

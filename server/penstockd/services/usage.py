@@ -1,0 +1,161 @@
+"""GetUsage: what a tenant used and what it cost, and how its budgets stand."""
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from penstock.v1 import usage_service_pb2 as pb
+from penstockd.budgets import Standing
+from penstockd.call import Call
+from penstockd.clock import Clock
+from penstockd.errors import (
+    AccountingUnavailable,
+    InvalidRequest,
+    Overloaded,
+    PermissionDenied,
+    Violation,
+)
+from penstockd.ledger import Ledger, LedgerUnavailable, Totals, UsageQuery
+from penstockd.limits import StoreUnavailable
+from penstockd.period import Period
+from penstockd.principal import Principal
+from penstockd.rules import Caller
+
+Budgets: TypeAlias = Callable[[Caller, float], Awaitable[Sequence[Standing]]]
+"""How the budgets stand that bind a caller at a moment in unix seconds; raises StoreUnavailable."""
+
+EVERYONE: Final = "*"
+"""The tenant whose name means all of them."""
+MOST_REPORTS = 32
+"""Reports that are made or wait to be: each reads rows by the thousand, and one is made at a time."""
+MOST_OF_A_TENANT = 4
+"""Of those, what a tenant's own keys may ask for; an operator's may ask for all."""
+
+
+class UsageService:
+    """Answers GetUsage from the ledger; a tenant's keys see their own tenant, an operator's keys all."""
+
+    def __init__(self, ledger: Ledger, budgets: Budgets, clock: Clock) -> None:
+        """Read only."""
+        self._ledger = ledger
+        self._budgets = budgets
+        self._clock = clock
+        self._reports: Counter[str] = Counter()
+
+    async def get_usage(self, call: Call[pb.GetUsageRequest]) -> None:
+        """Send the sums that were asked for."""
+        request, now = call.request, self._clock.wall()
+        caller = _allowed(call)
+        _check(request, now)
+        tenant = request.tenant or caller.tenant
+        query = UsageQuery(
+            tenant="" if tenant == EVERYONE else tenant,
+            user_id=request.user_id,
+            agent=request.agent,
+            model=request.model,
+            since=_since(request, now),
+            until=_seconds(request.end_time) if request.HasField("end_time") else None,
+        )
+        try:
+            with self._room(caller):
+                report = await self._ledger.usage(query)
+            budgets = [] if tenant == EVERYONE else await self._budgets(_bound(caller, tenant, request), now)
+        except (LedgerUnavailable, StoreUnavailable) as fault:
+            raise AccountingUnavailable("the ledger cannot be read just now", retry_after=1.0) from fault
+        await call.send(
+            pb.GetUsageResponse(
+                total=_totals(report.total),
+                by_agent=_breakdown(report.by_agent),
+                by_model=_breakdown(report.by_model),
+                by_user=_breakdown(report.by_user),
+                budgets=[_budget(standing) for standing in budgets],
+            )
+        )
+
+    @contextmanager
+    def _room(self, caller: Principal) -> Iterator[None]:
+        """Hold a place for one report; raise Overloaded where all are taken."""
+        reports, tenant = self._reports, caller.tenant
+        most = MOST_REPORTS if caller.is_operator else MOST_OF_A_TENANT
+        if reports[tenant] >= most or reports.total() >= MOST_REPORTS:
+            retry_after = random.uniform(0.1, 0.5)  # noqa: S311 - it spreads those who come back
+            raise Overloaded("too many reports of usage are being made at once", retry_after=retry_after)
+        reports[tenant] += 1
+        try:
+            yield
+        finally:
+            reports[tenant] -= 1
+            reports += Counter()  # leaves out tenants that have none
+
+
+def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:
+    """The caller, who may see what it asks for."""
+    caller, tenant = call.principal, call.request.tenant
+    if tenant not in ("", caller.tenant) and not caller.is_operator:
+        raise PermissionDenied("only a key whose role is operator may see what other tenants used")
+    return caller
+
+
+def _check(request: pb.GetUsageRequest, now: float) -> None:
+    violations = [Violation(field, description) for field, description in _violations(request, now)]
+    if violations:
+        summary = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
+        raise InvalidRequest(summary, violations=violations)
+
+
+def _violations(request: pb.GetUsageRequest, now: float) -> Iterator[tuple[str, str]]:
+    for field, timestamp in (("start_time", request.start_time), ("end_time", request.end_time)):
+        if not 0 <= timestamp.nanos < 10**9:
+            yield f"{field}.nanos", "must be from 0 to 999,999,999"
+    since = _since(request, now)
+    if request.HasField("end_time"):
+        if _seconds(request.end_time) <= since:
+            yield "end_time", "must be after start_time, which is the start of this month unless set"
+    elif since > now:
+        yield "start_time", "must not be in the future, unless end_time is set to be after it"
+
+
+def _since(request: pb.GetUsageRequest, now: float) -> float:
+    return _seconds(request.start_time) if request.HasField("start_time") else Period.MONTH.start(now)
+
+
+def _bound(caller: Principal, tenant: str, request: pb.GetUsageRequest) -> Caller:
+    """Whose budgets are shown: the tenant's, the caller's own, those of the user and agent that were asked for."""
+    principal = caller if tenant == caller.tenant else Principal(tenant=tenant)
+    return Caller(principal=principal, user_id=request.user_id, agent=request.agent)
+
+
+def _breakdown(parts: Sequence[tuple[str, Totals]]) -> list[pb.UsageBreakdown]:
+    return [pb.UsageBreakdown(name=name, totals=_totals(totals)) for name, totals in parts]
+
+
+def _totals(totals: Totals) -> pb.UsageTotals:
+    return pb.UsageTotals(
+        requests=totals.requests,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
+        cost_nanousd=totals.cost_nanousd,
+        cost_estimated_nanousd=totals.cost_estimated_nanousd,
+        wasted_nanousd=totals.wasted_nanousd,
+    )
+
+
+def _budget(standing: Standing) -> pb.BudgetState:
+    return pb.BudgetState(
+        subject=standing.subject,
+        rule=standing.rule,
+        limit_nanousd=standing.limit,
+        spent_nanousd=standing.spent,
+        held_nanousd=standing.held,
+        reset_time=None if standing.resets_at is None else Timestamp(seconds=int(standing.resets_at)),
+        shadow=standing.is_shadow,
+    )
+
+
+def _seconds(timestamp: Timestamp) -> float:
+    """Unix seconds, within the years 1 to 9999 that a Timestamp may name and need not."""
+    return min(max(timestamp.seconds, -62_135_596_800), 253_402_300_799) + timestamp.nanos / 1e9

@@ -1,0 +1,144 @@
+"""What one attempt is charged in the end."""
+
+import pytest
+
+from fakes.calls import a_call
+from fakes.metering import INPUT, OUTPUT, PRICE, MeteredCalls, a_budget
+from fakes.model_calls import a_prompt
+from penstockd.interceptors.accounting.account import Account
+from penstockd.ledger import EntryStatus
+from penstockd.outcome import Attempt
+from penstockd.rules import Rulebook
+from penstockd.upstream import UNBILLED
+from penstockd.usage import Usage
+
+
+def account(*, reported: Usage | None = None, labels: dict[str, str] | None = None) -> Account:
+    """The account of a call to a model, whose provider has reported this so far."""
+    model = MeteredCalls().model("a").model
+    attempt = Attempt(model="a", started_at=0.0, usage=reported or Usage())
+    prompt = a_prompt([MeteredCalls().model("a")])
+    request = type(prompt)(
+        instructions=prompt.instructions,
+        turns=prompt.turns,
+        parameters=prompt.parameters,
+        route=prompt.route,
+        streams=True,
+        labels=labels or {},
+        user_id="u1",
+        model=model,
+        attempt=attempt,
+    )
+    return Account(a_call(request), Rulebook({"": a_budget(1)}), now=1000.0)
+
+
+def test_it_is_charged_its_estimate_if_the_process_dies() -> None:
+    """All the output that it allows; labels and user go to the ledger."""
+    entry = account(labels={"team": "search"}).held()
+
+    assert (entry.status, entry.is_estimated) == (EntryStatus.HELD, True)
+    assert entry.usage == Usage(uncached_input=INPUT, output=OUTPUT)
+    assert entry.cost_nanousd == PRICE.cost(entry.usage)
+    assert (entry.user_id, entry.labels, entry.at) == ("u1", {"team": "search"}, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("reported", "charged"),
+    [
+        (Usage(uncached_input=4, output=3), Usage(uncached_input=4, output=3)),
+        (Usage(cached_input=4, output=3, reasoning=2), Usage(cached_input=4, output=3, reasoning=2)),
+        (Usage(), Usage(uncached_input=INPUT, output=5)),
+        (Usage(uncached_input=4), Usage(uncached_input=4, output=5)),
+        (Usage(output=3), Usage(uncached_input=INPUT, output=3)),
+    ],
+    ids=["all", "all from the cache", "nothing", "only input", "only output"],
+)
+def test_what_the_provider_left_uncounted_is_estimated(reported: Usage, charged: Usage) -> None:
+    """And the entry says so."""
+    answered = account(reported=reported)
+    answered.hear("x" * 20)
+
+    entry = answered.complete(reported)
+
+    assert (entry.usage, entry.is_estimated) == (charged, charged != reported)
+    assert (answered.attempt.usage, answered.attempt.cost_nanousd) == (charged, PRICE.cost(charged))
+    assert (answered.attempt.is_complete, answered.is_settled) == (True, True)
+
+
+def test_an_empty_answer_that_nobody_counted_was_asked_for_all_the_same() -> None:
+    """Its input is charged."""
+    assert account().complete(Usage()).usage == Usage(uncached_input=INPUT)
+
+
+def test_how_the_text_was_cut_up_does_not_matter() -> None:
+    """A slow reader is not charged less than a fast one: four bytes are a token."""
+    whole, pieces = account(), account()
+    whole.hear("€uro zone")
+    for letter in "€uro zone":
+        pieces.hear(letter)
+
+    assert whole.complete(Usage()).usage == pieces.complete(Usage()).usage == Usage(uncached_input=INPUT, output=3)
+
+
+def test_what_nobody_is_shown_is_charged_as_well() -> None:
+    """Reasoning is output; what the provider counts has it already."""
+    thought, said, counted = account(), account(), account()
+    for each in (thought, said, counted):
+        each.attempt.bytes_unsaid = 17
+    said.hear("abc")
+
+    assert thought.broken(EntryStatus.CANCELLED, "").usage == Usage(uncached_input=INPUT, output=5)
+    assert said.complete(Usage()).usage == Usage(uncached_input=INPUT, output=5)
+    assert counted.complete(Usage(uncached_input=4, output=3)).usage == Usage(uncached_input=4, output=3)
+
+
+def test_no_guess_is_more_than_what_was_held() -> None:
+    """A model gives no more tokens than were asked for, however many bytes they have: budgets hold no more."""
+    cut, counted = account(), account()
+    most = cut.held().usage.output
+    for each in (cut, counted):
+        each.hear("x" * (4 * most + 400))
+
+    assert cut.broken(EntryStatus.CANCELLED, "").usage.output == most
+    assert counted.complete(Usage(uncached_input=4, output=most + 7)).usage.output == most + 7
+
+
+@pytest.mark.parametrize("reason", sorted(UNBILLED))
+def test_a_refusal_costs_nothing(reason: str) -> None:
+    """The provider answered nothing."""
+    entry = account().broken(EntryStatus.FAILED, reason)
+
+    assert (entry.usage, entry.cost_nanousd, entry.is_estimated) == (Usage(), 0, False)
+
+
+@pytest.mark.parametrize("reported", [Usage(), Usage(uncached_input=4, output=1)], ids=["text", "count"])
+def test_a_refusal_in_the_middle_of_an_answer_costs_what_came_before_it(reported: Usage) -> None:
+    """Both providers can put a refusal into a stream that has begun."""
+    begun = account(reported=reported)
+    if not reported.total:
+        begun.hear("x" * 20)
+
+    entry = begun.broken(EntryStatus.FAILED, "rate_limited")
+
+    assert entry.usage == (reported if reported.total else Usage(uncached_input=INPUT, output=5))
+    assert entry.is_estimated
+
+
+def test_a_cut_answer_is_charged_the_larger_of_both_counts() -> None:
+    """Anthropic counts one token at the start and the rest at the end, which did not come."""
+    cut = account(reported=Usage(uncached_input=4, cached_input=2, output=1))
+    cut.hear("x" * 20)
+
+    entry = cut.broken(EntryStatus.CANCELLED, "")
+
+    assert entry.usage == Usage(uncached_input=4, cached_input=2, output=5)
+    assert (entry.is_estimated, cut.attempt.is_complete) == (True, False)
+
+
+def test_what_was_used_is_told_by_key_and_unit() -> None:
+    """Budgets in money."""
+    answered = account()
+    entry = answered.complete(Usage(uncached_input=4, output=3))
+
+    assert answered.used(entry) == {demand.key: 4 * 2 + 3 * 5 for demand in answered.demands}
+    assert len(answered.demands) == 1

@@ -1,0 +1,152 @@
+"""What a denial means to the caller, and to operators."""
+
+from math import inf
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.demands import USD, budget, lease, rate
+from fakes.telescope import Telescope
+from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited, Violation
+from penstockd.interceptors.accounting.denials import Denials, refusal
+from penstockd.limits import Demand, Denial, Verdict
+from penstockd.metrics.tenant_labels import TenantLabels
+
+
+def denial(demand: Demand, retry_after: float, left: int | None = None) -> Denial:
+    """A denial of this demand."""
+    return Denial(demand=demand, retry_after=retry_after, left=left)
+
+
+@pytest.mark.parametrize(
+    ("denied", "quota"),
+    [
+        (denial(rate(per_second=2.0), 1.5), Quota("user:acme/u1", "2/s requests")),
+        (denial(lease(8), 0.25), Quota("tenant:acme", "8 concurrent requests")),
+    ],
+)
+def test_over_a_rate_or_a_concurrency_limit(denied: Denial, quota: Quota) -> None:
+    """It names subject and rule, and when to come back."""
+    error = refusal(denied)
+
+    assert isinstance(error, RateLimited)
+    assert (error.quota, error.retry_after) == (quota, denied.retry_after)
+    assert quota.rule in error.message
+
+
+@pytest.mark.parametrize(
+    ("subject", "whom"),
+    [
+        ("user:acme/", "user:acme/ (calls without a user_id)"),
+        ("key:acme/", "key:acme/ (calls without a key)"),
+        ("user:acme/u1/", "user:acme/u1/"),
+        ("tenant:acme", "tenant:acme"),
+    ],
+)
+def test_callers_without_a_name_are_told_what_they_lack(subject: str, whom: str) -> None:
+    """They are counted together, which nobody guesses from a name that ends early; programs read what they did."""
+    limited = refusal(denial(replace(lease(8), subject=subject), 0.25))
+    spent = refusal(denial(replace(budget(1, 2 * USD), subject=subject), inf, left=0))
+
+    assert limited.message == f"{whom} is over its limit of 8 concurrent requests"
+    assert spent.message == f"the budget of {whom}, 2 USD in total, is used up"
+    assert limited.quota == Quota(subject, "8 concurrent requests")
+
+
+def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
+    """It names both that make it large, and what to do about them: the input alone may be too much."""
+    error = refusal(denial(rate(5000, burst=1000), inf))
+
+    assert isinstance(error, InvalidRequest)
+    description = (
+        "the call may take 5000, but 1/s requests allow 1000 at once: shorten the input or lower max_output_tokens"
+    )
+    assert error.violations == (
+        Violation("input", description),
+        Violation("parameters.max_output_tokens", description),
+    )
+    assert description in error.message
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("resets_at", "metadata"), [(1_767_225_600.0, {"reset_time": "2026-01-01T00:00:00Z"}), (None, {})]
+)
+def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | None, metadata: dict[str, str]) -> None:
+    """And not to retry before: clients' own retries would be a long wait."""
+    error = refusal(denial(budget(1, 2 * USD, resets_at=resets_at), inf, left=0))
+
+    assert isinstance(error, BudgetExhausted)
+    assert (error.retry_after, error.metadata) == (-1, metadata)
+    assert error.quota == Quota("tenant:acme", "2 USD in total")
+
+
+@pytest.mark.parametrize(
+    ("amount", "left", "message"),
+    [
+        (USD, 0, "the budget of tenant:acme, 2 USD in total, is used up"),
+        (USD, -USD, "the budget of tenant:acme, 2 USD in total, is used up"),
+        (
+            245_760_000,
+            USD // 10,
+            (
+                "this call may cost up to $0.24576, and $0.10 of the budget of tenant:acme, 2 USD in total, is left: "
+                "shorten the input or lower max_output_tokens"
+            ),
+        ),
+        (
+            3 * USD,
+            1,
+            (
+                "this call may cost up to $3.00, and $0.000000001 of the budget of tenant:acme, 2 USD in total, is "
+                "left: shorten the input or lower max_output_tokens"
+            ),
+        ),
+    ],
+)
+def test_a_budget_is_called_used_up_only_where_it_is(amount: int, left: int, message: str) -> None:
+    """Else its caller can do something: ask for less; what programs read is the same."""
+    error = refusal(denial(budget(amount, 2 * USD), inf, left=left))
+
+    assert isinstance(error, BudgetExhausted)
+    assert error.message == message
+    assert (error.retry_after, error.quota) == (-1, Quota("tenant:acme", "2 USD in total"))
+
+
+def test_what_passes_and_what_is_denied_is_counted_by_tenant_and_rule() -> None:
+    """A call that a shadow would have denied passes all other rules; no label tells of users."""
+    telescope = Telescope()
+    denials = Denials(telescope.instruments, TenantLabels())
+
+    shadow = rate(is_shadow=True)
+    denials.judge(Verdict(), [shadow, lease()])
+    denials.judge(Verdict(shadows=(denial(shadow, 1.0),)), [shadow, lease()])
+    with pytest.raises(RateLimited):
+        denials.judge(Verdict(denial=denial(lease(), 0.1)), [shadow, lease()])
+
+    def counted(name: str) -> dict[tuple[object, ...], float]:
+        return {tuple(attributes.values()): value for attributes, value in telescope.points(name)}
+
+    of_the_rate = ("1/s requests", "user", "true", "acme")
+    of_the_lease = ("1 concurrent requests", "tenant", "false", "acme")
+    assert counted("penstock.limit.denials") == {of_the_rate: 1, of_the_lease: 1}
+    assert counted("penstock.limit.admissions") == {of_the_rate: 1, of_the_lease: 2}
+
+
+def test_a_denial_is_told_of_on_its_call() -> None:
+    """By which rule, and of whose kind; the tenant is on the span already."""
+    telescope = Telescope()
+    trace = telescope.tracing().begin("call", None, {})
+    assert trace is not None
+
+    denials = Denials(telescope.instruments, TenantLabels())
+    verdict = Verdict(denial=denial(rate(per_second=2.0), 1.5))
+
+    with pytest.raises(RateLimited), trace:
+        denials.judge(verdict, ())
+
+    (event,) = telescope.span("call").events
+    assert (event.name, dict(event.attributes or {})) == (
+        "penstock.denied",
+        {"penstock.rule": "2/s requests", "penstock.rule.per": "user"},
+    )

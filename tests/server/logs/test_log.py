@@ -1,0 +1,188 @@
+"""What the daemon says, it says on one line."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from penstockd.logs.log import Log, set_level, write_logs_to
+
+SWITCHES = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    switches = {name: vars(logging)[name] for name in SWITCHES}
+    yield
+    root.handlers[:], root.level = handlers, level
+    vars(logging).update(switches)
+
+
+def raised() -> ValueError:
+    """An error with a traceback."""
+    with pytest.raises(ValueError, match="what") as info:
+        int("what")
+    return info.value
+
+
+def lines(stream: io.StringIO) -> list[str]:
+    """What was written, once the log is closed."""
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    return stream.getvalue().splitlines()
+
+
+def written(stream: io.StringIO, *, level: str = "INFO", style: str = "json") -> Log:
+    """A log that writes to `stream`."""
+    write_logs_to(stream, level=level, style=style)
+    return Log("penstockd.test")
+
+
+def test_a_line_is_one_flat_json_object() -> None:
+    """Timestamp, level, service, message, then the fields."""
+    stream = io.StringIO()
+
+    written(stream).info("it\nhappened", model="a", count=3, nested={"k": [1]}, path=ValueError("odd"))
+
+    (line,) = lines(stream)
+    fields = json.loads(line)
+    timestamp = fields.pop("timestamp")
+    assert timestamp.endswith("Z")
+    assert datetime.fromisoformat(timestamp).tzinfo is not None
+    assert list(fields.items()) == [
+        ("level", "INFO"),
+        ("service", "penstockd"),
+        ("message", "it\nhappened"),
+        ("model", "a"),
+        ("count", 3),
+        ("nested", {"k": [1]}),
+        ("path", "odd"),
+    ]
+
+
+@pytest.mark.parametrize(("level", "heard"), [("INFO", "IWEX"), ("WARNING", "WEX"), ("ERROR", "EX")])
+def test_the_level_decides_what_is_written(level: str, heard: str) -> None:
+    """Everything from it upwards."""
+    stream = io.StringIO()
+    log = written(stream, level=level)
+
+    log.info("I")
+    log.warning("W")
+    log.error("E")
+    log.exception("X", error=ValueError())  # noqa: LOG004 - a log of ours
+
+    assert "".join(json.loads(line)["message"] for line in lines(stream)) == heard
+
+
+def test_an_exception_keeps_to_its_line() -> None:
+    """The traceback is a field."""
+    stream = io.StringIO()
+
+    written(stream).exception("a call failed", raised(), request_id="r1")
+
+    (line,) = lines(stream)
+    fields = json.loads(line)
+    assert (fields["level"], fields["request_id"]) == ("ERROR", "r1")
+    assert "invalid literal" in fields["exception"]
+    assert "Traceback" in fields["exception"]
+
+
+def test_others_log_in_the_same_way() -> None:
+    """A library's line has no fields, and is JSON all the same."""
+    stream = io.StringIO()
+    written(stream)
+
+    logging.getLogger("aiohttp").warning("odd %s", "thing")
+
+    assert json.loads(lines(stream)[0])["message"] == "odd thing"
+
+
+@pytest.mark.parametrize(
+    ("stream", "style", "is_pretty"),
+    [
+        (Terminal(), "auto", True),
+        (io.StringIO(), "auto", False),
+        (Terminal(), "json", False),
+        (io.StringIO(), "pretty", True),
+    ],
+)
+def test_a_terminal_is_written_to_for_eyes(stream: io.StringIO, style: str, *, is_pretty: bool) -> None:
+    """Unless somebody says otherwise."""
+    written(stream, style=style).info("serving", port=50051)
+
+    (line,) = lines(stream)
+    assert line.startswith("{") is not is_pretty
+    assert line.endswith("serving  port=50051") is is_pretty
+
+
+def test_a_pretty_exception_has_its_traceback_below() -> None:
+    """As Python prints it."""
+    stream = io.StringIO()
+
+    written(stream, style="pretty").exception("a call failed", raised())
+
+    first, *_, last = lines(stream)
+    assert first.endswith("ERROR   a call failed")
+    assert last.startswith("ValueError: invalid literal")
+
+
+def test_what_grpc_says_of_bad_metadata_is_not_repeated() -> None:
+    """The value may be a credential."""
+    stream = io.StringIO()
+    written(stream)
+
+    logging.getLogger("grpc._cython.cygrpc").error("Invalid encoding on %s", b"Bearer pk_secret")
+    logging.getLogger("grpc._cython.cygrpc").error("something else")
+
+    assert [json.loads(line)["message"] for line in lines(stream)] == ["something else"]
+
+
+def test_a_log_may_be_bound_to_a_call() -> None:
+    """Every line has its fields then, before its own."""
+    stream = io.StringIO()
+    log = written(stream).bound(request_id="r1").bound(agent="a")
+
+    log.info("one", order=7)
+    log.exception("two", error=ValueError())  # noqa: LOG004 - a log of ours
+
+    one, two = (json.loads(line) for line in lines(stream))
+    assert (one["request_id"], one["agent"], one["order"]) == ("r1", "a", 7)
+    assert (two["request_id"], two["agent"]) == ("r1", "a")
+
+
+def test_other_handlers_find_what_they_know_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A record of ours has every attribute of the library's own, and the same time of day."""
+    with caplog.at_level(logging.INFO):
+        Log("penstockd.test").info("it happened", model="fast")
+
+    [record] = caplog.records
+    plain = logging.LogRecord("x", logging.INFO, "", 0, "x", (), None)
+    assert vars(plain).keys() - vars(record).keys() == set()
+    assert record.getMessage() == "it happened"
+    assert record.msecs == pytest.approx(record.created % 1 * 1000)
+
+
+def test_the_level_may_change() -> None:
+    """For every logger of the process at once."""
+    stream = io.StringIO()
+    log = written(stream)
+
+    set_level("WARNING")
+    log.info("unheard")
+    set_level("INFO")
+    log.info("heard")
+
+    assert [json.loads(line)["message"] for line in lines(stream)] == ["heard"]

@@ -1,0 +1,69 @@
+"""Measurements are aggregated in process, in a bounded number of series."""
+
+from penstockd.metrics import instruments
+from penstockd.metrics.instruments import Histogram, Instruments
+
+
+def seconds(name: str = "took") -> Histogram:
+    """A histogram of two labels, with buckets up to 1 and up to 2."""
+    return Instruments().histogram(name, unit="s", description="", labels=("method", "error"), bounds=(1.0, 2.0))
+
+
+def test_a_value_is_counted_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
+    """A bound belongs to the bucket below it, and the last bucket has none."""
+    series = seconds().of("ask", "")
+
+    for value in (0.5, 1.0, 1.5, 2.0, 2.5, 100.0):
+        series.observe(value)
+
+    assert series.counts == [2, 2, 2]
+    assert (series.sum, series.smallest, series.largest) == (107.5, 0.5, 100.0)
+
+
+def test_label_sets_are_told_apart() -> None:
+    """An empty value leaves its label out."""
+    took = seconds()
+
+    took.of("ask", "").observe(1)
+    took.of("ask", "timeout").observe(2)
+    took.of("ask", "").observe(3)
+
+    assert [(labels, series.sum) for labels, series in took.series] == [
+        ({"method": "ask"}, 4),
+        ({"method": "ask", "error": "timeout"}, 2),
+    ]
+
+
+def test_label_sets_are_bounded() -> None:
+    """Whatever is one too many is `other`, and nothing is lost."""
+    took = seconds()
+
+    for number in range(instruments.MOST_SERIES + 50):
+        took.of(str(number), "").observe(1)
+
+    assert len(took.series) == instruments.MOST_SERIES + 1
+    labels, others = took.series[-1]
+    assert labels == {"method": "other", "error": "other"}
+    assert others.sum == 50
+
+
+def test_a_counter_counts_by_label() -> None:
+    """One at a time, or more."""
+    spent = Instruments().counter("spent", unit="usd", description="", labels=("model",), scale=1e-9)
+
+    spent.of("a").add()
+    spent.of("a").add(4)
+    spent.of("b").add()
+
+    assert [(labels, count.value) for labels, count in spent.series] == [({"model": "a"}, 5), ({"model": "b"}, 1)]
+
+
+def test_who_asks_for_an_instrument_again_gets_the_same() -> None:
+    """A reload makes everything anew, and what was counted stays."""
+    made = Instruments()
+    first, second = (made.histogram(name, unit="s", description="", labels=(), bounds=()) for name in ("took", "took"))
+    seen, again = (made.counter(name, unit="", description="", labels=()) for name in ("seen", "seen"))
+
+    assert first is second
+    assert seen is again
+    assert (made.histograms, made.counters) == ([first], [seen])
