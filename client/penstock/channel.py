@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,11 +13,14 @@ import grpc.aio
 DEFAULT_PORT = 50051
 
 _SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
-_HAS_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):\d{1,5}")
+_NUMBERED_SCHEMES = ("dns:", "ipv4:", "ipv6:")
+_HAS_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\]]+):([0-9]+)")
+_PORTS = range(1, 65536)
+_WHAT_IT_IS = "it is HOST, HOST:PORT, [IPV6]:PORT or unix:PATH, and a PORT is 1 to 65535"
 _HOST = re.compile(r"\[[^\]]+\]|[^:\[\],]+")
 _CERTIFICATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
-_IPV4 = re.compile(r"\d+(\.\d+){3}:\d{1,5}")
+_IPV4 = re.compile(r"\d+(\.\d+){3}:[0-9]+")
 
 # Health checking is ignored under the default policy, pick_first. There is no retryPolicy: the daemon is the one layer
 # that retries.
@@ -69,16 +73,18 @@ def address(target: str) -> str:
     """Return `target` as gRPC writes it.
 
     A target is HOST, HOST:PORT, [IPv6]:PORT, unix:PATH, several IPv4:PORT with commas between, or any name of gRPC's
-    own. Raises ValueError for a URL, and for what is none of these.
+    own. A port is 1 to 65535. Raises ValueError for a URL, and for what is none of these.
     """
     if "://" in target and not target.startswith(_SCHEMES):
         raise ValueError(f"{target!r} is a URL; a target is HOST:PORT or unix:PATH, and TLS is asked for beside it")
+    if any(port not in _PORTS for port in _ports(target)):
+        raise ValueError(f"{target!r} is no target: {_WHAT_IT_IS}")
     if target.startswith(_SCHEMES) or _HAS_PORT.fullmatch(target):
         return target
     if all(_IPV4.fullmatch(each) for each in target.split(",")):
         return f"ipv4:{target}"
     if not _HOST.fullmatch(target):
-        raise ValueError(f"{target!r} is no target: it is HOST, HOST:PORT, [IPV6]:PORT or unix:PATH")
+        raise ValueError(f"{target!r} is no target: {_WHAT_IT_IS}")
     return f"{target}:{DEFAULT_PORT}"
 
 
@@ -99,6 +105,16 @@ def open_sync(target: str, tls: TLS | None, *, is_health_checked: bool = True) -
     if tls is None:
         return grpc.insecure_channel(target, options)
     return grpc.secure_channel(target, tls.credentials(), options)
+
+
+def _ports(target: str) -> Iterator[int]:
+    """Yield the ports of `target`, of which gRPC would take 65537 for 1; other schemes have none, or their own."""
+    scheme = next((each for each in _NUMBERED_SCHEMES if target.startswith(each)), "")
+    if not scheme and target.startswith(_SCHEMES):
+        return
+    for each in target.removeprefix(scheme).rpartition("/")[2].split(","):
+        if match := _HAS_PORT.fullmatch(each):
+            yield int(match[1])
 
 
 def _options(*, is_health_checked: bool) -> list[tuple[str, str | int]]:

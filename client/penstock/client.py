@@ -1,5 +1,6 @@
 """The client for asyncio."""
 
+import asyncio
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack, cast
@@ -63,7 +64,8 @@ class AgentClient:
     def stream(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> "Stream":
         """Start the answer to `text` and return it as it is written."""
         call = self._connection.ask(ProcessStreamRequest, text, timeout, options)
-        return Stream(call, self._agents.ProcessStream(call.request, timeout=call.timeout, metadata=call.metadata))
+        events = self._agents.ProcessStream(call.request, timeout=call.timeout, metadata=call.metadata)
+        return Stream(call, events, asyncio.get_event_loop())
 
     async def list_agents(self, *, timeout: float | None = None) -> list[Agent]:
         """Return the agents that this caller may use, by name."""
@@ -124,15 +126,20 @@ class AgentClient:
 
 
 class Stream:
-    """The text of one answer as it is written; leaving its `async with` block cancels what is left of the call."""
+    """The text of one answer as it is written.
+
+    Leaving its `async with` block, `aclose()` and letting go of it, as a `break` does, cancel what is left of the call.
+    """
 
     def __init__(
         self,
         call: Call[ProcessStreamRequest],
         events: grpc.aio.UnaryStreamCall[ProcessStreamRequest, ProcessStreamResponse],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._fold = Fold(call)
         self._events = events
+        self._loop = loop
 
     @property
     def response(self) -> ProcessResponse:
@@ -142,6 +149,10 @@ class Stream:
     def cancel(self) -> None:
         """Cancel the call, if it still runs."""
         self._events.cancel()
+
+    async def aclose(self) -> None:
+        """Cancel the call, if it still runs; what `contextlib.aclosing` asks for."""
+        self.cancel()
 
     def __aiter__(self) -> Self:
         return self
@@ -161,3 +172,12 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+
+    def __del__(self) -> None:
+        # gRPC itself lets a call run on that nobody holds (grpc/grpc#43462). This may be any thread, and any moment.
+        if self._events.done():
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._events.cancel)
+        except RuntimeError:  # the loop is closed, and nothing of it will read or pay any more
+            return

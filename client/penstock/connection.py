@@ -110,7 +110,11 @@ def _check(options: Iterable[str], allowed: type) -> None:
 
 
 def _checked(timeout: float) -> float:
-    if 0 < timeout < math.inf:
+    try:
+        is_one = 0 < timeout < math.inf
+    except TypeError as error:
+        raise TypeError("timeout: must be a number of seconds") from error
+    if is_one:
         return min(timeout, LONGEST_TIMEOUT)
     raise ValueError(f"a timeout is a positive number of seconds, not {timeout}")
 

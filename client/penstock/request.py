@@ -2,10 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypedDict, TypeVar
 from uuid import UUID
 
+from penstock.message import make
 from penstock.v1.agent_service_pb2 import (
     CachePolicy,
     GenerationParameters,
@@ -74,14 +75,22 @@ def build(
 ) -> Ask:
     """Make the request; Options says what each argument means.
 
-    Raises ValueError for an unknown role or cache policy, and for a number that the contract has no room for.
+    Raises TypeError for an argument of another type, and ValueError for an unknown role or cache policy and for what
+    the contract has no room for.
     """
-    parameters = GenerationParameters(stop=[stop] if isinstance(stop, str) else stop)
-    _set(parameters, temperature=temperature, top_p=top_p, max_output_tokens=max_output_tokens, seed=seed)
-    return kind(
+    parameters = make(
+        GenerationParameters,
+        stop=[stop] if isinstance(stop, str) else stop,
+        temperature=temperature,
+        top_p=top_p,
+        max_output_tokens=max_output_tokens,
+        seed=seed,
+    )
+    return make(
+        kind,
         agent=agent,
         input=text,
-        history=[_message(turn) for turn in history],
+        history=_history(history),
         user_id=user_id,
         request_id=request_id or new_request_id(),
         idempotency_key=idempotency_key,
@@ -98,20 +107,18 @@ def new_request_id() -> str:
     return str(UUID(int=milliseconds << 80 | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)))
 
 
-def _set(parameters: GenerationParameters, **numbers: float | None) -> None:
-    for name, number in numbers.items():
-        if number is None:
-            continue
-        try:
-            setattr(parameters, name, number)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}: {error}") from error
-
-
 def _policy(name: str) -> CachePolicy:
+    if not isinstance(name, str):
+        raise TypeError(f"cache: must be one of {', '.join(_POLICIES)}")
     if name.lower() not in _POLICIES:
         raise ValueError(f"cache is one of {', '.join(_POLICIES)}, not {name!r}")
     return _POLICIES[name.lower()]
+
+
+def _history(turns: Sequence[Turn]) -> list[Message]:
+    if not isinstance(turns, Iterable):
+        raise TypeError("history: must be turns, such as [('user', 'hi')]")
+    return [_message(turn) for turn in turns]
 
 
 def _message(turn: Turn) -> Message:

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from penstock.message import make
 from penstock.v1.usage_service_pb2 import GetUsageRequest
 
 
@@ -34,19 +35,22 @@ def build(
     until: datetime | None = None,
 ) -> GetUsageRequest:
     """Make the request; UsageOptions says what each argument means. A moment without a time zone is a ValueError."""
-    return GetUsageRequest(
+    return make(
+        GetUsageRequest,
         tenant=tenant,
         user_id=user_id,
         agent=agent,
         model=model,
-        start_time=_timestamp(since),
-        end_time=_timestamp(until),
+        start_time=_timestamp("since", since),
+        end_time=_timestamp("until", until),
     )
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
+def _timestamp(name: str, moment: datetime | None) -> Timestamp | None:
     if moment is None:
         return None
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name}: must be a datetime")
     if moment.tzinfo is None:
         raise ValueError(f"{moment} needs a time zone, such as datetime.UTC")
     timestamp = Timestamp()

@@ -25,6 +25,14 @@ def client_of(*daemons: FakeDaemon) -> SyncAgentClient:
         ("unix:/run/penstock.sock", "unix:/run/penstock.sock"),
         ("dns:///agents.internal:443", "dns:///agents.internal:443"),
         ("10.0.0.1:1,10.0.0.2:1", "ipv4:10.0.0.1:1,10.0.0.2:1"),
+        ("ipv4:10.0.0.1:1,10.0.0.2:65535", "ipv4:10.0.0.1:1,10.0.0.2:65535"),
+        ("ipv6:[fe80::1]:50051", "ipv6:[fe80::1]:50051"),
+        ("dns:///fe80::0", "dns:///fe80::0"),
+        ("dns:///agents.internal:https", "dns:///agents.internal:https"),
+        ("unix:99999", "unix:99999"),
+        ("unix:/run/a:99999", "unix:/run/a:99999"),
+        ("vsock:2:70000", "vsock:2:70000"),
+        ("agents.internal:65535", "agents.internal:65535"),
     ],
 )
 def test_a_target_is_written_as_grpc_reads_it(target: str, expected: str) -> None:
@@ -42,6 +50,32 @@ def test_a_url_is_refused_with_what_to_write_instead() -> None:
 def test_what_is_no_target_is_refused_with_what_would_be_one(target: str) -> None:
     """Before the first call waits for an address that never comes."""
     with pytest.raises(ValueError, match=r"is no target: it is HOST, HOST:PORT, \[IPV6\]:PORT or unix:PATH"):
+        address(target)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "85537", "4294967297", "00065536"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "agents.internal",
+        "[::1]",
+        "dns:agents.internal",
+        "dns:///[::1]",
+        "dns://10.0.0.1:53/a",
+        "ipv4:10.0.0.1",
+    ],
+)
+def test_a_port_that_is_none_is_refused(host: str, port: str) -> None:
+    """Of 65537 gRPC would make port 1, and send the call and its key to whoever is there."""
+    with pytest.raises(ValueError, match=r"is no target: it is HOST, .* and a PORT is 1 to 65535"):
+        address(f"{host}:{port}")
+
+
+@pytest.mark.parametrize("target", ["10.0.0.1:1,10.0.0.2:65536", "ipv4:10.0.0.1:65536,10.0.0.2:1"])
+def test_each_port_of_a_list_is_looked_at(target: str) -> None:
+    """One that is none is enough."""
+    with pytest.raises(ValueError, match="is no target"):
         address(target)
 
 

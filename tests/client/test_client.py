@@ -84,6 +84,16 @@ async def test_a_moment_of_no_time_zone_is_refused(client: Client) -> None:
         await client.get_usage(until=datetime(2026, 11, 1))  # noqa: DTZ001
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"since": "yesterday"}, "since: must be a datetime"), ({"tenant": 5}, "tenant: must be made of str")],
+)
+async def test_a_question_of_another_type_is_a_type_error(client: Client, wrong: dict[str, object], said: str) -> None:
+    """It is named, as an argument of a call is."""
+    with pytest.raises(TypeError, match=said):
+        await client.get_usage(**wrong)  # type: ignore[arg-type]
+
+
 async def test_nobody_there_is_unreachable_at_once() -> None:
     """The call does not wait for a daemon to appear."""
     async with AgentClient("unix:/nowhere/penstock.sock") as client:

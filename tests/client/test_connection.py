@@ -77,6 +77,12 @@ def test_there_is_no_call_without_a_deadline(timeout: float) -> None:
         connection().call(ListAgentsRequest(), timeout)
 
 
+def test_a_timeout_of_another_type_is_a_type_error() -> None:
+    """It is named."""
+    with pytest.raises(TypeError, match="timeout: must be a number of seconds"):
+        connection().call(ListAgentsRequest(), "5s")  # type: ignore[arg-type]
+
+
 def test_a_key_that_no_header_can_carry_is_refused_unseen() -> None:
     """The message does not repeat the key."""
     with pytest.raises(ValueError, match="API key") as caught:

@@ -94,10 +94,31 @@ def test_an_argument_that_cannot_be_sent_is_a_value_error(wrong: dict[str, objec
         build(ProcessRequest, "hi", **wrong)  # type: ignore[arg-type]
 
 
-def test_a_number_of_another_type_is_a_type_error() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"text": 5}, "text: must be made of str"),
+        ({"user_id": 5}, "user_id: must be made of str"),
+        ({"stop": [1]}, "stop: must be made of str"),
+        ({"stop": 1}, "stop: "),
+        ({"labels": {"a": 1}}, "labels: must be made of str"),
+        ({"labels": 1}, "labels: "),
+        ({"temperature": "warm"}, "temperature: must be real number, not str"),
+        ({"max_output_tokens": 1.5}, "max_output_tokens: "),
+        ({"history": 5}, "history: must be turns"),
+        ({"cache": 5}, "cache: must be one of bypass, refresh, off"),
+    ],
+)
+def test_an_argument_of_another_type_is_a_type_error(wrong: dict[str, object], said: str) -> None:
     """It is named too."""
-    with pytest.raises(TypeError, match="temperature: "):
-        build(ProcessRequest, "hi", temperature="warm")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=f"^{said}"):
+        build(ProcessRequest, **({"text": "hi"} | wrong))  # type: ignore[arg-type]
+
+
+def test_text_that_has_no_utf_8_is_a_value_error() -> None:
+    """Half of a pair, or what Python makes of bytes that are not."""
+    with pytest.raises(ValueError, match="user_id: 'utf-8' codec can't encode"):
+        build(ProcessRequest, "hi", user_id="\udcff")
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

@@ -1,7 +1,11 @@
 """A streamed answer is text as it is written, and a whole response only if it ended well."""
 
 import asyncio
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import aclosing
 
 import grpc
 import pytest
@@ -10,6 +14,20 @@ from fakes.behaviours import Hangs, breaks, loses_connection
 from fakes.daemon import Ask, Behaviour, FakeDaemon
 from fakes.twin import Client
 from penstock import AgentClient, DeadlineExceeded, PenstockError, StreamBroken, SyncAgentClient, Unreachable
+
+HOLDS_A_STREAM = """
+import asyncio, sys
+from penstock import AgentClient
+
+async def ask():
+    async with AgentClient(sys.argv[1]) as client:
+        held.append(client.stream("hello"))
+    held.append(AgentClient(sys.argv[1]).stream("hello"))
+    print(await anext(held[-1]))
+
+held = []
+asyncio.run(ask())
+"""
 
 
 async def test_a_stream_yields_text_and_then_has_its_response(client: Client) -> None:
@@ -98,6 +116,53 @@ async def test_leaving_a_stream_cancels_its_call(client: Client, daemon: FakeDae
             break
 
     assert await asyncio.to_thread(daemon.ended.wait, 5)
+
+
+async def test_breaking_out_of_a_stream_ends_its_call(client: Client, daemon: FakeDaemon) -> None:
+    """Nobody holds it any more, so nobody pays for the rest of it."""
+    daemon.behave = Hangs(daemon)
+
+    async for _ in client.stream("hello"):
+        break
+
+    assert await asyncio.to_thread(daemon.ended.wait, 5)
+
+
+async def test_a_stream_that_another_thread_drops_is_cancelled_by_its_loop(daemon: FakeDaemon) -> None:
+    """The garbage collector runs in whichever thread it likes, and grpc.aio only in one."""
+    daemon.behave = Hangs(daemon)
+    cancelled_by: list[int] = []
+    async with AgentClient(daemon.target) as client:
+        held = [client.stream("hello")]
+        await anext(held[0])
+        held[0]._events.add_done_callback(lambda _: cancelled_by.append(threading.get_ident()))  # noqa: SLF001 - who ends it
+
+        await asyncio.to_thread(held.clear)
+        assert await asyncio.to_thread(daemon.ended.wait, 5)
+
+    assert cancelled_by == [threading.get_ident()]
+
+
+def test_a_stream_that_outlives_its_loop_is_dropped_without_a_word(daemon: FakeDaemon) -> None:
+    """As one that is held until the interpreter exits."""
+    daemon.behave = Hangs(daemon)
+
+    ran = subprocess.run(
+        [sys.executable, "-c", HOLDS_A_STREAM, daemon.target], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert (ran.stdout, ran.stderr) == ("Once upon\n", "")
+
+
+async def test_a_stream_can_be_closed_as_any_async_iterator(daemon: FakeDaemon) -> None:
+    """`contextlib.aclosing` takes it."""
+    daemon.behave = Hangs(daemon)
+    async with AgentClient(daemon.target) as client, aclosing(client.stream("hello")) as stream:
+        await anext(stream)
+
+        await stream.aclose()
+
+        assert await asyncio.to_thread(daemon.ended.wait, 5)
 
 
 async def test_a_stream_that_another_task_cancels_is_a_penstock_error(daemon: FakeDaemon) -> None:

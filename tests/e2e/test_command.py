@@ -45,8 +45,10 @@ async def test_json_is_the_contracts_own(daemon: Penstockd) -> None:
 
     assert json.loads(whole)["output"] == "hello there"
     events = [json.loads(line) for line in streamed.splitlines()]
-    assert [event["delta"]["text"] for event in events[:-1]] == ["hello", " there"]
+    assert events[0]["started"]["model_used"] == "echo"
+    assert [event["delta"]["text"] for event in events[1:-1]] == ["hello", " there"]
     assert events[-1]["completed"]["response"]["model_used"] == "echo"
+    assert events[-1]["completed"]["response"]["output"] == ""
 
 
 @ALL_AT_ONE

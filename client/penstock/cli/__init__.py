@@ -13,9 +13,8 @@ REFUSED, USAGE, UNREACHABLE, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a usage error raises SystemExit(2)."""
-    # What gRPC logs is what the errors below say better.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     _reopen_streams()
+    _keep_standard_error()
     chosen = arguments.parse(argv)
     try:
         code: int = chosen.run(chosen)
@@ -24,10 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.complain(terminal.describe(error))
         return UNREACHABLE if isinstance(error, Unreachable) else REFUSED
     except BrokenPipeError:
-        # Whoever read us has left; Python's own last flush must not stumble over that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_what_is_unwritten()
         return BROKEN_PIPE
     except (ValueError, OSError) as error:
+        _give_up_what_is_unwritten()
         terminal.complain(str(error))
         return USAGE
     except KeyboardInterrupt:
@@ -41,6 +40,25 @@ def _reopen_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
+
+
+def _keep_standard_error() -> None:
+    """Keep standard error to ourselves: what gRPC's core logs there is what our own line says better."""
+    # It reads GRPC_VERBOSITY when it is imported, long before this. Whoever has set that wants its lines; whoever has
+    # put something in the place of our stream has a use for the descriptor.
+    if "GRPC_VERBOSITY" in os.environ or sys.stderr is not sys.__stderr__:
+        return
+    sys.stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - for good
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _give_up_what_is_unwritten() -> None:
+    """Lose what standard output does not take, because its reader left or its disk is full."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python's own last flush must not stumble over it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 __all__ = ["main"]

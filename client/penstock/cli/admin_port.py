@@ -16,7 +16,10 @@ class AdminPort:
     """Asks for snapshots, of that host and of nobody it might point to: the token goes nowhere else."""
 
     def __init__(self, url: str, *, token: str, timeout: float) -> None:
-        """`url` is that of the port, such as http://127.0.0.1:9464; raises ValueError where it is none."""
+        """`url` is that of the port, such as http://127.0.0.1:9464, and `token` may end with a line break, as files do.
+
+        Raises ValueError, which does not quote the token, where they are none.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
             raise ValueError(f"{url!r} is not the URL of an admin port, such as {DEFAULT}")
@@ -24,7 +27,11 @@ class AdminPort:
         self._connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host, self._port = parts.hostname, parts.port
         self._path = f"{parts.path.rstrip('/')}/status"
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        token = token.strip()
+        if not token.isprintable():
+            raise ValueError("PENSTOCK_ADMIN_TOKEN must be one line of text: set it to the daemon's admin.token")
+        # A daemon's token may be any text, and is compared as UTF-8.
+        self._headers = {"authorization": f"Bearer {token}".encode()} if token else {}
         self._timeout = timeout
         self._refused = (
             "does not know the token in PENSTOCK_ADMIN_TOKEN: set it to the daemon's admin.token"

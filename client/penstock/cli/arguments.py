@@ -12,7 +12,8 @@ _AddParser = Callable[..., argparse.ArgumentParser]
 _Run = Callable[[argparse.Namespace], int]
 
 _EPILOG = """\
-environment: PENSTOCK_TARGET and PENSTOCK_API_KEY stand for --target and --api-key; NO_COLOR turns colours off.
+environment: PENSTOCK_TARGET and PENSTOCK_API_KEY stand for --target and --api-key; NO_COLOR turns colours off,
+  GRPC_VERBOSITY shows what gRPC itself logs.
 exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted.
 """
 

@@ -5,16 +5,19 @@ from argparse import Namespace
 
 from penstock.cli import daemon, terminal
 from penstock.cli.account import account
+from penstock.connection import Connection
+from penstock.fold import Fold
 from penstock.request import Options
 from penstock.sync_client import SyncAgentClient
-from penstock.v1.agent_service_pb2 import Completed, Delta, FinishReason, ProcessResponse, ProcessStreamResponse
+from penstock.v1.agent_service_pb2 import FinishReason, ProcessResponse, ProcessStreamRequest
+from penstock.v1.agent_service_pb2_grpc import AgentServiceStub
 
 _CUT = "the answer is not whole: it was cut at max_output_tokens, or at the model's own limit"
 
 
 def run(chosen: Namespace) -> int:
     """Print the answer, and to people what it took."""
-    text = sys.stdin.read() if chosen.text == "-" else chosen.text
+    text = _text(chosen.text)
     options: Options = {
         "agent": chosen.agent,
         "user_id": chosen.user,
@@ -23,9 +26,11 @@ def run(chosen: Namespace) -> int:
         "cache": chosen.cache,
         "labels": dict(chosen.labels),
     }
+    if chosen.stream and chosen.json:
+        return _events(daemon.connection(chosen), text, options)
     with daemon.client(chosen) as client:
         if chosen.stream:
-            response = _stream(client, text, options, is_json=chosen.json)
+            response = _stream(client, text, options)
         else:
             response = _process(client, text, options, is_json=chosen.json)
     if not chosen.json:
@@ -33,6 +38,16 @@ def run(chosen: Namespace) -> int:
             terminal.complain(_CUT)
         terminal.note(account(response))
     return 0
+
+
+def _text(typed: str) -> str:
+    """What to ask; raises ValueError for bytes that are not UTF-8, wherever they come from."""
+    try:
+        text = sys.stdin.read() if typed == "-" else typed
+        text.encode()
+    except UnicodeError as error:
+        raise ValueError("the text to ask is not UTF-8") from error
+    return text
 
 
 def _process(client: SyncAgentClient, text: str, options: Options, *, is_json: bool) -> ProcessResponse:
@@ -44,18 +59,25 @@ def _process(client: SyncAgentClient, text: str, options: Options, *, is_json: b
     return response
 
 
-def _stream(client: SyncAgentClient, text: str, options: Options, *, is_json: bool) -> ProcessResponse:
+def _stream(client: SyncAgentClient, text: str, options: Options) -> ProcessResponse:
     with client.stream(text, **options) as stream:
         for piece in stream:
-            if is_json:
-                terminal.write_json(ProcessStreamResponse(delta=Delta(text=piece)))
-            else:
-                terminal.write(piece)
-    if is_json:
-        terminal.write_json(ProcessStreamResponse(completed=Completed(response=stream.response)))
-    else:
-        terminal.write(_whole_line(stream.response.output)[len(stream.response.output) :])
+            terminal.write(piece)
+    terminal.write(_whole_line(stream.response.output)[len(stream.response.output) :])
     return stream.response
+
+
+def _events(connection: Connection, text: str, options: Options) -> int:
+    """Print each event of the stream as the contract has it; a stream that breaks still raises why."""
+    call = connection.ask(ProcessStreamRequest, text, None, options)
+    fold = Fold(call)
+    with connection.open_sync() as channel, fold.errors():
+        events = AgentServiceStub(channel).ProcessStream(call.request, timeout=call.timeout, metadata=call.metadata)
+        for event in events:
+            terminal.write_json(event)
+            fold.add(event)
+    fold.finish()
+    return 0
 
 
 def _whole_line(text: str) -> str:

@@ -105,6 +105,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).translate(_CONTROLS)
 
 
+def writable(text: str) -> str:
+    """Return `text` with a question mark for each letter that standard output, such as one in ASCII, cannot show."""
+    return text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
+
+
 def is_colored(stream: TextIO) -> bool:
     """Whether `stream` is a terminal whose user wants colours: see https://no-color.org."""
     return stream.isatty() and not os.environ.get("NO_COLOR")

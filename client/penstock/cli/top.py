@@ -38,11 +38,12 @@ def run(chosen: Namespace) -> int:
 
 def _show(it: Snapshot, *, is_json: bool, lost: str = "", is_whole: bool = False) -> None:
     if is_json:
-        print(json.dumps(it, ensure_ascii=False), flush=True)
+        print(json.dumps(it), flush=True)
         return
     size = shutil.get_terminal_size()
     width = max(LEAST_WIDTH, size.columns)
-    lines = Board(width=width, is_colored=terminal.is_colored(sys.stdout)).lines(it, lost=lost)
+    board = Board(width=width, is_colored=terminal.is_colored(sys.stdout))
+    lines = [terminal.writable(line) for line in board.lines(it, lost=lost)]
     if is_whole:
         print("\n".join(lines), flush=True)
         return

@@ -70,12 +70,26 @@ def test_json_is_the_response_on_one_line(run: Run) -> None:
 
 
 def test_json_of_a_stream_is_an_event_on_each_line(run: Run) -> None:
-    """Deltas as they come, then the whole response."""
+    """All of them as the contract has them; the text stands in the deltas alone."""
     _, out, _ = run("call", "hello there", "--json", "--stream")
 
-    *deltas, completed = map(json.loads, out.splitlines())
+    started, *deltas, completed = map(json.loads, out.splitlines())
+    assert started["started"]["model_used"] == "fast"
     assert [each["delta"]["text"] for each in deltas] == ["hello ", "there "]
-    assert completed["completed"]["response"]["output"] == "hello there "
+    assert completed["completed"]["response"]["model_used"] == "fast"
+    assert completed["completed"]["response"]["output"] == ""
+
+
+@pytest.mark.parametrize("typed", ["-", "a\udcff"])
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_bytes_that_are_not_utf_8_are_no_text(
+    run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, typed: str, errors: str
+) -> None:
+    """From a pipe, as the locale has Python read it, or typed."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\xff"), "utf-8", errors))
+
+    assert run("call", typed) == (2, "", "penstock: the text to ask is not UTF-8\n")
+    assert daemon.requests == []
 
 
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
@@ -96,13 +110,15 @@ def test_a_refusal_is_one_line_and_exit_code_1(run: Run, daemon: FakeDaemon, str
     )
 
 
-def test_a_broken_stream_keeps_what_was_printed(run: Run, daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_broken_stream_keeps_what_was_printed(run: Run, daemon: FakeDaemon, as_json: list[str]) -> None:
     """And says that it broke."""
     daemon.forgets_completed = True
 
-    code, out, err = run("call", "hello", "--stream")
+    code, out, err = run("call", "hello", "--stream", *as_json)
 
-    assert (code, out) == (1, "hello ")
+    assert code == 1
+    assert out == "hello " or json.loads(out.splitlines()[-1]) == {"delta": {"text": "hello "}}
     assert err.startswith("penstock: STREAM_BROKEN: ")
 
 

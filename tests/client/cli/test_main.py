@@ -31,6 +31,11 @@ def on_terminal(*arguments: str, **environment: str) -> str:
     return written
 
 
+def without(name: str) -> dict[str, str]:
+    """Return the environment, less one name."""
+    return {each: value for each, value in os.environ.items() if each != name}
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     """`penstock --version` needs no daemon."""
     with pytest.raises(SystemExit) as caught:
@@ -77,6 +82,7 @@ def test_a_usage_error_is_2(arguments: list[str], capsys: pytest.CaptureFixture[
     ("arguments", "said"),
     [
         (["--target", "http://127.0.0.1:50051"], "is a URL"),
+        (["--target", "127.0.0.1:85537"], "a PORT is 1 to 65535"),
         (["--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem"),
         (["--ca", ""], "Is a directory"),
         (["--tls", "--cert", "/nowhere/a.pem"], "--cert and --key go together: give both"),
@@ -162,6 +168,35 @@ def test_a_reader_that_leaves_is_no_error(daemon: FakeDaemon) -> None:
     os.close(writing)
 
     assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+def test_a_full_disk_is_one_line_and_2(daemon: FakeDaemon) -> None:
+    """What Python could not write at the end is not tried, and told, once more."""
+    command = [*PENSTOCK, "agents", "--target", daemon.target]
+    environ = without("PYTHONUNBUFFERED")
+
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environ, check=False, timeout=30
+        )
+
+    assert (ran.returncode, ran.stderr) == (2, "penstock: [Errno 28] No space left on device\n")
+
+
+def test_what_grpc_logs_is_for_those_who_ask_for_it(daemon: FakeDaemon) -> None:
+    """A daemon without TLS is one line of ours, and with GRPC_VERBOSITY one of gRPC's before it."""
+    command = [*PENSTOCK, "call", "hello", "--tls", "--target", daemon.target]
+    plain = without("GRPC_VERBOSITY")
+
+    quiet, talkative = (
+        subprocess.run(command, capture_output=True, text=True, env=environ, check=False, timeout=30)
+        for environ in (plain, plain | {"GRPC_VERBOSITY": "INFO"})
+    )
+
+    assert (quiet.returncode, quiet.stderr.count("\n")) == (3, 1)
+    assert quiet.stderr.startswith("penstock: UNREACHABLE: ")
+    assert "ssl_transport_security" in talkative.stderr
+    assert talkative.stderr.splitlines()[-1].startswith("penstock: UNREACHABLE: ")
 
 
 def test_the_installed_command_is_this_one() -> None:

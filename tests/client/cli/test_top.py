@@ -100,6 +100,55 @@ def test_a_token_is_sent_to_the_port_and_to_nobody_else(
     assert "HTTP status 302" in capsys.readouterr().err
 
 
+def test_a_token_may_end_as_files_do(port: FakeAdminPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon strips what it reads of a file, too."""
+    monkeypatch.setenv("PENSTOCK_ADMIN_TOKEN", "secret\n")
+
+    assert main(["top", "--once"]) == 0
+
+    assert port.asked == [("/status", "Bearer secret")]
+
+
+def test_a_token_is_sent_in_utf_8(port: FakeAdminPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the daemon compares it: its token may be any line of text."""
+    monkeypatch.setenv("PENSTOCK_ADMIN_TOKEN", "sésame→")
+
+    assert main(["top", "--once"]) == 0
+
+    [(_, sent)] = port.asked
+    assert sent is not None
+    assert sent.encode("latin-1") == "Bearer sésame→".encode()
+
+
+@pytest.mark.parametrize("token", ["sec\nret", "sec\x1bret", "sec\udcffret"])
+def test_a_token_that_no_daemon_has_is_2(
+    port: FakeAdminPort, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], token: str
+) -> None:
+    """What is wrong is told, and the token is not."""
+    monkeypatch.setenv("PENSTOCK_ADMIN_TOKEN", token)
+
+    assert main(["top", "--once"]) == 2
+
+    said = "PENSTOCK_ADMIN_TOKEN must be one line of text: set it to the daemon's admin.token"
+    assert capsys.readouterr().err == f"penstock: {said}\n"
+    assert port.asked == []
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_cannot_show_every_letter_shows_the_others(port: FakeAdminPort, options: list[str]) -> None:
+    """In ASCII a bar of a chart is a question mark, and JSON has an escape for everything."""
+    port.snapshot["version"] = "1.2.3-é"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    done = subprocess.run([*PENSTOCK, "top", "--once", *options], env=environment, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    if options:
+        assert json.loads(done.stdout) == port.snapshot
+    else:
+        assert done.stdout.startswith(b"penstock 1.2.3-? ? production")
+
+
 def test_a_path_before_the_port_is_kept(port: FakeAdminPort) -> None:
     """A proxy may serve several daemons."""
     assert main(["top", "--once", "--admin", f"{port.url}/penstock-1/"]) == 0
