@@ -1,6 +1,6 @@
 """What a call turned out to be: written by inner layers, read by outer ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from itertools import count
 from secrets import token_hex
@@ -41,8 +41,9 @@ class Attempt(Struct, kw_only=True):
 
     `ordinal` tells it from the other attempts of its call, `response_model` is which model its provider says it was.
     Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
-    reported, `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None means no known price. The
-    model was asked at `asked_at`, if it was, began a stream at `first_chunk_at`, and was done at `answered_at`.
+    reported, all of it if `is_counted`, `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None
+    means no known price. The model was asked at `asked_at`, if it was, began a stream at `first_chunk_at`, and was done
+    at `answered_at`.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Attempt(Struct, kw_only=True):
     is_complete: bool = False
     held_tokens: int = 0
     usage: Usage = Usage()
+    is_counted: bool = False
     bytes_unsaid: int = 0
     cost_nanousd: int | None = None
     is_estimated: bool = False
@@ -68,12 +70,13 @@ class Outcome(Struct, kw_only=True):
     `call_id` is unique, unlike `request_id`, which callers choose. `auth` is why the caller was not believed, for
     operators alone. `cut` is set before the daemon itself cancels the call: it is what the caller is told. `headers` go
     out with the first message, or with the refusal. `waited` is how many seconds the call stood still for want of a
-    model to ask.
+    model to ask. `trace_ids` are by what the log finds its trace.
     """
 
     call_id: str = field(default_factory=_next_call_id)
     ordinals: Iterator[int] = field(default_factory=lambda: count(1))
     request_id: str = ""
+    trace_ids: Mapping[str, str] = {}
     agent: str = ""
     principal: Principal | None = None
     auth: str = ""
@@ -85,6 +88,12 @@ class Outcome(Struct, kw_only=True):
     attempts: list[Attempt] = []
     cut: PenstockError | None = None
     headers: list[tuple[str, str]] = []
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """Which call a line of the log is about, and whose, as far as is known."""
+        whose = (("agent", self.agent), ("tenant", self.principal.tenant if self.principal else ""))
+        return {"request_id": self.request_id, **self.trace_ids, **{name: value for name, value in whose if value}}
 
     @property
     def usage(self) -> Usage:

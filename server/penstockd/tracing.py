@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from opentelemetry.context import Context
-from opentelemetry.propagate import extract, get_global_textmap
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler
 from opentelemetry.trace import Span, SpanKind, Tracer, get_current_span, use_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.span import INVALID_TRACE_ID
 
 from penstockd.call import Metadata
@@ -94,19 +94,23 @@ class Tracing:
         sampler: Sampler = ALWAYS_OFF,
         ids: ForeseenIds | None = None,
         captures_content: bool = False,
+        follows_callers: bool = True,
     ) -> None:
-        """Make spans with `tracer`, which takes its ids from `ids` and samples whatever `sampler` lets pass."""
+        """Make spans with `tracer`, which takes its ids from `ids` and samples whatever `sampler` lets pass.
+
+        `follows_callers` is whether a call is a part of the trace that its caller names.
+        """
         self._tracer = tracer
         self._sampler = sampler
         self._ids = ids or ForeseenIds()
         self._captures_content = captures_content
-        self._fields = get_global_textmap().fields
+        self._fields = _PROPAGATOR.fields if follows_callers else _NO_FIELDS
 
     def caller(self, metadata: Metadata) -> Context | None:
         """What the caller says of the trace that its call is a part of, if anything."""
         fields = self._fields
         carrier = {name: value for name, value in metadata if name in fields and isinstance(value, str)}
-        return extract(carrier, Context()) if carrier else None
+        return _PROPAGATOR.extract(carrier, Context()) if carrier else None
 
     def begin(self, name: str, caller: Context | None, attributes: Attributes) -> Trace | None:
         """Begin the server span of a call that is sampled."""
@@ -137,5 +141,8 @@ def ids_of(trace: Trace | None, caller: Context | None) -> Mapping[str, str]:
     return {"trace_id": f"{context.trace_id:032x}"} if context.is_valid else _NO_IDS
 
 
+# Not opentelemetry.propagate, which raises as it is imported if OTEL_PROPAGATORS names what is not installed.
+_PROPAGATOR = TraceContextTextMapPropagator()
+_NO_FIELDS: frozenset[str] = frozenset()
 _NOWHERE = Context()
 _NO_IDS: Mapping[str, str] = {}

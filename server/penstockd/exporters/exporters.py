@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from time import monotonic
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from opentelemetry.metrics import Meter
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
@@ -16,6 +23,7 @@ from penstockd.clock import SystemClock
 from penstockd.exporters.metric_export import CountedExporter
 from penstockd.exporters.metric_readers import SCOPE, ExportingReader, PrometheusReader
 from penstockd.exporters.span_export import Spans, spans
+from penstockd.exporters.variables import Ignored, Variables
 from penstockd.metrics.instruments import Instruments
 
 LONGEST_FLUSH = 2.0
@@ -23,13 +31,19 @@ LONGEST_FLUSH = 2.0
 _KNOWN: Final = {"METRICS": ("otlp", "prometheus", "none"), "TRACES": ("otlp", "console", "none")}
 _PROTOCOL: Final = "http/protobuf"
 """What our exporters of OTLP speak."""
+_EXEMPLARS: Final = {
+    "trace_based": TraceBasedExemplarFilter(),
+    "always_on": AlwaysOnExemplarFilter(),
+    "always_off": AlwaysOffExemplarFilter(),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporters:
     """What the daemon measures with: `instruments` for every call, `meter` for what is rare or observed.
 
-    `unknown` are the settings that name exporters, or protocols of theirs, which are not here.
+    `unknown` are the settings that name exporters, or protocols of theirs, which are not here, and `ignored` the others
+    that cannot be used.
     """
 
     registry: CollectorRegistry
@@ -38,6 +52,7 @@ class Exporters:
     spans: Spans
     metric_exporter: CountedExporter | None
     unknown: Sequence[str] = ()
+    ignored: Sequence[Ignored] = ()
 
     @property
     def meter(self) -> Meter:
@@ -62,23 +77,39 @@ class Exporters:
 def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
     """Read the OTEL_* variables that say where telemetry goes; the SDK itself reads the rest of them."""
     registry, instruments, clock = CollectorRegistry(), Instruments(), SystemClock()
-    is_disabled = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    resource = Resource.create(
-        {"service.name": environ.get("OTEL_SERVICE_NAME") or "penstockd", "service.version": version}
-    )
-    metrics, traces = _chosen(environ, "METRICS"), _chosen(environ, "TRACES")
+    variables = Variables(environ)
+    is_disabled = variables.text("OTEL_SDK_DISABLED").lower() == "true"
+    resource = _resource(variables, version)
+    metrics, traces = _chosen(environ, "METRICS", variables), _chosen(environ, "TRACES", variables)
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
-    exporter = CountedExporter() if not is_disabled and "otlp" in metrics.names else None
+    is_exported = not is_disabled and "otlp" in metrics.names
+    make = partial(CountedExporter, timeout=variables.timeout("METRICS"))
+    exporter = variables.made(make, "METRICS") if is_exported else None
     if exporter is not None:
-        readers.append(ExportingReader(instruments, exporter=exporter, clock=clock))
+        readers.append(ExportingReader(instruments, exporter=exporter, variables=variables, clock=clock))
+    exemplars = _EXEMPLARS[variables.choice("OTEL_METRICS_EXEMPLAR_FILTER", _EXEMPLARS, "trace_based")]
+    meters = MeterProvider(metric_readers=readers, resource=resource, exemplar_filter=exemplars, shutdown_on_exit=False)
+    # It reads OTEL_SDK_DISABLED too, and would leave /metrics empty, which no alert tells from a daemon without calls.
+    meters._disabled = False  # noqa: SLF001
     return Exporters(
         registry=registry,
         instruments=instruments,
-        meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
-        spans=spans([] if is_disabled else traces.names, environ, resource),
+        meters=meters,
+        spans=spans([] if is_disabled else traces.names, variables, resource),
         metric_exporter=exporter,
         unknown=list(dict.fromkeys([*metrics.unknown, *traces.unknown])),
+        ignored=variables.ignored,
     )
+
+
+def _resource(variables: Variables, version: str) -> Resource:
+    """Whose telemetry it is: ours, unless OTEL_RESOURCE_ATTRIBUTES, or above it OTEL_SERVICE_NAME, says otherwise."""
+    pairs = [pair.partition("=") for pair in variables.text("OTEL_RESOURCE_ATTRIBUTES").split(",")]
+    named = {name.strip(): unquote(value.strip()) for name, _, value in pairs if value.strip()}
+    attributes = {"service.name": "penstockd", "service.version": version, **named}
+    if name := variables.text("OTEL_SERVICE_NAME"):
+        attributes["service.name"] = name
+    return Resource.create(attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +120,17 @@ class _Chosen:
     unknown: Sequence[str]
 
 
-def _chosen(environ: Mapping[str, str], signal: str) -> _Chosen:
+def _chosen(environ: Mapping[str, str], signal: str, variables: Variables) -> _Chosen:
     names = _names(environ, signal)
     unknown = {name: f"OTEL_{signal}_EXPORTER={name}" for name in names if name not in _KNOWN[signal]}
     if "otlp" in names and (protocol := _other_protocol(environ, signal)):
         unknown["otlp"] = protocol
-    return _Chosen([name for name in names if name not in unknown], list(unknown.values()))
+    known = [name for name in names if name not in unknown]
+    if "otlp" in known and (endpoint := _no_url(environ, signal)):
+        # Without its value, which may have a password: requests would repeat it in each of its errors.
+        variables.ignore(endpoint, "nothing is exported: it must be a URL that begins with http:// or https://")
+        known.remove("otlp")
+    return _Chosen(known, list(unknown.values()))
 
 
 def _names(environ: Mapping[str, str], signal: str) -> list[str]:
@@ -112,3 +148,19 @@ def _other_protocol(environ: Mapping[str, str], signal: str) -> str | None:
         if protocol := environ.get(name, "").strip():
             return None if protocol.lower() == _PROTOCOL else f"{name}={protocol}"
     return None
+
+
+def _no_url(environ: Mapping[str, str], signal: str) -> str | None:
+    """The variable that names the endpoint of a signal, if that is no URL we can send to; the signal's own wins."""
+    for name in (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if endpoint := environ.get(name):
+            return None if _is_url(endpoint) else name
+    return None
+
+
+def _is_url(endpoint: str) -> bool:
+    try:
+        url = urlsplit(endpoint)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False

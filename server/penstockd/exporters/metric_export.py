@@ -1,14 +1,17 @@
 """Sends metrics over OTLP, and counts how often that fails."""
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 
 
 class CountedExporter(OTLPMetricExporter):
     """Exports as the standard OTEL_* variables say; `dropped` counts the exports that did not arrive."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, timeout: float) -> None:
+        """Let one export take `timeout` seconds."""
+        # The SDK would look for the provider that OTEL_PYTHON_METER_PROVIDER names, and raise where there is none.
+        super().__init__(timeout=timeout, meter_provider=NoOpMeterProvider())
         self.dropped = 0
 
     def export(

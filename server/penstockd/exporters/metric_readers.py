@@ -26,9 +26,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
 
 from penstockd.clock import Clock
+from penstockd.exporters.variables import Variables
 from penstockd.metrics.instruments import Count, Counter, Histogram, Instruments, Series
 
 SCOPE = "penstockd"
+INTERVAL = 60_000
+"""Milliseconds from one export to the next, where OTEL_METRIC_EXPORT_INTERVAL does not say."""
+TIMEOUT = 30_000
+"""Milliseconds for one of them, where OTEL_METRIC_EXPORT_TIMEOUT does not say."""
 UNSET = cast("float", None)
 
 
@@ -47,9 +52,15 @@ class PrometheusReader(PrometheusMetricReader):
 class ExportingReader(PeriodicExportingMetricReader):
     """Exports everything now and then: how often, and whether as sums or as what is new, the OTEL_* variables say."""
 
-    def __init__(self, instruments: Instruments, *, exporter: MetricExporter, clock: Clock) -> None:
+    def __init__(
+        self, instruments: Instruments, *, exporter: MetricExporter, variables: Variables, clock: Clock
+    ) -> None:
         """Export `instruments` too."""
-        super().__init__(exporter)
+        super().__init__(
+            exporter,
+            export_interval_millis=variables.count("OTEL_METRIC_EXPORT_INTERVAL", INTERVAL),
+            export_timeout_millis=variables.count("OTEL_METRIC_EXPORT_TIMEOUT", TIMEOUT),
+        )
         preferred = self._preferred_temporality or {}
         is_delta = preferred.get(HistogramKind) is AggregationTemporality.DELTA
         self._ours = _Ours(instruments, clock=clock, is_delta=is_delta)

@@ -1,15 +1,17 @@
 """Sends spans where the standard OTEL_* variables say, and counts those that get lost on the way."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from penstockd.exporters.variables import Variables
 from penstockd.tracing import ForeseenIds, Tracing
 
 SCOPE = "penstockd"
@@ -18,8 +20,12 @@ QUEUE = 2048
 """Spans that may wait, where OTEL_BSP_MAX_QUEUE_SIZE does not say."""
 DELAY = 5000
 """Milliseconds that spans gather, where OTEL_BSP_SCHEDULE_DELAY does not say."""
+TIMEOUT = 30_000
+"""Milliseconds that the SDK asks for and makes no use of, whatever OTEL_BSP_EXPORT_TIMEOUT says."""
 BATCH = 512
 """Spans that travel together, where OTEL_BSP_MAX_EXPORT_BATCH_SIZE does not say."""
+MOST = 128
+"""Attributes, events and links of a span, where none of the OTEL_*_LIMIT variables says."""
 
 
 class CountedExporter(SpanExporter):
@@ -63,6 +69,8 @@ class CountedProcessor(BatchSpanProcessor):
             max_queue_size=queue,
             max_export_batch_size=min(batch, queue),
             schedule_delay_millis=delay,
+            export_timeout_millis=TIMEOUT,
+            meter_provider=NoOpMeterProvider(),
         )
 
     @property
@@ -98,36 +106,66 @@ class Spans:
             self.provider.shutdown()
 
 
-def spans(exporters: Sequence[str], environ: Mapping[str, str], resource: Resource) -> Spans:
+def spans(exporters: Sequence[str], variables: Variables, resource: Resource) -> Spans:
     """Send spans to `exporters`, named as OTEL_TRACES_EXPORTER names them; the SDK reads who is sampled."""
-    makers = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
-    queue = _count(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)
-    batch = _count(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH)
-    delay = _count(environ, "OTEL_BSP_SCHEDULE_DELAY", DELAY)
-    made: list[SpanExporter] = [makers[name]() for name in exporters if name in makers]
-    if not made:
-        return Spans(tracing=Tracing())
+    # Not the meter provider that OTEL_PYTHON_METER_PROVIDER names: the SDK raises where there is none.
+    otlp = partial(OTLPSpanExporter, timeout=variables.timeout("TRACES"), meter_provider=NoOpMeterProvider())
+    makers: Mapping[str, Callable[[], SpanExporter]] = {"otlp": otlp, "console": ConsoleSpanExporter}
+    made = [variables.made(makers[name], "TRACES") for name in exporters if name in makers]
+    follows_callers = _follows_callers(variables)
+    if not any(made):
+        return Spans(tracing=Tracing(follows_callers=follows_callers))
+    queue = variables.count("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)
+    batch = variables.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH)
+    delay = variables.count("OTEL_BSP_SCHEDULE_DELAY", DELAY)
     ids = ForeseenIds()
-    provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=resource,
+        id_generator=ids,
+        span_limits=_limits(variables),
+        meter_provider=NoOpMeterProvider(),
+        shutdown_on_exit=False,
+    )
     # A call is sampled or not before there is a span to ask the SDK about; what it makes then is wanted.
     sampler, provider.sampler = provider.sampler, ALWAYS_ON
-    processors = [CountedProcessor(exporter, queue=queue, batch=batch, delay=delay) for exporter in made]
+    processors = [CountedProcessor(exporter, queue=queue, batch=batch, delay=delay) for exporter in made if exporter]
     for processor in processors:
         provider.add_span_processor(processor)
     tracing = Tracing(
         provider.get_tracer(SCOPE),
         sampler=sampler,
         ids=ids,
-        captures_content=environ.get(CAPTURE_CONTENT, "").strip().lower() in _ON_SPANS,
+        captures_content=variables.text(CAPTURE_CONTENT).lower() in _ON_SPANS,
+        follows_callers=follows_callers,
     )
     return Spans(tracing=tracing, provider=provider, processors=processors)
 
 
-def _count(environ: Mapping[str, str], name: str, default: int) -> int:
-    """The whole number above zero that a variable holds, else the default."""
-    text = environ.get(name, "").strip()
-    return int(text) if _COUNT.fullmatch(text) else default
+def _follows_callers(variables: Variables) -> bool:
+    """Whether a call is a part of its caller's trace: OTEL_PROPAGATORS may leave out the only way we know of that."""
+    names = [name.strip().lower() for name in variables.text("OTEL_PROPAGATORS").split(",") if name.strip()]
+    for name in names:
+        if name not in _PROPAGATORS:
+            variables.ignore(f"OTEL_PROPAGATORS={name}", "tracecontext is what is known here")
+    known = [name for name in names if name in _PROPAGATORS]
+    return not known or ("tracecontext" in known and "none" not in known)
 
 
-_COUNT = re.compile(r"[1-9][0-9]{0,8}")
+def _limits(variables: Variables) -> SpanLimits:
+    """How much a span may carry, the SDK's defaults and precedence included."""
+    most = variables.limit("OTEL_ATTRIBUTE_COUNT_LIMIT", MOST)
+    longest = variables.limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+    return SpanLimits(
+        max_attributes=most,
+        max_span_attributes=variables.limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", most),
+        max_event_attributes=variables.limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", most),
+        max_link_attributes=variables.limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", most),
+        max_events=variables.limit("OTEL_SPAN_EVENT_COUNT_LIMIT", MOST),
+        max_links=variables.limit("OTEL_SPAN_LINK_COUNT_LIMIT", MOST),
+        max_attribute_length=longest,
+        max_span_attribute_length=variables.limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", longest),
+    )
+
+
+_PROPAGATORS = ("tracecontext", "baggage", "none")
 _ON_SPANS = {"true", "span_only", "span_and_event"}

@@ -63,7 +63,7 @@ class Retry:
             model=model.name,
             reason=failure.reason,
             error=failure.account,
-            request_id=call.outcome.request_id,
+            **call.outcome.log_fields,
         )
 
 

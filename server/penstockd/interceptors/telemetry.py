@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import nullcontext
 
-from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
 from penstockd import conventions as names
@@ -42,6 +41,7 @@ class Telemetry:
         method = call.method.path.removeprefix("/")
         caller = self._tracing.caller(call.metadata)
         trace = self._tracing.begin(method, caller, {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: method})
+        call.outcome.trace_ids = ids_of(trace, caller)
         with trace or _UNTRACED:
             code, reason = "OK", ""
             try:
@@ -50,7 +50,7 @@ class Telemetry:
                 code, reason = self._ending(call, error)
                 raise
             finally:
-                self._tell(call, code, reason, trace, caller)
+                self._tell(call, code, reason, trace)
 
     def _request_id(self, call: Call[Q]) -> str:
         if isinstance(call.request, Request | PenstockError) and call.request.request_id:
@@ -62,17 +62,18 @@ class Telemetry:
 
     def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
         """The status code and reason that `error` becomes at the edge."""
-        if isinstance(error, asyncio.CancelledError):
+        if not isinstance(error, PenstockError):
             error = call.outcome.cut or error
         if isinstance(error, PenstockError):
             return error.code.name, error.reason
         task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        if task is not None and task.cancelling():
+            # The caller is gone, whatever the handler made of that.
             gone = "DEADLINE_EXCEEDED" if self._clock.monotonic() >= call.expires_at else "CANCELLED"
             return gone, gone
         return Internal.code.name, Internal.reason
 
-    def _tell(self, call: Call[Q], code: str, reason: str, trace: Trace | None, caller: Context | None) -> None:
+    def _tell(self, call: Call[Q], code: str, reason: str, trace: Trace | None) -> None:
         duration = self._clock.monotonic() - call.started_at
         error_type = code if reason else ""
         self._metrics.ended(call, code=code, error_type=error_type, duration=duration)
@@ -80,7 +81,7 @@ class Telemetry:
         if trace is not None:
             _mark(trace.span, call, code, reason)
         line = access_line(call, code=code, reason=reason, duration=duration)
-        self._log.info("call finished", **line, **ids_of(trace, caller))
+        self._log.info("call finished", **line, **call.outcome.trace_ids)
 
 
 def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:

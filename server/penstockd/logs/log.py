@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -13,44 +13,47 @@ import msgspec
 
 from penstockd.clock import Clock, SystemClock
 from penstockd.logs.log_sink import LogSink
-from penstockd.logs.redaction import Redaction
+from penstockd.logs.redaction import MASK, Redaction
 from penstockd.logs.repeats import Repeats
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
 class Log:
-    """Writes events: a constant message, and fields that say which. Never prompts, outputs or secrets."""
+    """Writes events: a constant message, and fields that say which. Never prompts, outputs or secrets.
+
+    A field whose name is taken, by the line or by what the log is bound to, gets an underscore behind it.
+    """
 
     def __init__(self, name: str, fields: Mapping[str, object] = _NONE) -> None:
         """Log under the standard library's logger `name`, each line with `fields` before its own."""
         self._logger = logging.getLogger(name)
         self._fields = fields
 
-    def bound(self, **fields: object) -> "Log":
+    def bound(self, /, **fields: object) -> "Log":
         """The same log, whose lines all have these fields too."""
-        return Log(self._logger.name, {**self._fields, **fields})
+        return Log(self._logger.name, _beside(self._fields, fields))
 
-    def info(self, message: str, **fields: object) -> None:
+    def info(self, message: str, /, **fields: object) -> None:
         """Say what happened in the normal course of things."""
         self._write(logging.INFO, message, fields)
 
-    def warning(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, /, **fields: object) -> None:
         """Say what an operator may want to look at."""
         self._write(logging.WARNING, message, fields)
 
-    def error(self, message: str, **fields: object) -> None:
+    def error(self, message: str, /, **fields: object) -> None:
         """Say what an operator should mend."""
         self._write(logging.ERROR, message, fields)
 
-    def exception(self, message: str, error: BaseException, **fields: object) -> None:
+    def exception(self, message: str, /, error: BaseException, **fields: object) -> None:
         """Say that something unforeseen went wrong, with its traceback."""
-        self._logger.error(message, exc_info=error, extra={"fields": {**self._fields, **fields}})
+        self._logger.error(message, exc_info=error, extra={"fields": _beside(self._fields, fields)})
 
     def _write(self, level: int, message: str, fields: Mapping[str, object]) -> None:
         logger = self._logger
         if logger.isEnabledFor(level):
-            logger.handle(_Line(logger.name, level, message, {**self._fields, **fields} if self._fields else fields))
+            logger.handle(_Line(logger.name, level, message, _beside(self._fields, fields) if self._fields else fields))
 
 
 class _Line(logging.LogRecord):
@@ -89,19 +92,18 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for `record`, without the line break."""
-        line: dict[str, object] = {
-            "timestamp": _timestamp(record.created),
-            "level": record.levelname,
-            "service": "penstockd",
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
+        fields: Mapping[str, object] = getattr(record, "fields", _NONE)
+        line = _line(record, fields)
+        if len(line) < len(_OWN) + len(fields):
+            line = _line(record, _renamed(fields, _OWN))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
             return self._encode(line).decode()
         except (ValueError, OverflowError):
-            return json.dumps(line, default=str)
+            # Of which JSON knows no NaN: what is none for msgspec becomes none here.
+            plain = json.loads(json.dumps(line, default=str), parse_constant=_none)
+            return json.dumps(plain)
 
 
 class PrettyFormatter(logging.Formatter):
@@ -123,7 +125,7 @@ def write_logs_to(stream: TextIO, *, level: str, style: str, clock: Clock | None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = LogSink(stream, redaction=Redaction(), repeats=Repeats(clock or SystemClock()))
     handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())
-    handler.addFilter(_repeats_no_metadata)
+    handler.addFilter(_repeats_no_credentials)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     return handler
 
@@ -133,8 +135,38 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level)
 
 
-def _repeats_no_metadata(record: logging.LogRecord) -> bool:
-    """Drop what gRPC logs of metadata that is not UTF-8: the value itself, which may be a credential."""
+_OWN = ("timestamp", "level", "service", "message")
+
+
+def _line(record: logging.LogRecord, fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "timestamp": _timestamp(record.created),
+        "level": record.levelname,
+        "service": "penstockd",
+        "message": record.getMessage(),
+        **fields,
+    }
+
+
+def _beside(own: Mapping[str, object], fields: Mapping[str, object]) -> dict[str, object]:
+    """`own` and, after them, `fields`, those whose names are taken under others."""
+    both = {**own, **fields}
+    return both if len(both) == len(own) + len(fields) else {**own, **_renamed(fields, own)}
+
+
+def _renamed(fields: Mapping[str, object], taken: Collection[str]) -> Mapping[str, object]:
+    """`fields`, those whose names are taken with an underscore behind them."""
+    return {f"{name}_" if name in taken else name: value for name, value in fields.items()}
+
+
+def _none(_: str) -> None:
+    """What NaN and the infinities become."""
+
+
+def _repeats_no_credentials(record: logging.LogRecord) -> bool:
+    """Drop what gRPC logs of metadata that is not UTF-8, and mask the headers that OpenTelemetry cannot read."""
+    if record.name == "opentelemetry.util.re":
+        record.args = (MASK,)
     return not (record.name.startswith("grpc.") and str(record.msg).startswith("Invalid encoding on"))
 
 

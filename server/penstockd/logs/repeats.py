@@ -17,7 +17,9 @@ MOST_FAULTS = 1000
 _OF_ONE_CALL = {"request_id", "call_id", "trace_id", "span_id", "error"}
 """Fields in which two lines about the same fault differ."""
 _OF_ONE_CALLER = {"tenant"}
-"""And those in which two failures of the same code do: it fails whoever calls."""
+"""And those in which two failures of the same code, or in two calls, do: it fails whoever calls."""
+_OF_ONE_ASKER = {"agent"}
+"""And those in which two failures of the same model do."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,11 @@ class Repeats:
 def _fault(record: LogRecord) -> object:
     """What two lines about the same fault have in common."""
     fields: dict[str, object] = record.__dict__.get("fields", {})
-    differing = _OF_ONE_CALL | _OF_ONE_CALLER if record.exc_info else _OF_ONE_CALL
+    differing = _OF_ONE_CALL
+    if record.exc_info or "request_id" in fields:
+        differing = differing | _OF_ONE_CALLER
+    if "model" in fields:
+        differing = differing | _OF_ONE_ASKER
     subject = tuple((name, str(value)) for name, value in fields.items() if name not in differing)
     return record.levelno, record.name, str(record.msg), subject, _failure(record)
 

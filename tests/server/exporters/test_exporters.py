@@ -1,5 +1,14 @@
 """Telemetry goes where the standard variables say."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import opentelemetry.environment_variables
+import opentelemetry.sdk.environment_variables
 import pytest
 from prometheus_client import generate_latest
 
@@ -52,8 +61,8 @@ def test_traces_go_where_they_are_wanted(environ: dict[str, str], count: int) ->
 def test_exports_of_metrics_that_do_not_arrive_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the last one, which is made at the end."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", ENDPOINT)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0.1")
-    it, nowhere = made(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=ENDPOINT), made()
+    it = made(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_TIMEOUT="0.1")
+    nowhere = made()
     it.meter.create_counter("seen").add(1)
 
     it.meters.force_flush()
@@ -124,3 +133,158 @@ def test_other_exporters_of_a_signal_go_on_without_otlp() -> None:
 
     assert len(it.spans.processors) == 1
     assert it.unknown == ["OTEL_EXPORTER_OTLP_PROTOCOL=grpc"]
+
+
+def test_whose_telemetry_it_is_may_be_said_with_the_other_attributes() -> None:
+    """The name of the service has a variable of its own, which wins."""
+    attributes = "service.name=gate%20way, service.version=9,team=search,odd"
+    it, named = (
+        made(OTEL_RESOURCE_ATTRIBUTES=attributes, OTEL_TRACES_EXPORTER="console", **more)
+        for more in ({}, {"OTEL_SERVICE_NAME": "own"})
+    )
+    assert it.spans.provider
+    assert named.spans.provider
+
+    said = it.spans.provider.resource.attributes
+    assert (said["service.name"], said["service.version"], said["team"]) == ("gate way", "9", "search")
+    assert named.spans.provider.resource.attributes["service.name"] == "own"
+    it.stop()
+    named.stop()
+
+
+def test_metrics_stay_to_be_asked_for_where_the_sdk_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is about what is sent; without any series no alert would tell that something is wrong."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", " true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
+    it = exporters(os.environ, version="1")
+    it.meter.create_counter("seen").add(3)
+
+    assert "seen_total 3.0" in generate_latest(it.registry).decode()
+    assert (it.metric_exporter, it.spans.provider) == (None, None)
+    it.stop()
+
+
+VARIABLES = sorted(
+    value
+    for module in (opentelemetry.environment_variables, opentelemetry.sdk.environment_variables)
+    for value in vars(module).values()
+    if isinstance(value, str) and value.startswith("OTEL_")
+)
+NONSENSE = ("", " ", "bogus", "-1", "0", "nan", "9" * 30, ",=,", "http://[", "/nowhere", "\udcff")
+
+
+@pytest.fixture
+def exporting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The process's environment, in which everything is exported to nowhere."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
+    return monkeypatch
+
+
+def measures(environ: Mapping[str, str]) -> bool:
+    """Whether the daemon makes spans and shows metrics, in this environment and at the end too."""
+    it = exporters(environ, version="1")
+    trace = it.spans.tracing.begin("call", None, {"a": "b"})
+    with trace or nullcontext():
+        it.meter.create_counter("seen").add(3)
+    shown = generate_latest(it.registry).decode()
+    it.stop()
+    return "seen_total 3.0" in shown
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_no_variable_keeps_the_daemon_from_measuring(exporting: pytest.MonkeyPatch, name: str) -> None:
+    """Whether we read it or the SDK does."""
+    exporting.setenv(name, "bogus")
+
+    assert measures(os.environ)
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_no_value_keeps_the_daemon_from_measuring(exporting: pytest.MonkeyPatch, value: str) -> None:
+    """Of all variables at once but those that say where everything goes."""
+    for name in VARIABLES:
+        if not name.endswith(("_EXPORTER", "_ENDPOINT", "_PROTOCOL", "_CREDENTIAL_PROVIDER", "_DISABLED")):
+            exporting.setenv(name, value)
+
+    assert measures(os.environ)
+
+
+def test_no_variable_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
+    """Some are read where OpenTelemetry is imported, before anybody could catch what it raises."""
+    environ = {**os.environ, **dict.fromkeys(VARIABLES, "bogus")}
+    command = [sys.executable, "-c", "from penstockd.cli import main; main(['check'])"]
+
+    checked = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "60000"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "soon", "30000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan", "10 s"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", "10 s"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "bogus", "trace_based"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-5", "2048"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "lots", "128"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "128"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9" * 30, "128"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "abc", "no limit"),
+        ("OTEL_PROPAGATORS", "b3", "tracecontext is what is known here"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(
+    exporting: pytest.MonkeyPatch, name: str, value: str, instead: str
+) -> None:
+    """With what is used in its place."""
+    exporting.setenv(name, value)
+    it = exporters(os.environ, version="1")
+    it.stop()
+
+    assert [(each.setting, each.instead) for each in it.ignored] == [(f"{name}={value}", instead)]
+
+
+def test_an_exporter_that_cannot_be_made_is_left_out(exporting: pytest.MonkeyPatch) -> None:
+    """As where credentials come from something that is not installed."""
+    exporting.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "cloud")
+    it = exporters(os.environ, version="1")
+    it.stop()
+
+    (ignored,) = it.ignored
+    assert ignored.setting == "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER=cloud"
+    assert ignored.instead.startswith("nothing is exported: Requested component 'cloud' not found")
+    assert (it.spans.provider, it.metric_exporter is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "user:hidden@host:9",
+        "htp://user:hidden@host",
+        "http:/user:hidden@host",
+        "http://user:hidden@host:port",
+        "http://[",
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_named_without_its_password(endpoint: str) -> None:
+    """Once, rather than with each export that fails."""
+    it = made(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    it.stop()
+
+    assert (it.metric_exporter, it.spans.provider) == (None, None)
+    (ignored,) = it.ignored
+    assert ignored.setting == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert "hidden" not in ignored.instead
+
+
+def test_an_endpoint_of_a_signal_stands_above_that_of_both() -> None:
+    """Though the other be no URL."""
+    it = made(OTEL_EXPORTER_OTLP_ENDPOINT="host:9", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ENDPOINT)
+    it.stop()
+
+    assert (it.metric_exporter is None, it.spans.provider is None) == (True, False)

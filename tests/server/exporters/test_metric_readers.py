@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from fakes.clock import WALL_AT_ZERO, FakeClock
 from fakes.receiver import Receiver
 from penstockd.exporters.metric_readers import SCOPE, ExportingReader, PrometheusReader
+from penstockd.exporters.variables import Variables
 from penstockd.metrics.instruments import Instruments
 
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -94,7 +95,9 @@ async def test_a_receiver_gets_all_that_was_measured(receiver: Receiver) -> None
     """Each time: sums since the beginning."""
     scene = Scene()
     exporter = OTLPMetricExporter(f"{receiver.url}/v1/metrics")
-    provider = scene.read_by(ExportingReader(scene.instruments, exporter=exporter, clock=scene.clock))
+    provider = scene.read_by(
+        ExportingReader(scene.instruments, exporter=exporter, variables=Variables({}), clock=scene.clock)
+    )
     scene.took("ask", 0.5, 2.5)
     scene.spent.of("fast").add(1_000_000_000)
 
@@ -124,7 +127,9 @@ async def test_what_was_not_measured_yet_has_no_extremes(receiver: Receiver) -> 
     """Infinity is no number that a receiver could show."""
     scene = Scene()
     exporter = OTLPMetricExporter(f"{receiver.url}/v1/metrics")
-    provider = scene.read_by(ExportingReader(scene.instruments, exporter=exporter, clock=scene.clock))
+    provider = scene.read_by(
+        ExportingReader(scene.instruments, exporter=exporter, variables=Variables({}), clock=scene.clock)
+    )
     scene.instruments.histogram("idle", unit="s", description="", labels=(), bounds=()).of()
 
     (point,) = (await received(receiver, provider))["idle"].histogram.data_points
@@ -138,7 +143,9 @@ async def test_a_receiver_that_prefers_it_gets_what_is_new(receiver: Receiver, m
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
     scene = Scene()
     exporter = OTLPMetricExporter(f"{receiver.url}/v1/metrics")
-    provider = scene.read_by(ExportingReader(scene.instruments, exporter=exporter, clock=scene.clock))
+    provider = scene.read_by(
+        ExportingReader(scene.instruments, exporter=exporter, variables=Variables({}), clock=scene.clock)
+    )
     scene.took("ask", 0.5, 2.5)
 
     scene.spent.of("fast").add(1_000_000_000)

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from penstockd.exporters.span_export import CountedProcessor, Spans, spans
+from penstockd.exporters.variables import Variables
 
 NOWHERE = Resource.get_empty()
 
@@ -105,7 +106,7 @@ def _unset(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(capture: str = "", **environ: str) -> Spans:
     """Spans that go to the console."""
     variables = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": capture, **environ}
-    return spans(["console"], variables, NOWHERE)
+    return spans(["console"], Variables(variables), NOWHERE)
 
 
 @pytest.mark.parametrize(("ratio", "is_traced"), [("0", False), ("1", True)])
@@ -155,9 +156,52 @@ def test_a_queue_of_any_size_is_no_reason_not_to_start(size: str) -> None:
     it.stop()
 
 
+CALLER = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
+
+
+@pytest.mark.parametrize(
+    ("propagators", "follows"),
+    [
+        ("", True),
+        ("tracecontext,baggage", True),
+        ("b3, TraceContext", True),
+        ("b3", True),
+        ("none", False),
+        ("baggage", False),
+        ("tracecontext,none", False),
+    ],
+)
+@pytest.mark.parametrize("exporters", [["console"], []])
+def test_callers_may_be_kept_from_saying_what_their_calls_are_a_part_of(
+    exporters: list[str], propagators: str, *, follows: bool
+) -> None:
+    """As OTEL_PROPAGATORS says: W3C's is the only way we know."""
+    it = spans(exporters, Variables({"OTEL_PROPAGATORS": propagators}), NOWHERE)
+
+    assert (it.tracing.caller(CALLER) is not None) is follows
+    it.stop()
+
+
+@pytest.mark.parametrize(
+    ("environ", "attributes"),
+    [({}, 128), ({"COUNT": "3"}, 3), ({"COUNT": "3", "SPAN": "lots"}, 3), ({"SPAN": "2"}, 2), ({"SPAN": "unset"}, 200)],
+)
+def test_a_span_carries_as_much_as_the_variables_let_it(environ: dict[str, str], attributes: int) -> None:
+    """The span's own variable wins over that of all, unless it says nothing."""
+    names = {"COUNT": "OTEL_ATTRIBUTE_COUNT_LIMIT", "SPAN": "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"}
+    it = made(**{names[name]: value for name, value in environ.items()})
+
+    trace = it.tracing.begin("call", None, {f"a{number}": number for number in range(200)})
+
+    assert trace is not None
+    assert isinstance(trace.span, ReadableSpan)
+    assert len(trace.span.attributes or {}) == attributes
+    it.stop()
+
+
 def test_there_is_nothing_to_stop_where_nothing_is_sent() -> None:
     """Nor anything to drop."""
-    it = spans(["none"], {}, NOWHERE)
+    it = spans(["none"], Variables({}), NOWHERE)
 
     it.stop()
 

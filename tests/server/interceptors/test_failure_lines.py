@@ -14,6 +14,7 @@ from penstockd.logs.log_sink import LogSink
 from penstockd.logs.redaction import Redaction
 from penstockd.logs.repeats import TOLD, Repeats
 from penstockd.outcome import Outcome
+from penstockd.principal import Principal
 from penstockd.upstream import (
     Broken,
     CoolingDown,
@@ -35,21 +36,20 @@ def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 
 def test_every_failed_attempt_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    """With its model, reason, words and call, as a warning; the one that answers says nothing."""
+    """With its model, reason, words and call, and whose that is, as a warning; the one that answers says nothing."""
     calls = ModelCalls()
     a = calls.model("a", Broken("ConnectionRefusedError: port 1", reason="connect_failed"))
     b, c = calls.model("b", Misconfigured("HTTP 401 (invalid_api_key)")), calls.model("c", "text")
 
-    calls.answer(a, b, c, asked=Asked(outcome=Outcome(request_id="r1")))
+    outcome = Outcome(
+        request_id="r1", trace_ids={"trace_id": "t1"}, agent="support", principal=Principal(tenant="acme")
+    )
+    calls.answer(a, b, c, asked=Asked(outcome=outcome))
 
+    whose = {"request_id": "r1", "trace_id": "t1", "agent": "support", "tenant": "acme"}
     assert fields(caplog) == [
-        {
-            "model": "a",
-            "reason": "connect_failed",
-            "error": "ConnectionRefusedError: port 1",
-            "request_id": "r1",
-        },
-        {"model": "b", "reason": "misconfigured", "error": "HTTP 401 (invalid_api_key)", "request_id": "r1"},
+        {"model": "a", "reason": "connect_failed", "error": "ConnectionRefusedError: port 1", **whose},
+        {"model": "b", "reason": "misconfigured", "error": "HTTP 401 (invalid_api_key)", **whose},
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 

@@ -152,12 +152,35 @@ async def test_a_callers_cancel_is_told_from_its_deadline(scene: Scene, after: f
     assert (scene.line["code"], scene.line["reason"]) == (code, code)
 
 
-async def test_a_cut_call_is_told_by_what_its_caller_is_told(scene: Scene) -> None:
+@pytest.mark.parametrize(("after", "code"), [(5.0, "CANCELLED"), (20.0, "DEADLINE_EXCEEDED")])
+async def test_a_caller_that_has_left_is_gone_whatever_is_made_of_it(scene: Scene, after: float, code: str) -> None:
+    """What is raised in the place of the cancellation is no failure of ours."""
+
+    async def wraps(_: Call[Request]) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise ConnectionError("wrapped") from error
+
+    task = asyncio.ensure_future(scene.see(a_call(REQUEST, expires_at=1020.0), wraps))
+    await until_asleep()
+    scene.clock.advance(after)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until_asleep()
+
+    assert (scene.line["code"], scene.line["reason"]) == (code, code)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ConnectionError("wrapped")], ids=repr)
+async def test_a_cut_call_is_told_by_what_its_caller_is_told(scene: Scene, error: BaseException) -> None:
     """The daemon cancels the task itself then; the outcome says why."""
     call = a_call(REQUEST)
     call.outcome.cut = Draining("going away")
 
-    await scene.see(call, Inner(asyncio.CancelledError()))
+    await scene.see(call, Inner(error))
 
     assert (scene.line["code"], scene.line["reason"]) == ("UNAVAILABLE", "DRAINING")
 
@@ -197,6 +220,18 @@ async def test_a_line_names_its_callers_trace_though_it_is_not_sampled_here(scen
     assert scene.telescope.spans == ()
     assert scene.line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     assert "span_id" not in scene.line
+
+
+async def test_inner_layers_know_by_what_the_log_finds_the_trace(caplog: pytest.LogCaptureFixture) -> None:
+    """So that each of their lines leads to it."""
+    scene, known = Scene(caplog, traces=True), dict[str, str]()
+
+    async def answer(call: Call[Request]) -> None:
+        known.update(call.outcome.log_fields)
+
+    await scene.see(a_call(Request(agent="", input="x", request_id="mine")), answer)
+
+    assert known == {name: scene.line[name] for name in ("request_id", "trace_id", "span_id")}
 
 
 async def test_a_span_continues_the_callers_trace(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 from penstockd.logs.log import Log, set_level, write_logs_to
 
@@ -161,6 +162,46 @@ def test_a_log_may_be_bound_to_a_call() -> None:
     one, two = (json.loads(line) for line in lines(stream))
     assert (one["request_id"], one["agent"], one["order"]) == ("r1", "a", 7)
     assert (two["request_id"], two["agent"]) == ("r1", "a")
+
+
+def test_a_field_does_not_take_the_place_of_anothers() -> None:
+    """What the line says of itself, and what the log is bound to, stands; the field has an underscore behind it."""
+    stream = io.StringIO()
+    log = written(stream)
+
+    log.info("said", message="m", level="CRITICAL", service="x", timestamp="0", order=7)
+    log.bound(request_id="r1").bound(request_id="r2").exception("said", error=ValueError(), request_id="r3")
+
+    free, bound = (json.loads(line) for line in lines(stream))
+    assert (free["message"], free["level"], free["service"]) == ("said", "INFO", "penstockd")
+    assert [free[f"{name}_"] for name in ("message", "level", "service", "timestamp")] == ["m", "CRITICAL", "x", "0"]
+    assert free["order"] == 7
+    assert (bound["request_id"], bound["request_id_"]) == ("r1", "r3")
+
+
+def test_a_line_is_json_whatever_is_in_it() -> None:
+    """Also what is neither UTF-8 nor a number."""
+    stream = io.StringIO()
+
+    written(stream).info("odd", text="\ud800 NaN", number=float("nan"), most=float("-inf"), large=10**30)
+
+    (line,) = lines(stream)
+    fields = json.loads(line, parse_constant=pytest.fail)
+    assert (fields["text"], fields["number"], fields["most"]) == ("\ud800 NaN", None, None)
+    assert fields["large"] == 10**30
+
+
+def test_headers_that_cannot_be_read_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry would show them whole, and they are credentials as a rule."""
+    stream = io.StringIO()
+    written(stream)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team: hidden-value")
+
+    OTLPSpanExporter()
+
+    (line,) = lines(stream)
+    assert "Header format invalid" in line
+    assert "hidden" not in line
 
 
 def test_other_handlers_find_what_they_know_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -74,6 +74,19 @@ def test_faults_of_different_subjects_are_told_apart() -> None:
     assert passed(repeats, line(model="a", error="y", request_id="r", trace_id="t"), 1) == 0
 
 
+def test_a_fault_in_many_calls_is_one() -> None:
+    """Whoever called; and that of a model whichever agent asked it."""
+    repeats = Repeats(FakeClock())
+
+    calls = [line(request_id=f"r{number}", tenant=f"t{number}", agent="a") for number in range(TOLD + 1)]
+    attempts = [line(model="m", request_id="r", agent=f"a{number}") for number in range(TOLD + 1)]
+
+    assert [len(repeats.pass_on(each)) for each in calls] == [1] * TOLD + [0]
+    assert len(repeats.pass_on(line(request_id="r", agent="b"))) == 1
+    assert [len(repeats.pass_on(each)) for each in attempts] == [1] * TOLD + [0]
+    assert passed(repeats, line(tenant="t1"), 1) + passed(repeats, line(tenant="t2"), TOLD) == 1 + TOLD
+
+
 def test_lines_of_others_are_folded_by_what_they_have_in_common() -> None:
     """Their message before anything is put into it, and the kind of their exception."""
     repeats = Repeats(FakeClock())

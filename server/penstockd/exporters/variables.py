@@ -1,0 +1,90 @@
+"""The standard OTEL_* variables, read so that none of them keeps the daemon from serving."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from opentelemetry.sdk.trace import SpanLimits
+
+NO_LIMIT: Final = SpanLimits.UNSET
+LONGEST_EXPORT: Final = 10.0
+"""Seconds for one export over OTLP, where OTEL_EXPORTER_OTLP_TIMEOUT, or that of a signal, does not say."""
+_COUNT: Final = re.compile(r"[0-9]{1,10}")
+_SECONDS: Final = re.compile(r"[0-9]{0,9}\.?[0-9]{0,9}")
+_CREDENTIALS: Final = (
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{signal}_CREDENTIAL_PROVIDER",
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A variable that says nothing we can use, as people would set it, and what is done instead."""
+
+    setting: str
+    instead: str
+
+
+class Variables:
+    """What the variables say; what the SDK would raise over is read here and handed to it, the rest it reads itself.
+
+    An empty variable counts as unset. `ignored` are those that cannot be used, as far as they were read.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.ignored: list[Ignored] = []
+
+    def text(self, name: str) -> str:
+        """What a variable holds, if anything; bytes that are no UTF-8 are replaced, for they cannot be exported."""
+        return self._environ.get(name, "").strip().encode(errors="replace").decode()
+
+    def count(self, name: str, default: int, *, least: int = 1) -> int:
+        """The whole number from `least` on that a variable holds, else the default."""
+        text = self.text(name)
+        if _COUNT.fullmatch(text) and int(text) >= least:
+            return int(text)
+        if text:
+            self.ignore(f"{name}={text}", "no limit" if default == NO_LIMIT else str(default))
+        return default
+
+    def timeout(self, signal: str) -> float:
+        """The seconds that one export of a signal may take; its own variable wins over that of both."""
+        for name in (f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"):
+            if text := self.text(name):
+                if _SECONDS.fullmatch(text) and float(f"0{text}") > 0:
+                    return float(text)
+                self.ignore(f"{name}={text}", f"{LONGEST_EXPORT:g} s")
+                break
+        return LONGEST_EXPORT
+
+    def limit(self, name: str, default: int = NO_LIMIT) -> int:
+        """The limit that a variable sets, which may be `unset`, else the default."""
+        return NO_LIMIT if self.text(name).lower() == "unset" else self.count(name, default, least=0)
+
+    def choice(self, name: str, choices: Collection[str], default: str) -> str:
+        """Which of `choices` a variable names, else the default."""
+        text = self.text(name).lower()
+        if text in choices:
+            return text
+        if text:
+            self.ignore(f"{name}={text}", default)
+        return default
+
+    def made(self, make: Callable[[], T], signal: str) -> T | None:
+        """The exporter of a signal that `make` makes; None if that raises, as what provides its credentials may."""
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001 - it is loaded by its name, and may raise anything
+            names = [name.format(signal=signal) for name in _CREDENTIALS]
+            named = [f"{name}={self.text(name)}" for name in names if self.text(name)]
+            self.ignore(", ".join(named) or f"OTEL_{signal}_EXPORTER", f"nothing is exported: {error}")
+            return None
+
+    def ignore(self, setting: str, instead: str) -> None:
+        """Note that `setting` cannot be used, once."""
+        ignored = Ignored(setting, instead)
+        if ignored not in self.ignored:
+            self.ignored.append(ignored)
