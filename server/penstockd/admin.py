@@ -1,20 +1,29 @@
 """The HTTP port for operators and their tools."""
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from penstockd.health import Health
+from penstockd.logs.log import Log
 from penstockd.page import read_page
 
 LAST_ANSWERS = 1.0
 """Seconds for which the end of the daemon waits for requests that are being answered."""
+PATIENCE = 10.0
+"""Seconds in which a connection has to send the whole head of a request, its first one or the next."""
+MOST_CONNECTIONS = 100
+"""Connections that are open at once: each takes a file descriptor, which the port for calls needs too."""
 
 _HEADERS = {
     "cache-control": "no-store",
@@ -53,6 +62,7 @@ class Admin:
         self._snapshot = snapshot
         self._page = read_page()
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     @property
     def address(self) -> str:
@@ -67,15 +77,19 @@ class Admin:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=LAST_ANSWERS)
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=LAST_ANSWERS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, reuse_port=False)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
+        server = cast("web.Server", self._runner.server)  # there is one from now on
+        self._listener = await asyncio.get_running_loop().create_server(
+            partial(_connection, server), self._host, self._port, reuse_port=False
+        )
+        port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
     async def stop(self) -> None:
         """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -104,6 +118,40 @@ class Admin:
     async def _readyz(self, _request: web.Request) -> web.Response:
         reasons = self._health.reasons
         return web.Response(text=", ".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+
+
+class _Connection(web.RequestHandler):
+    """A connection that is closed without waiting for who does not read, and where others' mistakes are no errors."""
+
+    __slots__ = ()
+
+    def force_close(self) -> None:
+        """Close at once: until all is read, if ever, closing would keep the descriptor."""
+        if self.transport is not None:
+            self.transport.abort()
+        super().force_close()
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """Tell of what failed here; who sent what is no HTTP, such as a port scan, is told so and nobody else is."""
+        if isinstance(kw.get("exc_info"), HttpProcessingError | web.RequestPayloadError):
+            self.logger.debug("what came from %s is no HTTP", self.peername)
+        else:
+            super().log_exception(*args, **kw)
+
+
+def _connection(server: web.Server) -> _Connection:
+    """A new connection; where it is one too many, the oldest goes, as no answer takes as long as waiting does."""
+    surplus = len(server.connections) - MOST_CONNECTIONS + 1
+    if surplus > 0:
+        Log("penstockd").warning("the admin port has too many connections and closes the oldest", most=MOST_CONNECTIONS)
+        for oldest in server.connections[:surplus]:
+            oldest.force_close()
+    return _Connection(
+        server,
+        loop=asyncio.get_running_loop(),
+        keepalive_timeout=PATIENCE,
+        access_log=None,  # type: ignore[arg-type]  # which it may be
+    )
 
 
 @web.middleware

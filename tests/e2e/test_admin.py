@@ -1,6 +1,9 @@
 """The HTTP port, as a kubelet and Prometheus see it."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
@@ -9,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fakes.live_daemon import Daemons, Penstockd
 from fakes.rpc import PROCESS, STREAM, wire
 from penstock.v1.agent_service_pb2 import ProcessRequest
+from penstockd.admin import MOST_CONNECTIONS
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -84,3 +88,26 @@ async def test_with_a_token_only_who_has_it_may_look(daemons: Daemons) -> None:
     ]
 
     assert statuses == [401, 401, 200]
+
+
+async def test_connections_that_ask_for_nothing_take_no_descriptors_from_calls(daemons: Daemons) -> None:
+    """However many somebody opens, calls and probes get through."""
+    daemon = await daemons.start()
+    before = open_files(daemon)
+    async with AsyncExitStack() as stack:
+        for _ in range(3 * MOST_CONNECTIONS):
+            _, writer = await asyncio.open_connection(*daemon.admin.removeprefix("http://").split(":"))
+            stack.callback(writer.close)
+            writer.write(b"GET /livez HTTP/1.1\r\nx: ")
+
+        assert await get(daemon, "/livez") == (200, "ok\n")
+        assert open_files(daemon) <= before + MOST_CONNECTIONS
+        async with wire(daemon.target) as client:
+            await client.ask(PROCESS, ProcessRequest(input="hi"))
+
+    assert await calls_counted(daemon) == {("Process", "OK"): 1}
+
+
+def open_files(daemon: Penstockd) -> int:
+    """How many descriptors it has."""
+    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))

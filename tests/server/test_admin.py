@@ -1,9 +1,13 @@
 """The HTTP port tells operators and their tools how the daemon is."""
 
+import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,8 +15,13 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from penstockd.admin import Admin
+from fakes import virtual_time
+from fakes.virtual_time import VirtualClock
+from penstockd.admin import MOST_CONNECTIONS, PATIENCE, Admin
 from penstockd.health import Health
+
+HALF_A_HEAD = b"GET /livez HTTP/1.1\r\nx: "
+ASKED = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 class Seen(Struct):
@@ -22,11 +31,18 @@ class Seen(Struct):
     wait: float = inf
 
 
-def admin(*, token: str | None = None, port: int = 0, health: Health | None = None, host: str = "127.0.0.1") -> Admin:
+def admin(
+    *,
+    token: str | None = None,
+    port: int = 0,
+    health: Health | None = None,
+    host: str = "127.0.0.1",
+    snapshot: Callable[[], object] = Seen,
+) -> Admin:
     """An admin port with one counter."""
     registry = CollectorRegistry()
     Counter("seen", "What was seen.", registry=registry).inc(3)
-    return Admin(host=host, port=port, token=token, registry=registry, health=health or Health([]), snapshot=Seen)
+    return Admin(host=host, port=port, token=token, registry=registry, health=health or Health([]), snapshot=snapshot)
 
 
 @asynccontextmanager
@@ -38,6 +54,19 @@ async def serving(it: Admin) -> AsyncIterator[aiohttp.ClientSession]:
             yield session
     finally:
         await it.stop()
+
+
+@asynccontextmanager
+async def connected(port: int, *sent: bytes) -> AsyncIterator[Sequence[tuple[StreamReader, StreamWriter]]]:
+    """One connection after the other that sends what stands there, closed with the block."""
+    async with AsyncExitStack() as stack:
+        connections = []
+        for each in sent:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(each)
+            connections.append((reader, writer))
+        yield connections
 
 
 async def test_metrics_are_prometheus_text() -> None:
@@ -165,3 +194,84 @@ async def test_a_taken_port_is_an_error() -> None:
 async def test_stopping_what_never_started_is_fine() -> None:
     """A start that failed elsewhere ends like any other."""
     await admin().stop()
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEAD, ASKED, ASKED + HALF_A_HEAD])
+def test_who_does_not_send_a_whole_head_in_time_is_shown_out(sent: bytes) -> None:
+    """Be it the first or the next; each connection takes a descriptor from the port for calls."""
+    clock = VirtualClock()
+
+    async def wait_for_the_end() -> float:
+        it = admin()
+        async with connected(await it.start(), sent) as [(reader, _)]:
+            started_at = clock.monotonic()
+            await reader.read()
+            waited = clock.monotonic() - started_at
+        await it.stop()
+        return waited
+
+    assert virtual_time.run(clock, wait_for_the_end()) == pytest.approx(PATIENCE, abs=0.1)
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEAD, ASKED])
+async def test_one_connection_too_many_takes_the_place_of_the_oldest(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A probe gets through, whoever sits there; and the operator is told."""
+    it = admin()
+    port = await it.start()
+    async with connected(port, *[sent] * MOST_CONNECTIONS, ASKED) as [(oldest, _), *_, (newest, _)]:
+        answered = await newest.readuntil(b"ok\n")
+        ended = await oldest.read()
+    await it.stop()
+
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+    assert ended == b"" or (sent == ASKED and ended.endswith(b"ok\n"))
+    assert caplog.messages == ["the admin port has too many connections and closes the oldest"]
+
+
+async def test_who_reads_nothing_makes_room_too() -> None:
+    """What was written for them is not waited for."""
+    it = admin(snapshot=lambda: "long" * 5_000_000)
+    port = await it.start()
+    async with connected(port, ASKED.replace(b"livez", b"status")) as [(reader, _)]:
+        await reader.readuntil(b"long")
+        before = open_files()
+        async with connected(port, *[b""] * MOST_CONNECTIONS):
+            assert open_files() - before == 2 * MOST_CONNECTIONS - 1
+    await it.stop()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00garbage\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx: " + b"y" * 10_000 + b"\r\n\r\n",
+        ASKED + b"\x16\x03\x01\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n",
+    ],
+)
+async def test_what_is_no_http_is_no_error_of_ours(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A port scan fills no log; who sent it is told."""
+    it = admin()
+    with caplog.at_level(logging.INFO):
+        async with connected(await it.start(), sent) as [(reader, _)]:
+            told = await reader.read()
+        await it.stop()
+
+    assert b"HTTP/1." in told
+    assert caplog.records == []
+
+
+async def test_an_error_of_ours_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """With where it happened."""
+    async with serving(admin(snapshot=lambda: 1 / 0)) as http, http.get("/status") as response:
+        assert response.status == 500
+
+    assert "ZeroDivisionError" in caplog.text
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/dev/fd").iterdir()))
