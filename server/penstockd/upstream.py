@@ -27,6 +27,7 @@ UNBILLED = frozenset(
         "tls_failed",
         "redirect",
         "server_error",
+        "stream_error",
         "rate_limited",
         "insufficient_quota",
         "context_too_long",
@@ -34,7 +35,7 @@ UNBILLED = frozenset(
         "rejected",
     }
 )
-"""Reasons that tell that nothing was answered, so that no provider bills it."""
+"""Reasons for which no provider bills an attempt of which nothing was heard and nothing counted."""
 
 
 class UpstreamFailure(Exception):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import penstock
 from fakes.billing import SELLERS, Biller, Charge, Conduct
@@ -17,8 +18,9 @@ from fakes.bookkeeping import Row, settled_rows
 from fakes.crowd import LARGEST_OUTPUT, Crowd
 from fakes.live_daemon import Daemons, Penstockd
 from fakes.postgres import Postgres, postgres_server
+from fakes.providers import ANTHROPIC
 from fakes.stage import NEVER_OPENS
-from fakes.upstream import Upstream
+from fakes.upstream import Upstream, stream
 from penstock.v1.usage_service_pb2 import UsageTotals
 from penstockd.usage import Usage
 
@@ -86,6 +88,40 @@ async def test_the_ledger_is_the_bill(
     assert all(charged / 3 < written < charged * 3 for written, charged in errors.values() if charged)
     with capsys.disabled():
         print(f"\n{told(crowd, rows, errors)}")  # noqa: T201 - the error is to be reported
+
+
+async def test_a_failure_that_was_counted_costs_the_count(daemons: Daemons, upstream: Upstream, tmp_path: Path) -> None:
+    """A refusal and an ask for a tool, whole or cut after their count; not what was cut before it."""
+    daemon = await daemons.start(
+        environ={"PENSTOCK_STATE_DIR": str(tmp_path / "state")},
+        models={"claude": SELLERS["claude"].settings(upstream.url, "claude")},
+        circuit_breaker=NEVER_OPENS,
+        retry={"max_attempts": 1},
+    )
+    used = Usage(uncached_input=10, cached_input=101, cache_write_input=51, output=21)
+    refused, asked = (ANTHROPIC.events(["n" * 400], used, ending) for ending in ("refusal", "tool_use"))
+    exact = SELLERS["claude"].tariff.bill(used)
+    begun = SELLERS["claude"].tariff.bill(replace(used, output=1))
+    cut = SELLERS["claude"].tariff.bill(replace(used, output=100))
+    script = [
+        (refused, exact, False),
+        (asked, exact, False),
+        (refused[:-1], exact, False),
+        (refused[:-2], cut, True),
+        ([refused[0], ANTHROPIC.error], begun, True),
+        ([ANTHROPIC.error], 0, False),
+    ]
+
+    async with client_of(daemon) as client:
+        for events, _, _ in script:
+            upstream.answer(*stream(*events))
+            with pytest.raises(penstock.PenstockError):
+                _ = [text async for text in client.stream("hi")]
+        rows = await settled_rows(tmp_path / "state" / "ledger.db")
+        total = (await client.get_usage()).total
+
+    assert [(row.cost, bool(row.is_estimated)) for row in rows] == [(cost, guessed) for _, cost, guessed in script]
+    assert_adds_up(total, rows)
 
 
 @pytest.mark.soak
@@ -191,12 +227,12 @@ def assert_exact_where_counted(biller: Biller, crowd: Crowd, rows: Sequence[Row]
 
 
 def billed(row: Row, charges: Sequence[Charge]) -> Charge:
-    """The charge of this row, to the nano-dollar and to the token; only what was counted can be known so well."""
+    """The charge of this row, to the nano-dollar and to the token; a cut answer may have been counted before."""
     used = (row.uncached_input, row.cached_input, row.cache_write_input, row.output)
     for charge in charges:
         usage = charge.usage
         counts = (usage.uncached_input, usage.cached_input, usage.cache_write_input, usage.output)
-        if charge.conduct in COUNTED and (charge.nanousd, counts) == (row.cost, used):
+        if charge.conduct is not Conduct.UNCOUNTED and (charge.nanousd, counts) == (row.cost, used):
             return charge
     pytest.fail(f"{row} was never billed: {charges}")
 

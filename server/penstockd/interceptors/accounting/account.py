@@ -53,15 +53,16 @@ class Account:
 
     def complete(self, reported: Usage) -> Entry:
         """The entry of an attempt that answered: by the provider's count, by ours of what it left uncounted."""
-        usage = self._completed(reported, output=reported.output or self._said)
         self.attempt.is_complete = True
-        return self._settled(EntryStatus.OK, usage, is_estimated=usage != reported)
+        return self._counted(EntryStatus.OK, reported)
 
     def broken(self, status: EntryStatus, reason: str) -> Entry:
-        """The entry of an attempt that was cut: what was reported until then, and what should have come with it."""
+        """The entry of an attempt that brought no answer: what was reported, and what is missing if it was cut."""
         reported = self.attempt.usage
         if reason in UNBILLED and not self._said and not reported.total:
             return self._settled(status, Usage(), is_estimated=False)
+        if self.attempt.is_counted:
+            return self._counted(status, reported)
         usage = self._completed(reported, output=max(reported.output, self._said))
         return self._settled(status, usage, is_estimated=True)
 
@@ -87,6 +88,11 @@ class Account:
         if reported.input:
             return replace(reported, output=output)
         return replace(reported, output=output, uncached_input=self._estimate.uncached_input)
+
+    def _counted(self, status: EntryStatus, reported: Usage) -> Entry:
+        """The entry by the provider's count of the whole answer, by ours of what it left out."""
+        usage = self._completed(reported, output=reported.output or self._said)
+        return self._settled(status, usage, is_estimated=usage != reported)
 
     def _settled(self, status: EntryStatus, usage: Usage, *, is_estimated: bool) -> Entry:
         entry = self._entry(status, usage, is_estimated=is_estimated)

@@ -61,8 +61,8 @@ class Anthropic:
         if message.content is None:
             raise Broken("the answer has no content", reason="malformed")
         answer.ending, answer.model = message.stop_reason, message.model
-        if message.usage is not None:
-            answer.usage = message.usage.over(answer.usage)
+        _note(message.usage, answer)
+        answer.is_counted = message.usage is not None
         answer.bytes_unsaid = sum(block.bytes_unsaid for block in message.content)
         return "".join(block.text for block in message.content if block.type == "text")
 
@@ -82,6 +82,8 @@ class Anthropic:
             case "message_delta":
                 _note(said.usage, answer)
                 answer.ending = (said.delta and said.delta.stop_reason) or answer.ending
+                # Output is counted from the start on: only the count that comes with the end is of all of it.
+                answer.is_counted = answer.ending is not None and _counts_output(said.usage)
             case "message_stop":
                 answer.is_whole = True
             case "error":
@@ -92,6 +94,10 @@ class Anthropic:
 def _note(usage: "_Usage | None", answer: Answer) -> None:
     if usage is not None:
         answer.usage = usage.over(answer.usage)
+
+
+def _counts_output(usage: "_Usage | None") -> bool:
+    return usage is not None and usage.output_tokens is not None
 
 
 class _Usage(Struct):

@@ -6,11 +6,11 @@ from contextlib import closing
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
 from penstockd.model import Prompt
-from penstockd.models.providers.dialect import Answer, Dialect
-from penstockd.models.providers.refusal import refusal
+from penstockd.models.providers.dialect import Answer, Dialect, size
+from penstockd.models.providers.refusal import MAX_MESSAGE, refusal
 from penstockd.models.providers.sse import EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
-from penstockd.upstream import Broken
+from penstockd.upstream import Broken, UpstreamFailure
 
 
 class Chat:
@@ -36,6 +36,15 @@ class Chat:
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the answer to `call`'s prompt as `Delta* Completed`, or raise a failure of penstockd.upstream."""
+        try:
+            await self._ask(call)
+        except UpstreamFailure as failure:
+            # First masked, then cut: a secret of which a part is left would not be known for one.
+            failure.message = self._wire.masked(failure.message)[:MAX_MESSAGE]
+            failure.args = (failure.message,)
+            raise
+
+    async def _ask(self, call: Call[Prompt]) -> None:
         prompt = call.request
         with closing(await self._wire.post(self._dialect.request(prompt))) as exchange:
             await self._check(exchange)
@@ -89,6 +98,10 @@ class Chat:
                 pieces.append(self._dialect.read_event(event, answer))
                 if answer.is_whole:
                     break
+        except UpstreamFailure:
+            # What came just before an error is not handed on, so that another model may answer; but it was said.
+            answer.bytes_unsaid += sum(map(size, pieces))
+            raise
         finally:
             _note(prompt, answer)
         return "".join(pieces)
@@ -97,6 +110,7 @@ class Chat:
 def _note(prompt: Prompt, answer: Answer) -> None:
     if prompt.attempt is not None:
         prompt.attempt.usage = answer.usage
+        prompt.attempt.is_counted = answer.is_counted
         prompt.attempt.bytes_unsaid = answer.bytes_unsaid
         if isinstance(answer.model, str):
             prompt.attempt.response_model = answer.model

@@ -41,10 +41,12 @@ class Answer:
     """What is known about an answer so far, its text aside.
 
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
+    `is_counted` says that `usage` is of all of it, and not of what came until then.
     `bytes_unsaid` is how much the model said that is no text of the answer: its reasoning, or what it tells a tool.
     """
 
     usage: Usage = NOTHING
+    is_counted: bool = False
     bytes_unsaid: int = 0
     model: object = None
     ending: str | None = None

@@ -79,6 +79,7 @@ class OpenAI:
         choice = completion.first(answer)
         if choice is None or choice.message is None:
             raise Broken("the answer has no message", reason="malformed")
+        answer.is_counted = completion.usage is not None
         answer.bytes_unsaid = choice.message.bytes_unsaid
         return choice.message.text
 
@@ -193,12 +194,13 @@ class _Completion(Struct):
         if self.error is not None:
             raise refusal_within(self.error)
         answer.model = self.model or answer.model
+        choice = self.choices[0] if self.choices else None
+        if choice is not None:
+            answer.ending = choice.finish_reason or answer.ending
         if self.usage is not None:
             answer.usage = self.usage.disjoint()
-        if not self.choices:
-            return None
-        choice = self.choices[0]
-        answer.ending = choice.finish_reason or answer.ending
+            # Some servers send a running count with every chunk.
+            answer.is_counted = answer.ending is not None
         return choice
 
 

@@ -21,14 +21,35 @@ from penstockd.upstream import (
 
 MAX_MESSAGE = 300
 """Characters of an upstream's message that are passed on."""
+MOST_READ = 16 << 10
+"""Characters that are read of it: who cuts it masks it first, and needs all of a secret as long as a header may be."""
 
-_QUOTA: Final = frozenset(("insufficient_quota", "billing_error", "billing_hard_limit_reached", "billing_not_active"))
+# "blocked_api_access" is Groq's for a spend limit (console.groq.com/docs/spend-limits).
+_QUOTA: Final = frozenset(
+    (
+        "insufficient_quota",
+        "billing_error",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "blocked_api_access",
+    )
+)
+_CLOSED: Final = frozenset(("invalid_api_key", "organization_restricted", "access_terminated"))
 _FILTER: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
 _TOO_LONG: Final = frozenset(("context_length_exceeded", "exceed_context_size_error"))
 
-_QUOTA_WORDS = re.compile(r"credit balance is too low|insufficient balance", re.IGNORECASE)
+# In this order: Anthropic's, DeepSeek's, Anthropic's spend limits, xAI's (429) and Fireworks' (412).
+_QUOTA_WORDS = re.compile(
+    r"credit balance is too low|insufficient balance"
+    r"|reached your specified (workspace )?api usage limits(\. you will regain access on [\d-]+)?"
+    r"|(used all available credits or )?reach(ed|ing) (its|the) monthly spending limit",
+    re.IGNORECASE,
+)
 _FILTER_WORDS = re.compile(r"content filtering policy", re.IGNORECASE)
-_KEY_WORDS = re.compile(r"api key not valid", re.IGNORECASE)
+# Google's, Anthropic's, Google's, each with a 400. They begin a message: further on it may repeat what was asked.
+_CLOSED_WORDS = re.compile(
+    r"api key not valid|this organization has been disabled|user location is not supported", re.IGNORECASE
+)
 _TOO_LONG_WORDS = re.compile(
     r"prompt is too long|maximum context length|exceeds? (the )?(available )?context|request too large for"
     r"|input token count .* exceeds|long context requests",
@@ -65,6 +86,11 @@ class Complaint(Struct, frozen=True):
     labels: frozenset[str]
     status: int | None = None
 
+    @property
+    def beginning(self) -> str:
+        """Where the words stand that tell something; a search through all of them may take long."""
+        return self.message[:MAX_MESSAGE]
+
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, *, path: str, now: float) -> UpstreamFailure:
     """Classify a response that is no answer; `path` is what was asked for it, `now` wall-clock time."""
@@ -92,23 +118,32 @@ def _classified(status: int, complaint: Complaint, path: str = "") -> UpstreamFa
         return Broken(_labelled(status, complaint), reason="malformed")
     if status < 400:
         return Broken(f"HTTP {status}: redirects are not followed", reason="redirect")
-    return _told(status, complaint) or _refused(status, complaint, path)
+    return _of_our_account(status, complaint) or _of_the_request(complaint) or _refused(status, complaint, path)
 
 
-def _told(status: int, complaint: Complaint) -> UpstreamFailure | None:
-    """What the upstream's labels and words say, where they say more than the status."""
-    message, labels = complaint.message, complaint.labels
+def _of_our_account(status: int, complaint: Complaint) -> UpstreamFailure | None:
+    """What labels and words say about our account with it: no caller's affair, although a 400 may bring it."""
+    message, labels = complaint.beginning, complaint.labels
     if status == 402 or labels & _QUOTA:
         return QuotaSpent(_worded(status, complaint))
     if words := _QUOTA_WORDS.search(message):
         return QuotaSpent(f"HTTP {status}: {words[0]}")
+    if words := _CLOSED_WORDS.match(message):
+        return Misconfigured(f"HTTP {status}: {words[0]}")
+    if labels & _CLOSED:
+        return Misconfigured(_labelled(status, complaint))
+    if "model_not_found" in labels:
+        return Misconfigured(_worded(status, complaint))
+    return None
+
+
+def _of_the_request(complaint: Complaint) -> UpstreamFailure | None:
+    """What labels and words say about the request, where they say more than the status."""
+    message, labels = complaint.beginning, complaint.labels
     if labels & _FILTER or _FILTER_WORDS.search(message):
-        return Filtered(message)
+        return Filtered(complaint.message)
     if labels & _TOO_LONG or ("request_too_large" not in labels and _is_about_size(message)):
-        return TooLong(message)
-    is_about_key = "invalid_api_key" in labels or _KEY_WORDS.search(message)
-    if is_about_key or "model_not_found" in labels:
-        return Misconfigured(_labelled(status, complaint) if is_about_key else _worded(status, complaint))
+        return TooLong(complaint.message)
     return None
 
 
@@ -180,4 +215,4 @@ def _complaint(said: object) -> Complaint:
 
 
 def _clean(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())[:MAX_MESSAGE]
+    return "".join(letter for letter in text[:MOST_READ] if letter.isprintable())

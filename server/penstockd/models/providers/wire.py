@@ -2,10 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from penstockd.logs.redaction import Redaction
 from penstockd.models.providers.connections import Connections
 from penstockd.models.providers.dialer import Dialer
 from penstockd.models.providers.origin import Origin, path_of
@@ -51,6 +53,8 @@ class Wire:
         self._proxy = Proxy.of(target.proxy) if target.proxy else None
         self.path = path_of(target.base_url.rstrip("/") + path)
         self._head = self._new_head(self.path, headers)
+        self._redaction = Redaction()
+        self._redaction.hide(_secrets(target, self._proxy))
         self._connections: Connections | None = None
         is_secure = self._origin.is_secure or (self._proxy is not None and self._proxy.origin.is_secure)
         self._needs_trust = is_secure or target.ca is not None
@@ -60,6 +64,10 @@ class Wire:
     def is_current(self) -> bool:
         """Whether those whom it trusts are still in the same file, or it trusts nobody."""
         return not self._needs_trust or self._stamp == stamp(self._target.ca)
+
+    def masked(self, text: str) -> str:
+        """Return `text`, which an upstream may have written, without the secrets that it was sent."""
+        return self._redaction(text)
 
     def open(self) -> None:
         """Prepare for calls; raise OSError if the CA file cannot be read or has no certificates."""
@@ -164,3 +172,13 @@ class Exchange:
         """Cut the connection unless the response has ended or was finished."""
         if not self._is_finished:
             self._response.cut()
+
+
+def _secrets(target: Target, proxy: Proxy | None) -> Iterator[str]:
+    """What an upstream or a proxy is sent, and may say back; in lower case too, as labels are read."""
+    password = urlsplit(target.proxy or "").password or ""
+    fields = (*target.headers.items(), *(proxy.fields.items() if proxy else ()))
+    credentials = (value.partition(" ")[2] for name, value in fields if name.lower().endswith("authorization"))
+    for secret in (target.api_key, password, unquote(password), *(value for _, value in fields), *credentials):
+        yield secret
+        yield secret.lower()

@@ -13,10 +13,12 @@ from penstockd.upstream import UNBILLED
 from penstockd.usage import Usage
 
 
-def account(*, reported: Usage | None = None, labels: dict[str, str] | None = None) -> Account:
-    """The account of a call to a model, whose provider has reported this so far."""
+def account(
+    *, reported: Usage | None = None, is_counted: bool = False, labels: dict[str, str] | None = None
+) -> Account:
+    """The account of a call to a model, whose provider has reported this so far, or of all of the answer."""
     model = MeteredCalls().model("a").model
-    attempt = Attempt(model="a", started_at=0.0, usage=reported or Usage())
+    attempt = Attempt(model="a", started_at=0.0, usage=reported or Usage(), is_counted=is_counted)
     prompt = a_prompt([MeteredCalls().model("a")])
     request = type(prompt)(
         instructions=prompt.instructions,
@@ -111,6 +113,17 @@ def test_a_refusal_costs_nothing(reason: str) -> None:
     assert (entry.usage, entry.cost_nanousd, entry.is_estimated) == (Usage(), 0, False)
 
 
+def test_an_error_as_the_first_word_of_a_stream_costs_nothing_either() -> None:
+    """An overload means the same before a 200 and after it; what was heard or counted before it is charged."""
+    first, late, counted = account(), account(), account(reported=Usage(uncached_input=4, output=1))
+    late.hear("x" * 20)
+
+    entries = [each.broken(EntryStatus.FAILED, "stream_error") for each in (first, late, counted)]
+
+    assert [entry.cost_nanousd for entry in entries] == [0, 2 * INPUT + 5 * 5, 4 * 2 + 1 * 5]
+    assert [entry.is_estimated for entry in entries] == [False, True, True]
+
+
 @pytest.mark.parametrize("reported", [Usage(), Usage(uncached_input=4, output=1)], ids=["text", "count"])
 def test_a_refusal_in_the_middle_of_an_answer_costs_what_came_before_it(reported: Usage) -> None:
     """Both providers can put a refusal into a stream that has begun."""
@@ -133,6 +146,38 @@ def test_a_cut_answer_is_charged_the_larger_of_both_counts() -> None:
 
     assert entry.usage == Usage(uncached_input=4, cached_input=2, output=5)
     assert (entry.is_estimated, cut.attempt.is_complete) == (True, False)
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "tool_call", "malformed", "truncated", "stream_error", ""])
+def test_what_ended_otherwise_than_asked_for_is_charged_what_the_provider_counted(reason: str) -> None:
+    """A refusal that was counted is not guessed at, however much text of it was heard."""
+    ended = account(reported=Usage(uncached_input=4, cached_input=2, output=3), is_counted=True)
+    ended.hear("x" * 400)
+
+    entry = ended.broken(EntryStatus.FAILED, reason)
+
+    assert entry.usage == Usage(uncached_input=4, cached_input=2, output=3)
+    assert (entry.cost_nanousd, entry.is_estimated) == (4 * 2 + 2 * 1 + 3 * 5, False)
+    assert (ended.attempt.is_estimated, ended.attempt.is_complete) == (False, False)
+
+
+def test_what_a_refusal_left_uncounted_is_estimated() -> None:
+    """A count of nothing is none."""
+    ended = account(is_counted=True)
+    ended.hear("x" * 20)
+
+    entry = ended.broken(EntryStatus.FAILED, "content_filter")
+
+    assert (entry.usage, entry.is_estimated) == (Usage(uncached_input=INPUT, output=5), True)
+
+
+def test_a_refusal_before_any_output_costs_the_input_that_was_counted() -> None:
+    """It is no free refusal: the provider counts it."""
+    ended = account(reported=Usage(uncached_input=4), is_counted=True)
+
+    entry = ended.broken(EntryStatus.FAILED, "content_filter")
+
+    assert (entry.cost_nanousd, entry.is_estimated) == (4 * 2, False)
 
 
 def test_what_was_used_is_told_by_key_and_unit() -> None:

@@ -1,14 +1,17 @@
 """Both providers answer whole and streamed, say what they used, and never take a broken answer for a whole one."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
+import msgspec
 import pytest
 
 from fakes.prompts import Heard, ask
-from fakes.providers import Kind, Provide
+from fakes.providers import OPENAI, Kind, Provide
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, Wait, chunk, head, response, stream
 from penstockd.models.providers.chat import Chat
+from penstockd.models.providers.refusal import MAX_MESSAGE
 from penstockd.models.providers.wire import MAX_BODY
 from penstockd.outcome import FinishReason
 from penstockd.upstream import Broken, Filtered, ToolCalled, UpstreamFailure
@@ -84,6 +87,84 @@ async def test_a_path_that_is_not_known_is_told(kind: Kind, upstream: Upstream, 
     assert "secret" not in failure.message
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"api_key": "Sesame-open"},
+        {"headers": {"x-tenant": "Sesame-open"}},
+        {"headers": {"Authorization": "Token Sesame-open"}},
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": "the key Sesame-open is odd"}),
+        (422, {"message": "the key Sesame-\u200bopen is odd"}),
+        (400, {"message": "the key Sesame-open is odd", "code": "context_length_exceeded"}),
+        (400, {"message": "the key Sesame-open is odd", "type": "content_filter"}),
+        (402, {"message": "the key Sesame-open is odd"}),
+        (404, {"message": "the key Sesame-open is odd"}),
+        (401, {"type": "Sesame-open"}),
+        (500, {"code": "Sesame-open"}),
+        (200, {"message": "the key Sesame-open is odd", "type": "invalid_request_error"}),
+    ],
+)
+async def test_a_secret_that_an_upstream_says_back_goes_no_further(
+    kind: Kind,
+    upstream: Upstream,
+    provide: Provide,
+    *,
+    sent: Mapping[str, str],
+    status: int,
+    error: Mapping[str, str],
+) -> None:
+    """To the caller, who is told of a rejection in the upstream's words, as little as to the log."""
+    upstream.answer(response(msgspec.json.encode({"error": error}), status))
+
+    failure = await failed(provide(kind, **sent), streams=False)
+
+    assert "***" in failure.message
+    assert "sesame" not in failure.account.lower()
+
+
+async def test_a_secret_within_a_stream_goes_no_further(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """An error that comes after a 200 is masked like one with a status of its own."""
+    event = kind.error.replace(b"Overloaded", b"sesame-open is odd").replace(b"overloaded", b"invalid_request")
+    upstream.answer(*stream(event))
+
+    failure = await failed(provide(kind, api_key="sesame-open"))
+
+    assert failure.message == str(failure) == "*** is odd"
+
+
+async def test_a_secret_is_masked_before_a_message_is_cut(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """Or the beginning of one would be left, however long it is."""
+    secret = "sesame-open" * 300
+    upstream.answer(response(msgspec.json.encode({"error": {"message": f"{'x' * 290} {secret}"}}), 400))
+
+    failure = await failed(provide(kind, api_key=secret), streams=False)
+
+    assert failure.message == f"{'x' * 290} ***"
+
+
+async def test_a_long_message_is_cut(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """Its beginning says enough."""
+    upstream.answer(response(msgspec.json.encode({"error": {"message": "x" * 1000}}), 400))
+
+    assert (await failed(provide(kind), streams=False)).message == "x" * MAX_MESSAGE
+
+
+@pytest.mark.parametrize("secret", ["sesame@open", "cHJveHk6c2VzYW1lQG9wZW4="])
+async def test_a_proxys_credentials_go_no_further(upstream: Upstream, provide: Provide, secret: str) -> None:
+    """Neither as they are written in its URL, nor as they are sent."""
+    upstream.answer(response(msgspec.json.encode({"error": {"message": f"{secret} is odd"}}), 400))
+    proxy = upstream.url.replace("://", "://proxy:sesame%40open@")
+
+    failure = await failed(provide(OPENAI, base_url="http://llm.internal", proxy=proxy), streams=False)
+
+    assert failure.message == "*** is odd"
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_an_empty_answer_is_only_completed(
     kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
@@ -144,7 +225,35 @@ async def test_why_an_answer_ended(
         assert heard.completed.finish_reason is outcome
     else:
         assert type(await failed(provide(kind), heard, streams=streams)) is outcome
-    assert heard.attempt.usage == kind.usage
+    assert (heard.attempt.usage, heard.attempt.is_counted) == (kind.usage, True)
+
+
+async def test_only_a_count_that_comes_with_the_end_is_of_the_whole_answer(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """Wherever a stream is cut, what was counted until then is not taken for all, and is after that."""
+    events = kind.events(PIECES, kind.usage)
+    ends_at = max(at for at, event in enumerate(events) if b'"usage"' in event)
+    for sent in range(len(events)):
+        upstream.answer(*stream(*events[:sent]))
+        heard = Heard()
+
+        await failed(provide(kind), heard)
+
+        assert heard.attempt.is_counted == (sent > ends_at)
+
+
+async def test_a_count_in_one_piece_with_the_answer_is_of_all_of_it(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """Even if it does not say why it ended."""
+    upstream.answer(response(kind.answer("a", kind.usage, "why").replace(b'"why"', b"null")))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=False)
+
+    assert failure.reason == "truncated"
+    assert (heard.attempt.usage, heard.attempt.is_counted) == (kind.usage, True)
 
 
 @pytest.mark.parametrize("usage", [Usage(), None])
@@ -245,13 +354,14 @@ async def test_an_error_with_a_200_is_an_error(
 async def test_text_that_arrives_with_an_error_is_not_handed_on(
     kind: Kind, upstream: Upstream, provide: Provide
 ) -> None:
-    """While nothing was handed on, another model may still answer."""
-    upstream.answer(STREAM_HEAD + chunk(b"".join(kind.events(("a",))[:-2]) + kind.error) + LAST_CHUNK)
+    """While nothing was handed on, another model may still answer; that the text was made is known."""
+    upstream.answer(STREAM_HEAD + chunk(b"".join(kind.events(("ü",))[:-2]) + kind.error) + LAST_CHUNK)
     heard = Heard()
 
     await failed(provide(kind), heard)
 
     assert heard.deltas == []
+    assert heard.attempt.bytes_unsaid == 2
 
 
 async def test_a_text_without_end_is_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:

@@ -199,6 +199,45 @@ async def test_openai_usage_that_comes_twice_counts_once(upstream: Upstream, pro
     assert (await ask(provide(OPENAI), streams=True)).attempt.usage == OPENAI.usage
 
 
+@pytest.mark.parametrize(("ending", "is_counted"), [(None, False), ("content_filter", True)])
+async def test_openais_running_count_is_of_the_whole_answer_with_its_end(
+    upstream: Upstream, provide: Provide, ending: str | None, *, is_counted: bool
+) -> None:
+    """Where every chunk counts, that of the middle is no last word; the one that says why it ended is."""
+    choice = {"delta": {"content": "a"}, "finish_reason": ending}
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    upstream.answer(*stream(b"data: " + openai_chunk([choice], usage=usage) + b"\n\n"))
+    heard = Heard()
+
+    with pytest.raises(Broken):
+        await ask(provide(OPENAI), streams=True, heard=heard)
+
+    assert (heard.attempt.usage, heard.attempt.is_counted) == (Usage(uncached_input=5, output=1), is_counted)
+
+
+@pytest.mark.parametrize(
+    ("delta", "usage", "is_counted"),
+    [
+        ({"stop_reason": "refusal"}, {"output_tokens": 0}, True),
+        ({"stop_reason": "refusal"}, {"input_tokens": 7}, False),
+        ({"stop_reason": "refusal"}, None, False),
+        ({"stop_reason": None}, {"output_tokens": 5}, False),
+    ],
+)
+async def test_anthropics_count_of_output_is_of_the_whole_answer_with_its_end(
+    upstream: Upstream, provide: Provide, delta: Mapping[str, object], usage: Mapping[str, object], *, is_counted: bool
+) -> None:
+    """The one of message_start, and of a change on the way, is of the output so far."""
+    first, *_ = anthropic_events((), ANTHROPIC.usage)
+    upstream.answer(*stream(first, anthropic_event("message_delta", delta=delta, usage=usage)))
+    heard = Heard()
+
+    with pytest.raises(Broken):
+        await ask(provide(ANTHROPIC), streams=True, heard=heard)
+
+    assert heard.attempt.is_counted == is_counted
+
+
 async def test_anthropic_usage_is_cumulative(upstream: Upstream, provide: Provide) -> None:
     """A later count replaces an earlier one; what it is silent about stays; negative counts are none."""
     first, *rest = anthropic_events(("a",), ANTHROPIC.usage)

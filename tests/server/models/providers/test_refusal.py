@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstockd.models.providers.refusal import MAX_MESSAGE, refusal, refusal_within
+from penstockd.models.providers.refusal import MOST_READ, refusal, refusal_within
 from penstockd.upstream import (
     Broken,
     CoolingDown,
@@ -31,6 +31,13 @@ def anthropic(kind: str, message: str = "No.") -> bytes:
 TPM = "Rate limit reached for gpt-4 on tokens per min (TPM): Limit 10000, Used 9000, Requested 3000. Try again in 12s."
 TPM_TOO_LARGE = "Request too large for gpt-4 on tokens per min (TPM): Limit 10000, Requested 12000."
 TPM_LARGER = "Tokens per minute: Limit: 10,000, requested: 12,000."
+ANTHROPIC_LIMIT = "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC."
+ANTHROPIC_WORKSPACE = ANTHROPIC_LIMIT.replace("API", "workspace API")
+ANTHROPIC_CLOSED = "This organization has been disabled."
+XAI_LIMIT = "Your team 16f2 has either used all available credits or reached its monthly spending limit. Pay."
+FIREWORKS_LIMIT = "Account acme is suspended, possibly due to reaching the monthly spending limit or debts."
+GOOGLE_PLACE = b'[{"error": {"code": 400, "message": "User location is not supported for the API use."}}]'
+GROQ_CLOSED = "Organization has been restricted. Please reach out to support if you believe this was in error."
 OPENAI_LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
 
 
@@ -64,6 +71,17 @@ OPENAI_LONG = "This model's maximum context length is 8192 tokens. However, you 
             None,
         ),
         (402, b'{"error": {"message": "Insufficient Balance"}}', QuotaSpent, "insufficient_quota"),
+        (400, anthropic("invalid_request_error", ANTHROPIC_LIMIT), QuotaSpent, None),
+        (400, anthropic("invalid_request_error", ANTHROPIC_WORKSPACE), QuotaSpent, None),
+        (400, openai("Billing hard limit", "invalid_request_error", "billing_hard_limit_reached"), QuotaSpent, None),
+        (400, openai("API calls are blocked", "invalid_request_error", "blocked_api_access"), QuotaSpent, None),
+        (429, msgspec.json.encode({"code": "Too many", "error": XAI_LIMIT}), QuotaSpent, None),
+        (412, openai(FIREWORKS_LIMIT, "error", "PRECONDITION_FAILED"), QuotaSpent, None),
+        (400, anthropic("invalid_request_error", ANTHROPIC_CLOSED), Misconfigured, None),
+        (400, openai(GROQ_CLOSED, "invalid_request_error", "organization_restricted"), Misconfigured, None),
+        (400, openai("Your access was terminated", "access_terminated"), Misconfigured, None),
+        (400, GOOGLE_PLACE, Misconfigured, None),
+        (400, openai(f"stop: not {ANTHROPIC_CLOSED}", "invalid_request_error"), Rejected, None),
         (429, openai(TPM_TOO_LARGE, "tokens", "rate_limit_exceeded"), TooLong, "context_too_long"),
         (429, openai(TPM_LARGER), TooLong, "context_too_long"),
         (413, openai(TPM_TOO_LARGE, "tokens", "rate_limit_exceeded"), TooLong, "context_too_long"),
@@ -133,11 +151,11 @@ def test_an_error_inside_a_200_is_classified_by_its_type(
 
 
 def test_a_rejection_is_fit_for_the_caller() -> None:
-    """The upstream's message is cut, and what does not print is taken out."""
-    failure = refusal(400, {}, openai("no\r\n\x00\x1b[31m\u202e way " + "x" * 1000), path="/v1/messages", now=0.0)
+    """The upstream's message is bounded, and what does not print is taken out."""
+    failure = refusal(400, {}, openai("no\r\n\x00\x1b[31m\u202e way " + "x" * MOST_READ), path="/v1/messages", now=0.0)
 
     assert failure.message.startswith("no[31m way xxx")
-    assert len(failure.message) == MAX_MESSAGE
+    assert len(failure.message) < MOST_READ
 
 
 def test_a_rejection_without_words_names_the_status() -> None:
@@ -181,6 +199,20 @@ def test_a_label_that_is_none_is_left_out() -> None:
         (429, openai("Check your plan", "insufficient_quota"), "HTTP 429: Check your plan"),
         (402, b"", "HTTP 402 (no reason given)"),
         (400, openai("Your credit balance is too low; you said: hello"), "HTTP 400: credit balance is too low"),
+        (
+            400,
+            anthropic("invalid_request_error", ANTHROPIC_WORKSPACE),
+            "HTTP 400: reached your specified workspace API usage limits. You will regain access on 2026-04-01",
+        ),
+        (
+            429,
+            openai(XAI_LIMIT),
+            "HTTP 429: used all available credits or reached its monthly spending limit",
+        ),
+        (412, openai(FIREWORKS_LIMIT), "HTTP 412: reaching the monthly spending limit"),
+        (400, anthropic("x", f"{ANTHROPIC_CLOSED} You said: hello"), "HTTP 400: This organization has been disabled"),
+        (400, openai(GROQ_CLOSED, code="organization_restricted"), "HTTP 400 (organization_restricted)"),
+        (400, b'{"error": {"message": "API key not valid: sk-secret"}}', "HTTP 400: API key not valid"),
     ],
 )
 def test_what_the_operator_has_to_mend_is_told_in_the_providers_words(status: int, body: bytes, message: str) -> None:
