@@ -19,6 +19,7 @@ FLOORS = (
         "budgets",
         "call",
         "changes",
+        "foreign_tasks",
         "identity",
         "ledger",
         "limits",

@@ -72,11 +72,11 @@ def owner(key: str) -> tuple[str, str]:
 
 
 def _numbers(parameters: Parameters) -> Sequence[object]:
-    """The parameters in a fixed order; a temperature of 1 is the same as 1.0, and -0.0 as 0.0."""
+    """The parameters in a fixed order; a temperature of 1 is as 1.0, -0.0 as 0.0, and stop texts in any order alike."""
     temperature, top_p = (
         None if value is None else value + 0.0 for value in (parameters.temperature, parameters.top_p)
     )
-    return (temperature, top_p, parameters.max_output_tokens, parameters.stop, parameters.seed)
+    return (temperature, top_p, parameters.max_output_tokens, sorted(set(parameters.stop)), parameters.seed)
 
 
 def _pairs(labels: Mapping[str, str]) -> Sequence[tuple[str, str]]:

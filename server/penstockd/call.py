@@ -25,11 +25,15 @@ class Delta(Struct, frozen=True):
 
 
 class Completed(Struct, frozen=True, kw_only=True):
-    """The answer is whole; always the last reply. `usage` is that of the model call that sent it."""
+    """The answer is whole; always the last reply. `usage` is that of the model call that sent it.
+
+    `may_be_kept` is False where it was made of one that is not whole: then nobody is given it again.
+    """
 
     finish_reason: FinishReason
     model: str = ""
     usage: Usage = Usage()
+    may_be_kept: bool = True
 
 
 Reply: TypeAlias = Delta | Completed | Message

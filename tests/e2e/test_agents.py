@@ -13,6 +13,7 @@ from fakes.rpc import PROCESS, STREAM, wire
 from fakes.upstream import HANG, Upstream, response, stream
 from penstock import AgentClient, AgentNotFound
 from penstock.v1.agent_service_pb2 import ProcessRequest
+from penstockd.foreign_tasks import LINGER
 from penstockd.usage import Usage
 
 BOTH = pytest.mark.parametrize("path", [PROCESS, STREAM])
@@ -157,6 +158,59 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_status_at_once(path: st
 
     assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
     assert took < 0.1
+
+
+@BOTH
+async def test_an_agent_that_swallows_its_cancellation_outlives_no_limit(path: str, daemons: Daemons) -> None:
+    """Its caller is told in time, and the log of what goes on."""
+    daemon = await daemons.start(
+        agents={"own": python("stays")}, server={"max_call": {"unary": "500ms", "stream": "500ms"}}
+    )
+
+    async with wire(daemon.target) as client:
+        started_at = asyncio.get_running_loop().time()
+        ended = await client.ask(path, ProcessRequest(input="hi"))
+        took = asyncio.get_running_loop().time() - started_at
+        gone = await client.ask(path, ProcessRequest(input="hi"), timeout=0.2)
+
+    assert (ended.code, ended.reason) == (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    assert took < 0.5 + LINGER + 0.5
+    assert gone.code is StatusCode.DEADLINE_EXCEEDED
+    await daemon.line("an agent goes on though its call is over", count=2)
+    lines = [await daemon.line("call finished", count=count) for count in (1, 2)]
+    assert [line["code"] for line in lines] == ["DEADLINE_EXCEEDED"] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["asks", "shouts"])
+async def test_a_caller_who_leaves_ends_what_the_agent_has_asked(
+    name: str, path: str, daemons: Daemons, upstream: Upstream
+) -> None:
+    """At the upstream, within 200 ms."""
+    upstream.answer_always(HANG)
+    daemon = await daemons.start(models={"fast": openai(upstream)}, agents={"asker": python(name)})
+
+    async with wire(daemon.target) as caller:
+        call = caller.start(path, ProcessRequest(input="hi").SerializeToString())
+        await upstream.received()
+        cancelled_at = asyncio.get_running_loop().time()
+        call.cancel()
+
+        assert await upstream.abandoned() - cancelled_at < 0.2
+        assert (await daemon.line("call finished"))["code"] == "CANCELLED"
+
+
+@BOTH
+@pytest.mark.parametrize("cache", ["off", {}], ids=["alone", "shared"])
+async def test_a_cancellation_that_nobody_asked_for_is_in_the_log(path: str, cache: object, daemons: Daemons) -> None:
+    """With where it came from, also where the work is one that callers may share."""
+    daemon = await daemons.start(cache={"enabled": True}, agents={"broken": python("cancels_itself", cache=cache)})
+
+    async with wire(daemon.target) as client:
+        ended = await client.ask(path, ProcessRequest(input="hi"))
+
+    assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
+    assert "cancels_itself" in (await daemon.line(UNFORESEEN))["exception"]
 
 
 async def test_a_model_is_asked_bare_where_that_is_allowed(daemons: Daemons) -> None:

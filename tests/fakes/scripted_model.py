@@ -29,8 +29,8 @@ class Thought:
     size: int
 
 
-Step: TypeAlias = str | float | Usage | Thought | BaseException | asyncio.Event
-"""Text is sent, seconds pass, usage is reported, a thought is had, an error is raised, an event is waited for."""
+Step: TypeAlias = str | float | Usage | Thought | FinishReason | BaseException | asyncio.Event
+"""Text is sent, seconds pass, usage is reported, a thought is had, an end chosen, an error raised, an event awaited."""
 
 Answer: TypeAlias = Step | Sequence[Step]
 """What one call does; it completes unless it raises."""
@@ -93,10 +93,14 @@ class ScriptedModel:
     async def _answer(self, call: Call[Prompt]) -> None:
         self.calls.append(call)
         answer = next(self._script, "ok")
+        finish_reason = FinishReason.STOP
         for step in [answer] if isinstance(answer, str) or not isinstance(answer, Sequence) else answer:
+            if isinstance(step, FinishReason):
+                finish_reason = step
+                continue
             await self._do(step, call)
         usage = call.request.attempt.usage if call.request.attempt else Usage()
-        await call.send(Completed(finish_reason=FinishReason.STOP, model=self.name, usage=usage))
+        await call.send(Completed(finish_reason=finish_reason, model=self.name, usage=usage))
 
     async def _do(self, step: Step, call: Call[Prompt]) -> None:
         await asyncio.sleep(0)

@@ -44,9 +44,10 @@ class Work:
         for text in texts:
             self._steps.put_nowait(Delta(text))
 
-    def end(self, reason: FinishReason = FinishReason.STOP) -> None:
+    def end(self, reason: FinishReason = FinishReason.STOP, *, may_be_kept: bool = True) -> None:
         """Complete."""
-        self._steps.put_nowait(Completed(finish_reason=reason, model="m", usage=DONE.usage))
+        done = Completed(finish_reason=reason, model="m", usage=DONE.usage, may_be_kept=may_be_kept)
+        self._steps.put_nowait(done)
 
     def fail(self, error: BaseException) -> None:
         """Raise."""

@@ -47,7 +47,7 @@ def some(draw: random.Random, agent: KeptAgent) -> tuple[str, Request]:
             temperature=draw.choice([None, 0.0, -0.0, 0.5, 1.0]),
             top_p=draw.choice([None, 1.0]),
             max_output_tokens=draw.choice([None, 10, 4096]),
-            stop=draw.choice([(), ("x",), ("x", "y"), ("xy",)]),
+            stop=draw.choice([(), ("x",), ("x", "y"), ("y", "x"), ("x", "y", "x"), ("xy",)]),
             seed=draw.choice([None, 0, 1]),
         ),
         cache=draw.choice(list(CachePolicy)),
@@ -74,8 +74,9 @@ def shape(tenant: str, request: Request, agent: KeptAgent) -> object:
 
 
 def numbers(parameters: Parameters) -> object:
-    """The parameters, with one zero."""
+    """The parameters, with one zero, and one order of stop texts."""
     plain = msgspec.to_builtins(parameters)
+    plain["stop"] = sorted(set(parameters.stop))
     if "temperature" in plain:
         plain["temperature"] = abs(plain["temperature"])
     return sorted(plain.items())

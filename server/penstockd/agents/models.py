@@ -1,16 +1,16 @@
 """The model calls of a Python agent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from penstockd.call import Call, Delta, Handler, Reply, Send
+from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.model import Prompt, Route
-from penstockd.outcome import Outcome
+from penstockd.outcome import FinishReason, Outcome
 from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
 from penstockd.usage import Usage
 
@@ -22,9 +22,13 @@ Question = str | Sequence[tuple[str, str] | Mapping[str, str] | Turn]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A model's whole answer; `cost_nanousd` covers every attempt and is None if a price is unknown."""
+    """A model's whole answer; `cost_nanousd` covers every attempt and is None if a price is unknown.
+
+    `finish_reason` is LENGTH where it was cut at `max_output_tokens` or at the model's own limit.
+    """
 
     output: str
+    finish_reason: FinishReason
     usage: Usage
     cost_nanousd: int | None
 
@@ -41,14 +45,18 @@ class Models:
         parameters: Parameters,
         ask: Handler[Prompt],
     ) -> None:
-        """Ask on behalf of `call`, by `route` unless another of `routes` is named."""
+        """Ask on behalf of `call`, by `route` unless another of `routes` is named.
+
+        `has_cut_an_answer` says whether one of the models was not done when its answer ended.
+        """
+        self.has_cut_an_answer = False
         self._call = call
         self._route = route
         self._routes = routes
         self._parameters = parameters
         self._ask = ask
         self._running: set[asyncio.Task[object]] = set()
-        self._is_closed = False
+        self._is_over = False
 
     async def ask(
         self,
@@ -61,13 +69,17 @@ class Models:
         """Return a model's whole answer; `parameters` are those of GenerationParameters."""
         texts: list[str] = []
 
-        async def send(reply: Reply) -> None:
-            if isinstance(reply, Delta):
-                texts.append(reply.text)
+        async def hear(text: str) -> None:
+            texts.append(text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=False)
-        outcome = await self._start(self._run(prompt, send))
-        return Answer(output="".join(texts), usage=outcome.usage, cost_nanousd=outcome.cost_nanousd)
+        finish_reason, outcome = await self._start(self._run(prompt, hear))
+        return Answer(
+            output="".join(texts),
+            finish_reason=finish_reason,
+            usage=outcome.usage,
+            cost_nanousd=outcome.cost_nanousd,
+        )
 
     async def stream(
         self,
@@ -80,14 +92,13 @@ class Models:
         """Yield a model's answer as it comes; a reader that stops early ends the model call."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
-        async def send(reply: Reply) -> None:
-            if isinstance(reply, Delta):
-                # One piece at most lies ready, and still the end always finds room.
-                await pieces.join()
-                pieces.put_nowait(reply.text)
+        async def hear(text: str) -> None:
+            # One piece at most lies ready, and still the end always finds room.
+            await pieces.join()
+            pieces.put_nowait(text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=True)
-        task = self._start(self._run(prompt, send))
+        task = self._start(self._run(prompt, hear))
         task.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
             while (text := await pieces.get()) is not None:
@@ -97,17 +108,21 @@ class Models:
         finally:
             await _end({task})
 
+    def refuse(self) -> None:
+        """Let the agent make no other model call."""
+        self._is_over = True
+
     async def close(self) -> None:
         """End every model call that the agent left behind, and let it make no other."""
-        self._is_closed = True
+        self.refuse()
         if self._running:
             await _end(self._running.copy())
 
     def _prompt(
         self, question: Question, instructions: str, route: str | None, parameters: Mapping[str, Any], *, streams: bool
     ) -> Prompt:
-        if self._is_closed:
-            raise RuntimeError("the agent has returned: what it left behind can ask no model")
+        if self._is_over:
+            raise RuntimeError("the agent has returned, or its caller has left: it can ask no model any more")
         if route is not None and route not in self._routes:
             message = f"there is no route called {route!r}"
             raise LookupError(message)
@@ -121,8 +136,19 @@ class Models:
             labels=self._call.request.labels,
         )
 
-    async def _run(self, prompt: Prompt, send: Send) -> Outcome:
+    async def _run(self, prompt: Prompt, hear: Callable[[str], Awaitable[None]]) -> tuple[FinishReason, Outcome]:
         """Make one model call, with an outcome of its own that the caller's then takes in."""
+        finish_reason = FinishReason.STOP
+
+        async def send(reply: Reply) -> None:
+            nonlocal finish_reason
+            match reply:
+                case Delta(text=text):
+                    await hear(text)
+                case Completed():
+                    finish_reason = reply.finish_reason
+                    self.has_cut_an_answer |= finish_reason is FinishReason.LENGTH
+
         whole = self._call.outcome
         outcome = Outcome(
             call_id=whole.call_id,
@@ -139,7 +165,7 @@ class Models:
             whole.attempts.sort(key=attrgetter("ordinal"))
             whole.waited += outcome.waited
             whole.model = outcome.model or whole.model
-        return outcome
+        return finish_reason, outcome
 
     def _start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
         """Make a model call in a task of its own, which `close` finds whoever waits for it."""
@@ -151,7 +177,9 @@ class Models:
 
 async def _end(tasks: set[asyncio.Task[T]]) -> None:
     for task in tasks:
-        task.cancel()
+        # Once: another would break off the settlement of what was used.
+        if not task.cancelling():
+            task.cancel()
     await asyncio.wait(tasks)
     for task in tasks:
         if not task.cancelled():
@@ -161,7 +189,10 @@ async def _end(tasks: set[asyncio.Task[T]]) -> None:
 def _turns(question: Question) -> tuple[Turn, ...]:
     if isinstance(question, str):
         return (Turn(Role.USER, question),)
-    return tuple(_turn(turn) for turn in question)
+    turns = tuple(_turn(turn) for turn in question)
+    if not turns:
+        raise ValueError("there is nothing to answer: ask with the user's text, or with at least one turn")
+    return turns
 
 
 def _turn(turn: object) -> Turn:

@@ -1,19 +1,24 @@
 """An agent that is a Python function of the operator's: it may make any number of model calls."""
 
-from asyncio import CancelledError
+from asyncio import CancelledError, Task, wait
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
+from traceback import format_exception_only
 from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from penstockd.agent import Caching
 from penstockd.agents.agent_span import agent_span
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
-from penstockd.call import Call, Completed, Delta, Handler
+from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.errors import PenstockError
+from penstockd.foreign_tasks import ForeignTasks
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Route
 from penstockd.outcome import FinishReason
@@ -36,6 +41,7 @@ class PythonAgent:
     caching: Caching | None
     fingerprint: str
     log: Log
+    tasks: ForeignTasks = field(default_factory=ForeignTasks)
 
     @property
     def models(self) -> Sequence[str]:
@@ -56,11 +62,11 @@ class PythonAgent:
             tenant=principal.tenant if principal else "",
             deadline=call.expires_at,
             models=models,
-            log=self.log.bound(request_id=call.outcome.request_id, agent=self.name),
+            log=self.log.bound(**{**call.outcome.log_fields, "agent": self.name}),
         )
         try:
             with agent_span(self.name):
-                await self._reply(call, AgentRequest.of(call.request), context)
+                await self._answer(call, context)
         except BaseExceptionGroup as group:
             ours = _first_of_ours(group)
             if ours is None:
@@ -71,12 +77,52 @@ class PythonAgent:
         except BaseException as error:
             # sys.exit() would end the daemon, with everybody's calls.
             raise RuntimeError(f"the agent raised {type(error).__name__}") from error
-        finally:
-            await models.close()
-        await call.send(Completed(finish_reason=FinishReason.STOP, model=call.outcome.model))
+        await call.send(
+            Completed(
+                finish_reason=FinishReason.STOP, model=call.outcome.model, may_be_kept=not models.has_cut_an_answer
+            )
+        )
 
-    async def _reply(self, call: Call[Request], request: AgentRequest, context: AgentContext) -> None:
-        replied: Any = self.function(request, context)
+    async def _answer(self, call: Call[Request], context: AgentContext) -> None:
+        """Reply with the function's text, or raise what it raises.
+
+        The function is a task of its own: whatever it makes of a cancellation, the call ends as who cancelled it wants.
+        """
+        is_over = False
+
+        async def send(reply: Reply) -> None:
+            if is_over:
+                raise RuntimeError("the call is over: nobody waits for the agent's text any more")
+            await call.send(reply)
+
+        task = self.tasks.start(self._run(replace(call, send=send), context))
+        try:
+            await wait({task})
+        except CancelledError:
+            task.add_done_callback(partial(_tell_late, context.log))
+            raise
+        finally:
+            is_over = True
+            context.models.refuse()
+            await self.tasks.end(task)
+            if not task.done():
+                context.log.warning("an agent goes on though its call is over")
+                await context.models.close()
+        if (failure := task.result()) is not None:
+            raise failure
+
+    async def _run(self, call: Call[Request], context: AgentContext) -> BaseException | None:
+        """Run the function, and end what it leaves behind; return what it raises: SystemExit would end the daemon."""
+        try:
+            await self._reply(call, context)
+        except BaseException as error:  # noqa: BLE001 - the function is somebody else's
+            return error
+        finally:
+            await context.models.close()
+        return None
+
+    async def _reply(self, call: Call[Request], context: AgentContext) -> None:
+        replied: Any = self.function(AgentRequest.of(call.request), context)
         if not isasyncgenfunction(self.function):
             await _send(call, await replied)
             return
@@ -100,6 +146,14 @@ def load_function(path: str) -> Function:
     except TypeError as error:
         raise ValueError(f"{path!r} must take two arguments, the request and its context: {error}") from error
     return function
+
+
+def _tell_late(log: Log, task: Task[BaseException | None]) -> None:
+    """Say what an agent raised whose caller had left: nobody else is told of it."""
+    failure = None if task.cancelled() else task.result()
+    if failure is not None and not isinstance(failure, CancelledError):
+        # Unlike str(), this also shows an exception that cannot be shown.
+        log.warning("an agent failed after its caller had left", error="".join(format_exception_only(failure)).strip())
 
 
 async def _send(call: Call[Request], text: object) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
 from penstockd.errors import ModelsUnavailable
+from penstockd.foreign_tasks import LINGER
 from penstockd.ledger import EntryStatus
 from penstockd.logs.log import Log
 from penstockd.models.route import Route, priority
+from penstockd.outcome import FinishReason
 from penstockd.principal import Principal
 from penstockd.request import Parameters, Request, Role, Turn
 from penstockd.upstream import Broken, Rejected
@@ -62,6 +65,7 @@ class Scene:
         """Make one call and return what came of it."""
         asked = Asked()
         asked.outcome.request_id = "r1"
+        asked.outcome.trace_ids = {"trace_id": "t1"}
         asked.outcome.principal = Principal(tenant="acme")
         now = self.models.clock.monotonic()
         call = a_call(REQUEST, method=STREAM, send=asked.heard.take, outcome=asked.outcome, expires_at=now + 30.0)
@@ -78,6 +82,15 @@ class Scene:
     def answer(self, function: Function) -> Asked:
         """Make one call in no time at all."""
         return self.models.run(self.ask(function))
+
+    async def cancelled(self, function: Function, *, after: float = 1.0) -> tuple[Asked, float]:
+        """Make one call, cancel it, and return what came of it and how long that took."""
+        task = asyncio.ensure_future(self.ask(function))
+        await self.models.clock.sleep(after)
+        task.cancel()
+        cancelled_at = self.models.clock.monotonic()
+        asked = await task
+        return asked, self.models.clock.monotonic() - cancelled_at
 
 
 def _route(model: ScriptedModel) -> Route:
@@ -108,7 +121,7 @@ def test_yielded_texts_come_piece_by_piece() -> None:
 
 
 def test_what_an_agent_logs_says_in_which_call(caplog: pytest.LogCaptureFixture) -> None:
-    """The request's id leads on from there."""
+    """And whose it is; the ids of the request and of the trace lead on from there."""
 
     async def logs(request: AgentRequest, context: AgentContext) -> str:
         context.log.warning("odd order", order=7)
@@ -117,7 +130,13 @@ def test_what_an_agent_logs_says_in_which_call(caplog: pytest.LogCaptureFixture)
     Scene().answer(logs)
 
     (record,) = caplog.records
-    assert record.__dict__["fields"] == {"request_id": "r1", "agent": "agent", "order": 7}
+    assert record.__dict__["fields"] == {
+        "request_id": "r1",
+        "trace_id": "t1",
+        "agent": "agent",
+        "tenant": "acme",
+        "order": 7,
+    }
 
 
 def test_an_agent_knows_what_is_asked_and_by_whom() -> None:
@@ -344,6 +363,208 @@ def test_a_cancelled_caller_ends_everything() -> None:
     assert isinstance(asked.error, asyncio.CancelledError)
     assert scene.a.in_flight == 0
     assert [reason for _, reason in asked.attempts] == ["cancelled", "cancelled"]
+
+
+Cleanup = Callable[[], Awaitable[str]]
+
+
+async def raises_another() -> str:
+    """Take a cancellation for an error of its own."""
+    raise ConnectionError("wrapped")
+
+
+async def answers_all_the_same() -> str:
+    """Take no end for one."""
+    return "late"
+
+
+async def goes_on() -> str:
+    """Take its time, and then answer."""
+    await asyncio.sleep(10.0)
+    return "much too late"
+
+
+async def goes_on_and_fails() -> str:
+    """Take its time, and then fail."""
+    await asyncio.sleep(10.0)
+    raise ConnectionError("wrapped")
+
+
+@pytest.mark.parametrize(
+    ("cleanup", "said"),
+    [
+        (raises_another, ["an agent failed after its caller had left"]),
+        (answers_all_the_same, ["an agent failed after its caller had left"]),
+        (goes_on, ["an agent goes on though its call is over", "an agent failed after its caller had left"]),
+        (goes_on_and_fails, ["an agent goes on though its call is over", "an agent failed after its caller had left"]),
+    ],
+)
+@pytest.mark.parametrize("yields", [False, True], ids=["returns", "yields"])
+def test_a_call_ends_whatever_the_agent_makes_of_being_cancelled(
+    cleanup: Cleanup, said: list[str], caplog: pytest.LogCaptureFixture, *, yields: bool
+) -> None:
+    """After a second for its cleanup; what it says then reaches nobody, and what it raises the log."""
+    scene = Scene()
+
+    async def returning(request: AgentRequest, context: AgentContext) -> str:
+        try:
+            await asyncio.sleep(1000.0)
+        except asyncio.CancelledError:
+            return await cleanup()
+        return ""
+
+    async def yielding(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        yield await returning(request, context)
+
+    async def main() -> tuple[Asked, float]:
+        asked, took = await scene.cancelled(yielding if yields else returning)
+        await scene.models.clock.sleep(60.0)
+        return asked, took
+
+    asked, took = scene.models.run(main())
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert took <= LINGER + 0.01
+    assert (asked.heard.deltas, asked.heard.completed) == ([], None)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", each) for each in said
+    ]
+    assert caplog.records[0].__dict__["fields"].items() >= {"request_id": "r1", "agent": "agent"}.items()
+    error = caplog.records[-1].__dict__["fields"]["error"]
+    assert error.startswith(("ConnectionError: wrapped", "RuntimeError: the call is over"))
+
+
+def test_an_agent_whose_caller_has_left_can_ask_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for what another try would cost."""
+    scene = Scene(HANGS)
+
+    async def tries_again(request: AgentRequest, context: AgentContext) -> str:
+        try:
+            return (await context.models.ask("question")).output
+        except asyncio.CancelledError:
+            return (await context.models.ask("question", route="other")).output
+
+    asked, took = scene.models.run(scene.cancelled(tries_again))
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert took < 0.01
+    assert (len(scene.a.calls), scene.b.calls, scene.a.in_flight) == (1, [], 0)
+    assert "its caller has left" in caplog.records[-1].__dict__["fields"]["error"]
+
+
+def test_what_an_agent_that_goes_on_has_asked_is_ended() -> None:
+    """It had its second."""
+    scene = Scene(HANGS)
+    left = []
+
+    async def shields(request: AgentRequest, context: AgentContext) -> str:
+        left.append(asyncio.ensure_future(context.models.ask("question")))
+        while not left[0].done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(left[0])
+        return await goes_on()
+
+    async def main() -> tuple[Asked, float, int]:
+        asked, took = await scene.cancelled(shields)
+        return asked, took, scene.a.in_flight
+
+    asked, took, in_flight = scene.models.run(main())
+
+    assert isinstance(asked.error, asyncio.CancelledError)
+    assert took <= LINGER + 0.01
+    assert in_flight == 0
+    assert asked.attempts == [("a", "cancelled")]
+
+
+def test_what_a_cancelled_agent_used_is_settled_however_long_that_takes() -> None:
+    """The agent waits for it, and nobody cancels that."""
+    models = MeteredCalls()
+    models.ledger.close_takes = 5 * LINGER
+    scene = Scene(HANGS, models=models)
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question")).output
+
+    async def main() -> tuple[Asked, list[EntryStatus]]:
+        asked, _ = await scene.cancelled(asks)
+        return asked, [entry.status for entry in models.ledger.entries]
+
+    asked, statuses = models.run(main())
+
+    assert asked.attempts == [("a", "cancelled")]
+    assert statuses == [EntryStatus.CANCELLED]
+    models.assert_settled(scene.a)
+
+
+def test_an_agent_runs_in_its_calls_context() -> None:
+    """Traces are found by it, and so may be what a library keeps there."""
+    seen: list[str] = []
+    kept: ContextVar[str] = ContextVar("kept", default="")
+
+    async def looks(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        seen.append(kept.get())
+        yield ""
+
+    async def main() -> None:
+        kept.set("the call's")
+        await scene.ask(looks)
+
+    scene = Scene()
+    scene.models.run(main())
+
+    assert seen == ["the call's"]
+
+
+def test_an_agent_learns_why_an_answer_ended() -> None:
+    """It may ask for the rest."""
+    scene, seen = Scene("whole", ("half of", FinishReason.LENGTH)), []
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        seen.extend([(await context.models.ask("question")).finish_reason for _ in range(2)])
+        return ""
+
+    scene.answer(asks)
+
+    assert seen == [FinishReason.STOP, FinishReason.LENGTH]
+
+
+@pytest.mark.parametrize(("ending", "may_be_kept"), [(FinishReason.STOP, True), (FinishReason.LENGTH, False)])
+def test_what_was_made_of_half_an_answer_is_not_kept(ending: FinishReason, *, may_be_kept: bool) -> None:
+    """Asked or streamed, and whatever else was whole."""
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        first = await context.models.ask("question")
+        return first.output + (await context.models.ask("question")).output
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        for _ in range(2):
+            async for text in context.models.stream("question"):
+                yield text
+
+    for function in (asks, streams):
+        completed = Scene(("half of", ending), "whole").answer(function).heard.completed
+        assert completed is not None
+        assert (completed.finish_reason, completed.may_be_kept) == (FinishReason.STOP, may_be_kept)
+
+
+def test_a_question_of_no_turns_is_refused() -> None:
+    """It is an error of the function's, raised where it asks or begins to read."""
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask([])).output
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream([]):
+            yield text
+
+    async def main() -> list[Asked]:
+        return [await scene.ask(asks), await scene.ask(streams)]
+
+    for asked in scene.models.run(main()):
+        assert isinstance(asked.error, ValueError)
+        assert "at least one turn" in str(asked.error)
+    assert scene.a.calls == []
 
 
 def test_errors_of_ours_pass_out_of_a_task_group() -> None:

@@ -215,6 +215,17 @@ async def test_an_answer_cut_at_a_length_is_not_kept() -> None:
     assert (await house.answered()).text == TEXT
 
 
+async def test_an_answer_made_of_one_that_was_cut_is_not_kept() -> None:
+    """Its agent says so, though its own text ended as it should."""
+    house = House()
+    made = house.asks()
+    house.work.say("made of half")
+    house.work.end(may_be_kept=False)
+    assert (await made.ends()).text == "made of half"
+
+    assert (await house.answered()).text == TEXT
+
+
 async def test_an_answer_is_kept_for_the_agents_ttl() -> None:
     """And then made again."""
     house = House(KeptAgent())

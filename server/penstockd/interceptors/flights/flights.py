@@ -86,7 +86,7 @@ class Flights:
                         raise StreamBroken("the answer does not end")
                 case Completed(finish_reason=finish_reason, model=model):
                     flight.end(reply)
-                    if work.keep is not None:
+                    if work.keep is not None and reply.may_be_kept:
                         answer = Answer(text="".join(flight.pieces), finish_reason=finish_reason, model=model)
                         await work.keep(answer)
 
@@ -94,8 +94,13 @@ class Flights:
             await proceed(replace(work.call, send=send, overtime=work.overtime))
             flight.end(RuntimeError("the work ended before its answer did"))
         except asyncio.CancelledError as error:
-            flight.end(error)
-            raise
+            if _is_ending(work):
+                flight.end(error)
+                raise
+            # None of those who listen was cancelled: to them it is as unforeseen as any other error.
+            unforeseen = RuntimeError("the work was cancelled from within")
+            unforeseen.__cause__ = error
+            flight.end(unforeseen)
         except BaseException as error:  # noqa: BLE001 - whoever listens raises it again
             flight.end(error)
         finally:

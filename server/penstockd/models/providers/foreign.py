@@ -1,16 +1,14 @@
 """Keeps a provider that somebody else wrote to the promises of our own."""
 
-from asyncio import FIRST_COMPLETED, Future, Task, create_task, get_running_loop, wait
+from asyncio import FIRST_COMPLETED, Future, get_running_loop, wait
 
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply, Send
+from penstockd.foreign_tasks import LINGER, ForeignTasks
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, chosen
 from penstockd.upstream import PROVIDER_ERROR, Broken, UpstreamFailure
-
-LINGER = 1.0
-"""Seconds a provider has to end once its answer is whole, and once it was cancelled."""
 
 
 class Foreign:
@@ -23,7 +21,7 @@ class Foreign:
         """Answer with `provider`; tell `log` of what it raises when its answer is whole."""
         self._provider = provider
         self._log = log
-        self._running: set[Task[UpstreamFailure | None]] = set()
+        self._tasks = ForeignTasks()
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the provider's answer; raises a failure of penstockd.upstream, or what the caller's `send` raised."""
@@ -49,9 +47,7 @@ class Foreign:
 
     async def _failure(self, call: Call[Prompt], answer: "_Answer") -> UpstreamFailure | None:
         """What is wrong with how the provider ends, if anything; it can send nothing from then on."""
-        task = create_task(self._run(call))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task = self._tasks.start(self._run(call))
         try:
             await wait({task, answer.decided}, return_when=FIRST_COMPLETED)
             await wait({task}, timeout=LINGER)
@@ -60,9 +56,7 @@ class Foreign:
             return Broken(f"the provider went on for {LINGER:g} s after its answer", reason=PROVIDER_ERROR)
         finally:
             answer.end()
-            if not task.done():
-                task.cancel()
-                await wait({task}, timeout=LINGER)
+            await self._tasks.end(task)
 
     async def _run(self, call: Call[Prompt]) -> UpstreamFailure | None:
         """Run the provider; return what it raises, if it does; SystemExit, too, which would end the daemon."""

@@ -381,14 +381,18 @@ async def test_what_was_unforeseen_is_told_once_as_it_was() -> None:
 
 
 async def test_work_that_cancels_itself_fails_its_callers() -> None:
-    """Nobody of them was cancelled, and none hangs."""
+    """Nobody of them was cancelled, and none hangs; one is told why, for the log."""
     flights, work = Flights(FakeClock()), Work()
     callers = [rides(flights, work) for _ in range(2)]
     await settled()
-    work.fail(asyncio.CancelledError())
+    cause = asyncio.CancelledError()
+    work.fail(cause)
 
-    for caller in callers:
-        assert isinstance((await caller.ends()).error, Internal)
+    first, second = [(await caller.ends()).error for caller in callers]
+
+    assert isinstance(first, RuntimeError)
+    assert first.__cause__ is cause
+    assert isinstance(second, Internal)
 
 
 async def test_work_that_ends_before_its_answer_does_fails_its_callers() -> None:

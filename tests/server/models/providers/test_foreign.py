@@ -14,9 +14,10 @@ from fakes.scripted_model import ScriptedModel
 from fakes.virtual_time import VirtualClock
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.errors import Draining
+from penstockd.foreign_tasks import LINGER
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Timeouts
-from penstockd.models.providers.foreign import LINGER, Foreign
+from penstockd.models.providers.foreign import Foreign
 from penstockd.models.timed import Timed
 from penstockd.outcome import FinishReason
 from penstockd.upstream import LONGEST_ACCOUNT, PROVIDER_ERROR, Broken, CoolingDown, TimedOut
