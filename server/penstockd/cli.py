@@ -7,7 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.run is _serve:
         # It would end us while we import, and what it asks for comes with the start, which has yet to read the files.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # There is nothing to drain yet. Without a handler the first process of a container would not even get them.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os._exit(0))
     try:
         from penstockd import config  # noqa: PLC0415 - a plain install lacks what the daemon needs
     except ModuleNotFoundError as error:
@@ -65,7 +69,7 @@ def _open_standard_streams() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penstockd", description="A gRPC daemon that puts AI agents into production.")
-    parser.add_argument("--version", action="version", version=f"penstockd {_version()}")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the program's version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve until SIGTERM; SIGHUP reloads the configuration")
     serve.add_argument("--listen", metavar="HOST:PORT", help="where calls are taken (127.0.0.1:50051; unix:PATH too)")
@@ -85,6 +89,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _ShowVersion(argparse.Action):
+    """Says the version, which takes long to find out: whoever does not ask for it must not wait for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and exit."""
+        try:
+            _write(f"penstockd {_version()}")
+        except _CannotWrite as error:
+            parser.exit(CANNOT_WRITE, f"penstockd: cannot write to standard output: {error}\n")
+        parser.exit()
+
+
 def _version() -> str:
     from penstock import __version__  # noqa: PLC0415 - imports gRPC
 
@@ -98,7 +114,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     from penstockd.ledger import CannotOpenLedger  # noqa: PLC0415
     from penstockd.lifecycle import CannotListen  # noqa: PLC0415
-    from penstockd.serve import serve  # noqa: PLC0415
+
+    with _hidden("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"):
+        from penstockd.serve import serve  # noqa: PLC0415
 
     flags = {"server.listen": arguments.listen, "admin.listen": arguments.admin_listen}
     load = _loader(arguments.config, flags)
@@ -110,6 +128,17 @@ def _serve(arguments: argparse.Namespace) -> int:
         _complain(str(error))
         return CANNOT_START
     return 0
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Keep a variable from what is imported: OpenTelemetry raises over a bad one then, which nobody could warn of."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
 
 
 def _end_in_any_case() -> None:
@@ -130,8 +159,10 @@ def _end_in_any_case() -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from penstockd.app import check  # noqa: PLC0415
     from penstockd.config import describe  # noqa: PLC0415
+
+    with _hidden("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"):
+        from penstockd.app import check  # noqa: PLC0415
 
     settings = _loader(arguments.config, {})()
     check(settings)

@@ -28,7 +28,7 @@ LOOK_FOR_STALLS_EVERY = 1.0
 COST = "penstock-cost-nanousd"
 """Trailing metadata of an answer whose price is known, for proxies, which read no message."""
 LAST_WORD = 2.0
-"""Seconds in which a call that was cut can still send its status."""
+"""Seconds in which a call that has failed can still send its status."""
 LATEST_CANCEL = 2.0
 """Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
 
@@ -69,6 +69,8 @@ class Adapter(grpc.aio.ServerInterceptor):
         self._handlers: dict[str, MethodHandler] = {}
         self._generation = 0
         self._running: set[_Running] = set()
+        self._unsent = 0
+        self._sent_at = -inf
         self.started = 0
         self.stalls = 0
         self._idle = asyncio.Event()
@@ -90,8 +92,18 @@ class Adapter(grpc.aio.ServerInterceptor):
         """How many calls are on their way."""
         return len(self._running)
 
+    @property
+    def unsent(self) -> int:
+        """How many calls gRPC has not sent to their end: those in flight, and those whose readers are slow."""
+        return self._unsent
+
+    @property
+    def since_sent(self) -> float:
+        """Seconds since gRPC sent the latest call to its end; infinite before the first."""
+        return self._clock.monotonic() - self._sent_at
+
     async def idle(self) -> None:
-        """Return when no call is in flight."""
+        """Return when no call is in flight and each was sent to its end."""
         await self._idle.wait()
 
     def cut(self, error: PenstockError) -> None:
@@ -146,30 +158,32 @@ class Adapter(grpc.aio.ServerInterceptor):
         running = _Running(task, outcome, self._generation)
         self._running.add(running)
         self.started += 1
+        self._unsent += 1
         self._idle.clear()
+        # The task is gRPC's own, which ends once it has sent what we return.
+        task.add_done_callback(self._sent)
         try:
             await self._through_the_chain(endpoint, data, context, write, running)
         except PenstockError as error:
             await _abort(context, error, running)
-        except asyncio.CancelledError:
+        except BaseException as error:
+            # The one error boundary.
             if outcome.cut is not None:
                 task.uncancel()
-                # A reader that takes nothing does not take the status either.
-                try:
-                    async with asyncio.timeout(LAST_WORD):
-                        await _abort(context, outcome.cut, running)
-                except TimeoutError:
-                    raise asyncio.CancelledError from None
+                await _abort(context, outcome.cut, running)
             if task.cancelling():
-                raise
-            await _abort(context, Internal("the call was cancelled inside the server"), running)
-        except BaseException as error:  # noqa: BLE001 - the one error boundary
-            self._log.exception("a call failed unforeseen", error, request_id=outcome.request_id, **_whose(outcome))
+                # The caller is gone, whatever the handler made of that.
+                raise asyncio.CancelledError from error
+            self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
             await _abort(context, Internal("an internal error; its details are in the server's log"), running)
         finally:
             self._running.discard(running)
-            if not self._running:
-                self._idle.set()
+
+    def _sent(self, _: asyncio.Task[None]) -> None:
+        self._unsent -= 1
+        self._sent_at = self._clock.monotonic()
+        if not self._unsent:
+            self._idle.set()
 
     async def _through_the_chain(
         self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, running: _Running
@@ -226,18 +240,16 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-def _whose(outcome: Outcome) -> dict[str, str]:
-    """The agent and the tenant of a call, as far as they are known."""
-    tenant = outcome.principal.tenant if outcome.principal else ""
-    return {name: value for name, value in (("agent", outcome.agent), ("tenant", tenant)) if value}
-
-
 async def _abort(context: Context, error: PenstockError, running: _Running) -> None:
+    """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that either."""
     outcome = running.outcome
-    code = _STATUS_CODES[error.code]
-    await context.abort(
-        code, message(error), (*trailers(error, outcome.request_id, is_partial=running.has_written), *outcome.headers)
-    )
+    running.writing_since = inf
+    last = (*trailers(error, outcome.request_id, is_partial=running.has_written), *outcome.headers)
+    try:
+        async with asyncio.timeout(LAST_WORD):
+            await context.abort(_STATUS_CODES[error.code], message(error), last)
+    except (TimeoutError, grpc.aio.InternalError):
+        raise asyncio.CancelledError from None
 
 
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")

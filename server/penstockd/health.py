@@ -12,7 +12,33 @@ LIVENESS = "liveness"
 
 
 class HealthServicer(health.aio.HealthServicer):  # type: ignore[name-defined,misc]  # the stubs lack its aio twin
-    """The reference servicer, with the List that it lacks."""
+    """The reference servicer, with the List that it lacks, and an end to its watches."""
+
+    def __init__(self) -> None:
+        """Know no name but the empty one."""
+        super().__init__()
+        self._watches: set[asyncio.Timeout] = set()
+
+    async def Watch(  # noqa: N802 - the contract's name
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]",
+    ) -> None:
+        """Send the status of a name and every change of it, until the watcher leaves or all watches are ended."""
+        watch = asyncio.timeout(None)
+        self._watches.add(watch)
+        try:
+            async with watch:
+                await super().Watch(request, context)
+        except TimeoutError:
+            pass  # it was ended, and says so by its status
+        finally:
+            self._watches.discard(watch)
+
+    def end_watches(self) -> None:
+        """End every watch: gRPC waits for them as for any other call."""
+        for watch in self._watches:
+            watch.reschedule(asyncio.get_running_loop().time())
 
     async def List(  # noqa: N802 - the contract's name
         self,

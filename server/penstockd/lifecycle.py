@@ -25,6 +25,8 @@ LONGEST_KNOCK = 1.0
 """Seconds that whoever has a socket may take to show that it is there."""
 LAST_WORDS = 5.0
 """Seconds that calls have to settle and end once they were cut."""
+LAST_BYTES = 5.0
+"""Seconds that readers have for what the system holds for them, once gRPC has sent it."""
 
 
 class CannotListen(Exception):
@@ -118,7 +120,7 @@ class Daemon:
         """Serve until asked to stop, then drain; returns when everything has ended."""
         sweeping = asyncio.create_task(self._adapter.cut_stalled_readers())
         await self._stopping.wait()
-        self._log.info("draining", calls=self._adapter.in_flight, drain_delay=self._drain_delay)
+        self._log.info("draining", calls=self._adapter.unsent, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
         self._changes.add("daemon", "penstockd", "draining")
         await _any_of(self._hurrying.wait(), seconds=self._drain_delay)
@@ -126,12 +128,20 @@ class Daemon:
         # them with a status where gRPC would only reset them. It is ours to shorten below.
         grace = self._drain_timeout + 2 * LAST_WORDS
         going = [asyncio.ensure_future(listener.server.stop(grace)) for listener in self._listeners]
+        loop = asyncio.get_running_loop()
+        drained_by = loop.time() + self._drain_timeout
         await _any_of(self._quiet(), self._hurrying.wait(), seconds=self._drain_timeout)
         if self._adapter.in_flight:
             self._log.warning("cutting calls that did not end in time", calls=self._adapter.in_flight)
             self._adapter.cut(Draining("the server is going away", retry_after=0.1))
             await _any_of(self._adapter.idle(), seconds=LAST_WORDS)
-        # Health watchers are all that is left to end.
+        if self._adapter.unsent:
+            self._log.warning("leaving readers that did not take their answers in time", calls=self._adapter.unsent)
+        self._health.servicer.end_watches()
+        # A connection ends once its client has read up to a ping. To end it before would lose what is under way to it;
+        # a client that is frozen, or a call whose message never comes, holds this up no longer than that may take.
+        rest = max(0.0, min(LAST_BYTES - self._adapter.since_sent, drained_by - loop.time()))
+        await _any_of(asyncio.shield(going[0]), self._hurrying.wait(), seconds=rest)
         ending = [listener.server.stop(None) for listener in self._listeners]
         await _any_of(asyncio.gather(*ending, *going), seconds=LAST_WORDS)
         sweeping.cancel()
@@ -139,9 +149,9 @@ class Daemon:
         self._log.info("stopped", calls=self._adapter.in_flight)
 
     async def _quiet(self) -> None:
-        """Return when no call is in flight and none came for a moment: gRPC takes calls before we see them."""
+        """Return when every call was sent to its end and none came for a moment: gRPC has calls before we see them."""
         seen = -1
-        while seen != self._adapter.started or self._adapter.in_flight:
+        while seen != self._adapter.started or self._adapter.unsent:
             await self._adapter.idle()
             seen = self._adapter.started
             await asyncio.sleep(QUIET)

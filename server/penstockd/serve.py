@@ -38,8 +38,8 @@ from penstockd.upkeep import Upkeep
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:
     """Serve until a signal ends it; `started_at` is when the process began, in monotonic seconds.
 
-    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads. Raises ConfigErrors, CannotListen and
-    CannotOpenLedger.
+    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads; once it has ended, none of them does anything.
+    Raises ConfigErrors, CannotListen and CannotOpenLedger.
     """
     # What is read now may have changed by the time that a reload can be made.
     loop = asyncio.get_running_loop()
@@ -52,6 +52,8 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     telemetry = exporters(environ, version=version)
     for setting in telemetry.unknown:
         log.warning("nothing is exported by what is not known here", setting=setting)
+    for ignored in telemetry.ignored:
+        log.warning("a telemetry setting cannot be used", setting=ignored.setting, instead=ignored.instead)
     clock = SystemClock()
     ledger = open_ledger(settings, clock=clock, log=log, instruments=telemetry.instruments)
     app = App(
@@ -98,6 +100,9 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     await daemon.run()
     for task in kept_up:
         task.cancel()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _dropped(telemetry: Exporters, sink: LogSink) -> Mapping[str, Callable[[], int]]:

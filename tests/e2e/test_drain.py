@@ -1,17 +1,25 @@
 """How a daemon leaves: whole, in time, and with a word for whoever is cut."""
 
 import asyncio
+import json
 import signal
+from pathlib import Path
 
 import pytest
 
 from fakes import answers
-from fakes.live_daemon import Daemons
+from fakes.live_daemon import ANY_PORT, Daemons, started
 from fakes.models import openai
+from fakes.raw_http2 import SlowReader
+from fakes.rpc import PROCESS, STREAM
 from fakes.upstream import HANG, LAST_CHUNK, STREAM_HEAD, Upstream, chunk, response
 from penstock import AgentClient, Draining, PenstockError, ProcessResponse
+from penstock.v1.agent_service_pb2 import ProcessRequest
 
 TWENTY = range(20)
+LONG = "y" * 500_000
+WIDE = 2 * len(LONG)
+ASK = ProcessRequest(input="go").SerializeToString()
 
 
 async def _streamed(client: AgentClient, agent: str, *, has_begun: asyncio.Event) -> str:
@@ -46,6 +54,70 @@ async def test_calls_and_streams_that_run_are_finished_whole(daemons: Daemons, u
             assert set(await asyncio.gather(*streams)) == {"Once upon a time"}
         assert await daemon.exit_code() == 0
         assert daemon.logged("cutting calls that did not end in time") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "window"),
+    [(PROCESS, 0), (PROCESS, WIDE), (STREAM, WIDE)],
+    ids=["unary", "unary held by the system", "stream held by the system"],
+)
+async def test_an_answer_that_is_still_being_taken_comes_whole(
+    path: str, window: int, daemons: Daemons, upstream: Upstream
+) -> None:
+    """The call has finished, as far as the daemon is concerned; its reader has yet to take most of it."""
+    events = answers.openai_events([LONG])
+    answer = (
+        [STREAM_HEAD, *map(chunk, events), LAST_CHUNK] if path == STREAM else [response(answers.openai_answer(LONG))]
+    )
+    upstream.answer_always(*answer)
+    daemon = await daemons.start(models={"fast": openai(upstream)})
+    reader = SlowReader(every=0.03, window=window)
+    await reader.connect(daemon.target)
+    reader.ask(path, ASK)
+    await daemon.line("call finished", code="OK")
+
+    daemon.signal()
+    await daemon.line("draining")
+
+    assert await reader.read()
+    assert reader.taken > len(LONG)
+    assert await daemon.exit_code() == 0
+
+
+async def test_a_reader_that_takes_nothing_is_waited_for_no_longer_than_that(
+    daemons: Daemons, upstream: Upstream
+) -> None:
+    """Its answer is cut when the time to drain is over, and the log says so."""
+    upstream.answer_always(response(answers.openai_answer(LONG)))
+    daemon = await daemons.start(models={"fast": openai(upstream)}, server={"drain_timeout": "300ms"})
+    reader = SlowReader(every=0.0)
+    await reader.connect(daemon.target)
+    reader.ask(PROCESS, ASK)
+    await daemon.line("call finished", code="OK")
+
+    assert await daemon.stop() == 0
+
+    assert daemon.logged("leaving readers that did not take their answers in time", calls=1)
+    await reader.read()
+    assert reader.taken < len(LONG)
+
+
+@pytest.mark.parametrize("sends", ["nothing", "a call without its message"])
+async def test_an_idle_daemon_waits_for_nobody(sends: str, daemons: Daemons) -> None:
+    """Not for a client that is frozen, which answers no ping, nor for a message that never comes."""
+    daemon = await daemons.start()
+    reader = SlowReader(every=0.0)
+    await reader.connect(daemon.target)
+    if sends != "nothing":
+        reader.ask(PROCESS, b"", is_whole=False)
+    daemon.signal()
+    await daemon.line("draining")
+
+    async with asyncio.timeout(2.0):
+        await daemon.line("stopped")
+
+    assert await daemon.exit_code() == 0
+    reader.close()
 
 
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["unary", "stream"])
@@ -89,6 +161,26 @@ async def test_a_second_signal_hurries(daemons: Daemons, upstream: Upstream) -> 
             await call
 
     assert await daemon.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "served"), [("ending_module", False), ("asking_again_module", True)], ids=["starts", "has stopped"]
+)
+async def test_a_signal_is_taken_while_the_daemon(module: str, served: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """It ends as it does in between, rather than by the signal: a container's first process would not end at all."""
+    config = tmp_path / "penstock.yaml"
+    config.write_text(json.dumps({"agents": {"own": {"python": f"fakes.{module}:run"}}}), encoding="utf-8")
+    places = {"PENSTOCK_LISTEN": ANY_PORT, "PENSTOCK_ADMIN_LISTEN": ANY_PORT, "PENSTOCK_STATE_DIR": str(tmp_path)}
+
+    async with started(["serve", "--config", str(config)], places) as daemon:
+        if served:
+            await daemon.line("serving")
+            daemon.signal()
+
+        assert await daemon.exit_code() == 0
+
+    assert bool(daemon.logged("stopped")) == served
+    assert daemon.said == []
 
 
 @pytest.mark.parametrize("agent", ["stays", "waits_in_a_thread"])

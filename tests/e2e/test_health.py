@@ -56,16 +56,22 @@ async def test_during_the_drain_delay_the_daemon_is_alive_and_not_serving(daemon
 
 
 async def test_a_watch_tells_of_a_drain_and_does_not_hold_it_up(daemons: Daemons) -> None:
-    """A watch is open for as long as its client lives, which must not be as long as the daemon lives."""
+    """A watch is open for as long as its client lives, which must not be as long as the daemon lives.
+
+    Nor is it taken for an answer that is still under way, such as that of a call just before.
+    """
     daemon = await daemons.start()
 
-    async with grpc.aio.insecure_channel(daemon.target) as channel:
+    async with wire(daemon.target) as client, grpc.aio.insecure_channel(daemon.target) as channel:
+        await client.ask(PROCESS, ProcessRequest(input="hi"))
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
         seen = [(await watch.read()).status]
         daemon.signal(signal.SIGTERM)
         seen.append((await watch.read()).status)
 
         assert seen == [SERVING, NOT_SERVING]
+        async with asyncio.timeout(3.0):
+            await daemon.line("stopped")
         assert await daemon.exit_code() == 0
 
 

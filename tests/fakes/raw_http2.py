@@ -1,13 +1,17 @@
-"""A gRPC client that sends whatever it is told: libraries refuse to send what this one sends (RFC 9113, RFC 7541)."""
+"""A gRPC client that sends and takes as it is told: libraries refuse to send what it sends (RFC 9113, RFC 7541)."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import Sequence
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RESET, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+INITIAL_WINDOW_SIZE = 4
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 PATIENCE = 10.0
+BUFFER = 64 * 1024
+"""Bytes that wait here at most; more waits with the daemon."""
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -16,19 +20,7 @@ async def ask(target: str, path: str, message: bytes, fields: Fields) -> str:
     """Make one call with these fields, wait until the server has ended it, and return what it knows us as."""
     host, _, port = target.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", path.encode()),
-        (b":authority", target.encode()),
-        (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
-        *fields,
-    ]
-    body = b"\0" + struct.pack(">I", len(message)) + message
-    writer.write(PREFACE + _frame(SETTINGS, 0, 0, b""))
-    writer.write(_frame(HEADERS, END_HEADERS, 1, b"".join(_literal(name, value) for name, value in head)))
-    writer.write(_frame(DATA, END_STREAM, 1, body))
+    writer.write(PREFACE + _frame(SETTINGS, 0, 0, b"") + _head(target, path, fields) + _body(message))
     try:
         async with asyncio.timeout(PATIENCE):
             await _stream_ended(reader, writer)
@@ -36,6 +28,73 @@ async def ask(target: str, path: str, message: bytes, fields: Fields) -> str:
         peer, port = writer.get_extra_info("sockname")
         writer.transport.abort()
     return f"ipv4:{peer}:{port}"
+
+
+class SlowReader:
+    """Makes one call, and takes its answer at leisure; `taken` is how many bytes of it so far."""
+
+    def __init__(self, *, every: float, window: int = 0) -> None:
+        """Let the server send 64 KiB of its answer every so many seconds: gRPC holds the rest.
+
+        With a `window` it may send that many bytes at once, and a frame of them is taken every so many seconds: the
+        system holds the rest.
+        """
+        self.taken = 0
+        self._every = every
+        self._window = window
+
+    async def connect(self, target: str) -> None:
+        """Connect, and wait for the server; the system holds as little as it can on this side."""
+        host, _, port = target.rpartition(":")
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        connection.connect((host, int(port)))
+        self._target = target
+        self._reader, self._writer = await asyncio.open_connection(sock=connection, limit=BUFFER // 4)
+        settings = struct.pack(">HI", INITIAL_WINDOW_SIZE, self._window) if self._window else b""
+        self._writer.write(PREFACE + _frame(SETTINGS, 0, 0, settings))
+        if self._window:
+            self._writer.write(_window_update(0, self._window))
+        await self._frame()
+
+    def ask(self, path: str, message: bytes, *, is_whole: bool = True) -> None:
+        """Send the call, or only its head."""
+        self._writer.write(_head(self._target, path, ()) + (_body(message) if is_whole else b""))
+
+    async def read(self) -> bool:
+        """Take the answer; return whether a status came, whichever it is."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    kind, flags, stream, payload = await self._frame()
+                    if kind == RESET or (kind == HEADERS and flags & END_STREAM):
+                        return kind == HEADERS
+                    if kind == PING and not flags & ACK:
+                        self._writer.write(_frame(PING, ACK, 0, payload))
+                    if kind == DATA:
+                        self.taken += len(payload)
+                        if self._window:
+                            await asyncio.sleep(self._every)
+                            self._allow(stream, len(payload))
+                        else:
+                            asyncio.get_running_loop().call_later(self._every, self._allow, stream, len(payload))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave at once."""
+        self._writer.transport.abort()
+
+    async def _frame(self) -> tuple[int, int, int, bytes]:
+        header = await self._reader.readexactly(9)
+        payload = await self._reader.readexactly(int.from_bytes(header[:3]))
+        return header[3], header[4], int.from_bytes(header[5:]), payload
+
+    def _allow(self, stream: int, size: int) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(_window_update(0, size) + _window_update(stream, size))
 
 
 async def _stream_ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,8 +108,29 @@ async def _stream_ended(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
             return
 
 
+def _head(target: str, path: str, fields: Fields) -> bytes:
+    head = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path.encode()),
+        (b":authority", target.encode()),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        *fields,
+    ]
+    return _frame(HEADERS, END_HEADERS, 1, b"".join(_literal(name, value) for name, value in head))
+
+
+def _body(message: bytes) -> bytes:
+    return _frame(DATA, END_STREAM, 1, b"\0" + struct.pack(">I", len(message)) + message)
+
+
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def _window_update(stream: int, size: int) -> bytes:
+    return _frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", size))
 
 
 def _literal(name: bytes, value: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from math import inf
 from typing import Any, NamedTuple, cast
 
 import grpc
@@ -10,6 +11,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, Re
 from google.rpc.status_pb2 import Status
 
 from fakes import virtual_time
+from fakes.clock import FakeClock
 from fakes.edge import ASK, Handle, edge, endpoints
 from fakes.rpc import PROCESS, STREAM
 from fakes.virtual_time import VirtualClock
@@ -217,25 +219,36 @@ async def test_whose_call_failed_unforeseen_is_told(caplog: pytest.LogCaptureFix
 
     async def fail(call: Call[Request]) -> None:
         call.outcome.agent, call.outcome.principal = "support", Principal(tenant="acme", key="web")
+        call.outcome.trace_ids = {"trace_id": "t1"}
         raise ValueError
 
     async with edge(fail) as at:
         await at.wire.ask(PROCESS, ASK)
 
     (record,) = [each for each in caplog.records if each.name == "test"]
-    assert record.__dict__["fields"] == {"request_id": "r1", "agent": "support", "tenant": "acme"}
+    assert record.__dict__["fields"] == {
+        "request_id": "r1",
+        "trace_id": "t1",
+        "agent": "support",
+        "tenant": "acme",
+    }
 
 
 @BOTH
-async def test_an_inner_cancellation_is_a_status_at_once(path: str) -> None:
-    """gRPC alone would let the client hang."""
-    async with edge(raising(asyncio.CancelledError())) as at:
+async def test_an_inner_cancellation_is_a_status_at_once(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """gRPC alone would let the client hang; the log has what was cancelled."""
+    error = asyncio.CancelledError()
+    async with edge(raising(error)) as at:
         started = time.monotonic()
         ended = await at.wire.ask(path, ASK)
 
     assert ended.code is grpc.StatusCode.INTERNAL
     assert ended.reason == "INTERNAL"
     assert time.monotonic() - started < 5.0
+    (record,) = [each for each in caplog.records if each.name == "test"]
+    assert record.__dict__["fields"] == {"request_id": "r1"}
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
 
 
 @BOTH
@@ -332,6 +345,50 @@ async def test_a_clients_cancel_reaches_the_handler(path: str) -> None:
 
 
 @BOTH
+async def test_a_client_that_has_left_is_gone_whatever_the_handler_makes_of_it(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises, such as that there is nobody to answer, is no failure of ours."""
+    started = asyncio.Event()
+
+    async def wraps(call: Call[Request]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise ConnectionError("wrapped") from error
+
+    async with edge(wraps) as at:
+        call = asyncio.ensure_future(at.wire.ask(path, ASK))
+        await started.wait()
+        call.cancel()
+        await at.adapter.idle()
+
+    assert [record for record in caplog.records if record.name == "test"] == []
+
+
+@BOTH
+async def test_a_cut_call_is_told_why_whatever_the_handler_makes_of_it(path: str) -> None:
+    """Its caller is there, and waits."""
+    started = asyncio.Event()
+
+    async def wraps(call: Call[Request]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise ConnectionError("wrapped") from error
+
+    async with edge(wraps) as at:
+        asked = asyncio.ensure_future(at.wire.ask(path, ASK))
+        await started.wait()
+        at.adapter.cut(Draining("going away", retry_after=0.1))
+        ended = await asked
+
+    assert (ended.code, ended.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+
+
+@BOTH
 async def test_a_cut_call_is_told_why(path: str) -> None:
     """Each call in flight ends with the error it was cut with, after its cleanup."""
     cleaned: list[bool] = []
@@ -359,12 +416,14 @@ async def test_a_cut_call_is_told_why(path: str) -> None:
 class ServicerContext:
     """What a handler is given by gRPC; where the reader stalls, it takes nothing, a status neither.
 
-    Where it is gone a write fails, and the call is cancelled some seconds later.
+    Where it is gone a write fails, and the call is cancelled some seconds later; `left` is one that goes before the
+    status can be sent.
     """
 
-    def __init__(self, *, stalls: bool = False, cancels_after: float | None = None) -> None:
+    def __init__(self, *, stalls: bool = False, cancels_after: float | None = None, left: bool = False) -> None:
         self.aborted: list[str] = []
         self._stalls = stalls
+        self._left = left
         self._cancels_after = cancels_after
 
     def time_remaining(self) -> float | None:
@@ -393,6 +452,8 @@ class ServicerContext:
 
     async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: object) -> None:
         self.aborted.append(details)
+        if self._left:
+            raise grpc.aio.InternalError("Failed execute_batch")
         await asyncio.Event().wait()
 
 
@@ -422,6 +483,58 @@ def test_a_reader_that_takes_nothing_is_cut() -> None:
     assert context.aborted == ["the reader took nothing for 30 s"]
     assert 32.0 <= clock.monotonic() - 1000.0 <= 34.0
     assert adapter.in_flight == 0
+
+
+def test_a_stalled_readers_call_that_ends_by_itself_is_over_2_s_later() -> None:
+    """Whether or not its status has reached it; it ended for another reason than that."""
+    clock, context = VirtualClock(), ServicerContext(stalls=True)
+
+    async def out_of_time(call: Call[Request]) -> None:
+        try:
+            async with asyncio.timeout(29.5):
+                await answering(call)
+        except TimeoutError as error:
+            raise StreamBroken("out of time") from error
+
+    adapter = streamed(out_of_time, clock, context)
+
+    assert context.aborted == ["out of time"]
+    assert clock.monotonic() == pytest.approx(1031.5)
+    assert (adapter.stalls, adapter.in_flight) == (0, 0)
+
+
+def test_a_reader_who_left_is_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """And what gRPC makes of that is nobody's to look into."""
+    clock, context = VirtualClock(), ServicerContext(left=True)
+
+    adapter = streamed(raising(StreamBroken("the model is gone")), clock, context)
+
+    assert context.aborted == ["the model is gone"]
+    assert (caplog.records, adapter.in_flight) == ([], 0)
+
+
+async def test_a_call_is_unsent_until_grpc_has_sent_the_end_of_it() -> None:
+    """Which is when the task ends in which gRPC runs the handler."""
+    clock, sent = FakeClock(), asyncio.Event()
+    adapter = Adapter(clock=clock, log=Log("test"))
+    adapter.serve(endpoints(answering, clock))
+    handler: Any = await adapter.intercept_service(unreached, cast("grpc.HandlerCallDetails", Details(PROCESS)))
+    answered = asyncio.Event()
+
+    async def rpc() -> None:
+        await handler.unary_unary(ASK.SerializeToString(), ServicerContext())
+        answered.set()
+        await sent.wait()
+
+    running, idle = asyncio.ensure_future(rpc()), asyncio.ensure_future(adapter.idle())
+    await answered.wait()
+    assert (adapter.in_flight, adapter.unsent, idle.done(), adapter.since_sent) == (0, 1, False, inf)
+
+    sent.set()
+    await running
+    await idle
+    clock.advance(3.0)
+    assert (adapter.unsent, adapter.since_sent) == (0, 3.0)
 
 
 def test_a_reader_is_not_cut_while_the_model_thinks() -> None:

@@ -150,6 +150,21 @@ async def test_an_unknown_name_is_not_found(asked: Asked) -> None:
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_watches_can_be_ended(asked: Asked) -> None:
+    """Each with a status, and no other watch by that."""
+    asked.health.start()
+    first = asked.stub.Watch(health_pb2.HealthCheckRequest(service="liveness"))
+    assert (await first.read()).status == health_pb2.HealthCheckResponse.SERVING
+
+    asked.health.servicer.end_watches()
+
+    assert await first.read() is grpc.aio.EOF
+    assert await first.code() is grpc.StatusCode.OK
+    second = asked.stub.Watch(health_pb2.HealthCheckRequest(service="liveness"))
+    assert (await second.read()).status == health_pb2.HealthCheckResponse.SERVING
+    second.cancel()
+
+
 async def test_a_watcher_sees_every_change(asked: Asked) -> None:
     """Now, and at each flip."""
     asked.health.start()
