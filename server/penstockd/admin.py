@@ -2,11 +2,12 @@
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -23,8 +24,6 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Admin:
@@ -80,7 +79,7 @@ class Admin:
             await self._runner.cleanup()
 
     @web.middleware
-    async def _admit(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in who has the token; without one, who asks this machine by a name that is its own."""
         if self._token is None:
             if _is_loopback(self._host) and not _is_loopback(_asked_host(request)):
@@ -107,7 +106,7 @@ class Admin:
 
 
 @web.middleware
-async def _harden(request: web.Request, handler: Answer) -> web.StreamResponse:
+async def _harden(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Have no browser keep, guess at, frame or lend out what is served here."""
     try:
         response = await handler(request)

@@ -56,7 +56,6 @@ class Model:
     provider: str
     upstream_name: str
     answer: "Handler[Prompt]"
-    timeouts: Timeouts
     price: Price | None
     breaker: CircuitBreaker
     permits: Permits
@@ -75,14 +74,6 @@ class Route(Protocol):
 
     def order(self) -> Sequence[Model]:
         """The models in the order in which one call should try them."""
-
-
-class Pool(Protocol):
-    """The models of this replica."""
-
-    @property
-    def models(self) -> Mapping[str, Model]:
-        """Every model, by name."""
 
 
 def _unwatched() -> None:
