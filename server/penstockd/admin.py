@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -32,8 +33,6 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Admin:
@@ -94,7 +93,7 @@ class Admin:
             await self._runner.cleanup()
 
     @web.middleware
-    async def _admit(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in who has the token; without one, who asks this machine by a name that is its own."""
         if self._token is None:
             if _is_loopback(self._host) and not _is_loopback(_asked_host(request)):
@@ -155,7 +154,7 @@ def _connection(server: web.Server) -> _Connection:
 
 
 @web.middleware
-async def _harden(request: web.Request, handler: Answer) -> web.StreamResponse:
+async def _harden(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Have no browser keep, guess at, frame or lend out what is served here."""
     try:
         response = await handler(request)

@@ -16,7 +16,7 @@ AT_ONCE = 1_000
 """Spendings that are added up before whoever else is ready has a turn."""
 
 Spent: TypeAlias = Callable[[float], Awaitable[Sequence[Spending]]]
-"""Ledger.spent."""
+"""What tells the spendings since a moment in unix seconds: Ledger.spent."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ async def take_over(
 
 
 async def _sums(rulebook: Rulebook, spent: Spent, now: float) -> Mapping[BudgetDemand, int]:
-    """What was spent of each budget in the period that holds `now`, by a demand of nothing."""
+    """What was spent of each budget in the period that holds `now`; the keys are demands for 0."""
     sums: defaultdict[BudgetDemand, int] = defaultdict(int)
     for period in {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}:
         for number, spending in enumerate(await spent(period.start(now)), 1):

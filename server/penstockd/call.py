@@ -54,7 +54,7 @@ class Method(Struct, frozen=True):
 
 
 class Overtime:
-    """Lets work that several callers wait for go on past the first one's limit, to that of a later one."""
+    """Moves the end of work that callers share from the first one's limit to a later one's."""
 
     def __init__(self) -> None:
         """Grant none yet."""

@@ -73,6 +73,12 @@ class InvalidRequest(PenstockError):
     reason = "INVALID_REQUEST"
 
 
+def invalid(*violations: Violation) -> InvalidRequest:
+    """The refusal that names each of `violations`, in its message too."""
+    summary = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
+    return InvalidRequest(summary, violations=violations)
+
+
 class ContextTooLong(PenstockError):
     """The input is too long for every model of the route."""
 

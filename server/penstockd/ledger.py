@@ -70,7 +70,7 @@ class Ledger(Protocol):
     async def close(self, entry: Entry) -> None:
         """Settle an entry that was opened; returns when it is durable.
 
-        Once begun it is done, also when whoever waits for it is cancelled.
+        Cancelling whoever waits does not stop it.
         An entry that cannot be written now is kept and written later, in order: raises LedgerUnavailable meanwhile,
         once, to say so.
         """

@@ -57,7 +57,7 @@ def parse(message_type: Callable[[], M], data: bytes) -> M:
 
 
 def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
-    """Return the request that `message` makes, or raise InvalidRequest naming its bad fields, by the name it has."""
+    """Return the request that `message` makes; raise InvalidRequest, which names the bad fields and the request."""
     violations = [Violation(field, description) for field, description in islice(_violations(message), MOST_VIOLATIONS)]
     if violations:
         summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from msgspec import Struct
@@ -56,7 +57,6 @@ class Model:
     provider: str
     upstream_name: str
     answer: "Handler[Prompt]"
-    timeouts: Timeouts
     price: Price | None
     breaker: CircuitBreaker
     permits: Permits
@@ -77,14 +77,6 @@ class Route(Protocol):
         """The models in the order in which one call should try them."""
 
 
-class Pool(Protocol):
-    """The models of this replica."""
-
-    @property
-    def models(self) -> Mapping[str, Model]:
-        """Every model, by name."""
-
-
 def _unwatched() -> None:
     """Tell nobody."""
 
@@ -95,8 +87,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
     usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. It calls `thought` when a stream has
     brought output that is no text: the model is at work, though nothing is to be sent. Content must begin by
-    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends. When
-    that was planned, the call was to end at `planned_until`; what it was granted since, content may take too.
+    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends.
+    `planned_until` is when the call was to end when that was set; overtime that was granted since is added to it.
     """
 
     instructions: str
@@ -108,8 +100,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     model: Model | None = None
     attempt: Attempt | None = None
-    first_content_by: float = float("inf")
-    planned_until: float = float("inf")
+    first_content_by: float = inf
+    planned_until: float = inf
     margin: float = 0.0
     thought: Callable[[], None] = _unwatched
 

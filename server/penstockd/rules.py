@@ -85,22 +85,19 @@ class TenantRules(Struct, frozen=True, kw_only=True):
     budgets: Sequence[BudgetRule] = ()
 
 
+_UNBOUND = TenantRules()
+
+
 class Rulebook:
     """Every tenant's rules."""
 
     def __init__(self, tenants: Mapping[str, TenantRules]) -> None:
         """A tenant that is not here has no limits."""
-        self._tenants = tenants
-        self._without_limits = TenantRules()
-
-    @property
-    def tenants(self) -> Mapping[str, TenantRules]:
-        """Every tenant that has rules, or might."""
-        return self._tenants
+        self.tenants = tenants
 
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
-        return self._tenants.get(tenant, self._without_limits)
+        return self.tenants.get(tenant, _UNBOUND)
 
     def admission(self, caller: Caller, *, lease_ttl: float) -> list[Demand]:
         """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""

@@ -106,9 +106,9 @@ class State:
             await self._clock.sleep(UPKEEP_EVERY)
 
     async def _take_over_changed_budgets(self) -> None:
-        """Count for budgets that a reload added, and tell of the fractions that it crossed; or the next time.
+        """Count what was spent before a reload added a budget, and tell what that crosses.
 
-        That is where the ledger cannot be read now.
+        If the ledger cannot be read, the next look tries again.
         """
         rulebook = self._rulebook
         if rulebook is self._watched:

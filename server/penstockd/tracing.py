@@ -1,5 +1,6 @@
 """The spans of sampled calls; of a call that is not sampled no span is ever made, as even an empty one costs."""
 
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
@@ -9,11 +10,14 @@ from typing import Self, TypeAlias
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler
-from opentelemetry.trace import Span, SpanKind, Tracer, get_current_span, use_span
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.span import INVALID_TRACE_ID
 
+from penstockd import conventions as names
 from penstockd.call import Metadata
+from penstockd.errors import PenstockError
+from penstockd.upstream import UpstreamFailure
 
 Attributes: TypeAlias = Mapping[str, str | bool | int | float | Sequence[str]]
 
@@ -31,12 +35,12 @@ class Trace:
     `captures_content` is whether the operator wants prompts and outputs on spans.
     """
 
-    __slots__ = ("_entered", "_span", "_tracer", "_using", "captures_content")
+    __slots__ = ("_entered", "_tracer", "_using", "captures_content", "span")
 
     def __init__(self, span: Span, tracer: Tracer, *, captures_content: bool) -> None:
         """Take the server span, which has begun, and what makes the spans within it."""
         self.captures_content = captures_content
-        self._span = span
+        self.span = span
         self._tracer = tracer
         self._using = use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False)
         self._entered: Token[Trace | None]
@@ -52,15 +56,10 @@ class Trace:
         self._using.__exit__(kind, error, traceback)
         _present.reset(self._entered)
 
-    @property
-    def span(self) -> Span:
-        """The server span."""
-        return self._span
-
     def note(self, event: str, attributes: Attributes) -> None:
         """Say on the server span what happened just now, unless its caller is gone."""
-        if self._span.is_recording():
-            self._span.add_event(event, attributes)
+        if self.span.is_recording():
+            self.span.add_event(event, attributes)
 
     def begin(self, name: str, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span within the one that is current."""
@@ -70,6 +69,16 @@ class Trace:
 def within(span: Span) -> AbstractContextManager[Span]:
     """Make `span` the current one; what passes through is not written on it, for it may repeat a prompt."""
     return use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """Write down why what `span` shows has failed; that somebody ended it is no error of its own."""
+    if isinstance(error, CancelledError):
+        span.set_attribute(names.PENSTOCK_REASON, names.CANCELLED)
+        return
+    reason = error.reason if isinstance(error, UpstreamFailure | PenstockError) else type(error).__name__
+    span.set_attribute(names.ERROR_TYPE, reason)
+    span.set_status(Status(StatusCode.ERROR, reason))
 
 
 class ForeseenIds(RandomIdGenerator):

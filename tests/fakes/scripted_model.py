@@ -63,7 +63,6 @@ class ScriptedModel:
             provider="scripted",
             upstream_name=f"{name}-upstream",
             answer=Timed(self._answer, timeouts=limits, clock=clock),
-            timeouts=limits,
             price=price,
             breaker=CircuitBreaker(policy, clock, lambda: 0.5),
             permits=Permits(max_in_flight),

@@ -13,7 +13,7 @@ Snapshot: TypeAlias = Mapping[str, Any]
 
 _RED, _YELLOW, _GREEN, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _LOUD = {"critical": _RED + _BOLD, "warning": _YELLOW, "notice": ""}
-_FAULTS = ("UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "UNKNOWN", "DATA_LOSS")
+_FAULTS = ("UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED")
 _FEW = 5
 
 

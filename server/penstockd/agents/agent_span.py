@@ -1,14 +1,12 @@
 """The span of an agent at work."""
 
-from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 
 from penstockd import conventions as names
-from penstockd.errors import PenstockError
-from penstockd.tracing import Trace, present, within
+from penstockd.tracing import Trace, fail, present, within
 
 _UNTRACED = nullcontext()
 
@@ -26,13 +24,8 @@ def _agent_span(trace: Trace, agent: str) -> Iterator[None]:
     try:
         with within(span):
             yield
-    except CancelledError:
-        span.set_attribute(names.PENSTOCK_REASON, names.CANCELLED)
-        raise
     except BaseException as error:
-        reason = error.reason if isinstance(error, PenstockError) else type(error).__name__
-        span.set_attribute(names.ERROR_TYPE, reason)
-        span.set_status(Status(StatusCode.ERROR, reason))
+        fail(span, error)
         raise
     finally:
         span.end()

@@ -56,10 +56,9 @@ class PythonAgent:
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
         models = Models(call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask)
-        principal = call.outcome.principal
         context = AgentContext(
             request_id=call.outcome.request_id,
-            tenant=principal.tenant if principal else "",
+            tenant=call.tenant,
             deadline=call.expires_at,
             models=models,
             log=self.log.bound(**{**call.outcome.log_fields, "agent": self.name}),

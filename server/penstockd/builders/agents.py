@@ -10,7 +10,8 @@ from penstockd.agents.python_agent import PythonAgent, load_function
 from penstockd.call import Handler
 from penstockd.config import AgentSettings, ConfigError, ConfigErrors, ParameterSettings, RouteSettings, Settings
 from penstockd.logs.log import Log
-from penstockd.model import Model, Pool, Prompt
+from penstockd.model import Model, Prompt
+from penstockd.models.pool import Pool
 from penstockd.models.route import LeastLatency, Route, Strategy, Weighted, priority
 from penstockd.request import Parameters
 

@@ -98,7 +98,6 @@ class PoolBuilder:
             provider=settings.provider,
             upstream_name=settings.model,
             answer=self._timed(settings, provider),
-            timeouts=Timeouts(**dict(settings.timeouts)),
             price=_price(settings.price) or bundled(settings.model),
             breaker=CircuitBreaker(self._policy(settings), self._clock, random.random),
             permits=Permits(settings.max_in_flight),

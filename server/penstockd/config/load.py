@@ -12,7 +12,6 @@ from penstockd.config.document import read_document
 from penstockd.config.environment import Assignment, Environment, anchored
 from penstockd.config.errors import ConfigError, ConfigErrors, dotted
 from penstockd.config.messages import explain
-from penstockd.config.not_yet import NotYet
 from penstockd.config.nulls import without_nulls
 from penstockd.config.settings import Settings
 from penstockd.config.substitution import Substitution
@@ -41,7 +40,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
     context = _context(tree, file, document)
     environment.check_files(context)
-    errors = [*environment.errors, *substitution.errors, *NotYet(tree, context).errors]
+    errors = [*environment.errors, *substitution.errors]
     try:
         settings = Settings.model_validate(tree, context=replace(context, warnings=tuple(notes)))
     except ValidationError as error:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Union, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
 from penstockd.config.section import Section
 
 
@@ -52,16 +50,6 @@ def step(shape: Shape, name: str | int) -> Shape:
             return shape.section
         case _:
             return shape_of(shape.model_fields[str(name)].annotation)
-
-
-def field_at(shape: Shape, way: tuple[str, ...]) -> FieldInfo:
-    """The definition of the setting at `way` below `shape`; raises KeyError where there is none."""
-    *above, last = way
-    for name in above:
-        shape = step(shape, name)
-    if shape is None or isinstance(shape, Many):
-        raise KeyError(last)
-    return shape.model_fields[last]
 
 
 def every_setting(shape: Shape, path: str = "") -> Iterator[str]:

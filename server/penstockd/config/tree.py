@@ -1,7 +1,5 @@
 """The configuration before it is checked: maps, lists and scalars."""
 
-from collections.abc import Iterable, Iterator
-
 Tree = dict[str, object]
 Path = tuple[str, ...]
 
@@ -24,17 +22,3 @@ def put(tree: Tree, path: Path, value: object) -> None:
             return
         tree = below
     tree[last] = value
-
-
-def find(tree: object, pattern: Path) -> Iterator[tuple[Path, object]]:
-    """The path and value of everything at `pattern`, in which `*` is any name."""
-    if not pattern:
-        yield (), tree
-        return
-    first, *rest = pattern
-    if not isinstance(tree, dict):
-        return
-    names: Iterable[str] = tree if first == "*" else [first] if first in tree else []
-    for name in names:
-        for path, value in find(tree[name], tuple(rest)):
-            yield (name, *path), value

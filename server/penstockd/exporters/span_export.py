@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from penstockd.exporters.metric_readers import SCOPE
 from penstockd.exporters.variables import Variables
 from penstockd.tracing import ForeseenIds, Tracing
 
-SCOPE = "penstockd"
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 QUEUE = 2048
 """Spans that may wait, where OTEL_BSP_MAX_QUEUE_SIZE does not say."""

@@ -19,9 +19,12 @@ def show_pool(gauges: Gauges, models: Callable[[], Mapping[str, Model]]) -> None
 
     def states() -> Iterator[tuple[float, Labels]]:
         for model in models().values():
-            present = circuit_state(model)
+            present = model.breaker.label
             for state in _STATES:
-                yield float(state == present), {names.PENSTOCK_MODEL: model.name, names.PENSTOCK_STATE: state}
+                yield (
+                    float(state == present),
+                    {names.PENSTOCK_MODEL: model.name, names.PENSTOCK_STATE: state},
+                )
 
     gauges.number(names.PENSTOCK_MODELS_CONFIGURED, lambda: len(models()), description="Models of the pool.")
     gauges.number(
@@ -48,11 +51,6 @@ def show_pool(gauges: Gauges, models: Callable[[], Mapping[str, Model]]) -> None
         each(lambda model: model.retries.available),
         description="Repeats that a model's retry budget would grant now.",
     )
-
-
-def circuit_state(model: Model) -> str:
-    """What a model's circuit is, in one word."""
-    return model.breaker.state.value if model.breaker.is_enabled else DISABLED
 
 
 def _of(model: Model) -> Labels:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from penstockd.answers import Answer, Memory
 from penstockd.call import Call, Completed, Delta, Handler, Reply
-from penstockd.errors import InvalidRequest, Violation
+from penstockd.errors import Violation, invalid
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.flights.replay import replay
 from penstockd.outcome import CacheStatus
@@ -50,8 +50,7 @@ class Idempotency:
                 await self._memory.release(call.tenant, key, fingerprint)
             return
         if earlier.fingerprint != fingerprint or earlier.answer is None:
-            violation = Violation("idempotency_key", "was used for another request")
-            raise InvalidRequest(f"idempotency_key {violation.description}", violations=[violation])
+            raise invalid(Violation("idempotency_key", "was used for another request"))
         call.outcome.cache = CacheStatus.HIT
         await replay(earlier.answer, call)
 

@@ -8,7 +8,6 @@ from penstockd.errors import AccountingUnavailable, Overloaded
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.limits import Demand, LimitStore, RateDemand, StoreUnavailable, Verdict
-from penstockd.principal import Principal
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
 from penstockd.tracing import present
@@ -66,8 +65,7 @@ class RateLimit:
 
 
 def _caller(call: Call[Request]) -> Caller:
-    principal = call.outcome.principal or Principal(tenant="")
-    return Caller(principal=principal, user_id=call.request.user_id, agent=call.request.agent)
+    return Caller(principal=call.principal, user_id=call.request.user_id, agent=call.request.agent)
 
 
 def _headers(verdict: Verdict, demands: list[Demand]) -> list[tuple[str, str]]:

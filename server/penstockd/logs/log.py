@@ -11,7 +11,7 @@ from typing import TextIO
 
 import msgspec
 
-from penstockd.clock import Clock, SystemClock
+from penstockd.clock import SystemClock
 from penstockd.logs.log_sink import LogSink
 from penstockd.logs.redaction import MASK, Redaction
 from penstockd.logs.repeats import Repeats
@@ -117,13 +117,13 @@ class PrettyFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def write_logs_to(stream: TextIO, *, level: str, style: str, clock: Clock | None = None) -> LogSink:
+def write_logs_to(stream: TextIO, *, level: str, style: str) -> LogSink:
     """Send every log line of the process to `stream`; `style` is json, pretty, or auto: pretty on a terminal."""
     pretty = style == "pretty" or (style == "auto" and stream.isatty())
     # No line shows these, and finding them costs more than the line: see "Optimization" in the logging HOWTO.
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = LogSink(stream, redaction=Redaction(), repeats=Repeats(clock or SystemClock()))
+    handler = LogSink(stream, redaction=Redaction(), repeats=Repeats(SystemClock()))
     handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())
     handler.addFilter(_repeats_no_credentials)
     logging.basicConfig(handlers=[handler], level=level, force=True)

@@ -1,15 +1,11 @@
 """What every attempt at a model is measured by: how long it took, what it used, and what that cost whom."""
 
-from typing import TypeVar
-
 from penstockd import conventions as names
 from penstockd.call import Call
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Model
 from penstockd.outcome import Attempt
-
-Q = TypeVar("Q")
 
 _MODEL = (
     names.GEN_AI_OPERATION_NAME,
@@ -71,7 +67,7 @@ class AttemptMetrics:
         """Measure a wait."""
         self._waits.of(what_for).observe(seconds)
 
-    def ended(self, call: Call[Q], model: Model, attempt: Attempt, *, reason_before: str) -> None:
+    def ended(self, call: Call[object], model: Model, attempt: Attempt, *, reason_before: str) -> None:
         """Measure an attempt, unless it was refused before the model was asked.
 
         `reason_before` is why the attempt before it ended, empty for a first one.

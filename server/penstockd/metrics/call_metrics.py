@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 from math import inf
-from typing import TypeVar
 
 from penstockd import conventions as names
 from penstockd.call import Call
 from penstockd.metrics.instruments import Instruments
 from penstockd.outcome import Attempt, CacheStatus
-
-Q = TypeVar("Q")
 
 
 class CallMetrics:
@@ -40,7 +37,7 @@ class CallMetrics:
             bounds=names.OVERHEAD_SECONDS,
         )
 
-    def ended(self, call: Call[Q], *, code: str, error_type: str, duration: float) -> None:
+    def ended(self, call: Call[object], *, code: str, error_type: str, duration: float) -> None:
         """Measure a call that took `duration` seconds; `error_type` is empty for one that went well."""
         outcome = call.outcome
         method = call.method.path[1:]

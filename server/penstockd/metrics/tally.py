@@ -1,12 +1,9 @@
 """How the calls of each tenant ended: what no metric tells, as the page shows it and nobody scrapes it."""
 
 from collections import Counter
-from typing import TypeVar
 
 from penstockd.call import Call
 from penstockd.metrics.tenant_labels import TenantLabels
-
-Q = TypeVar("Q")
 
 GENERATING = ("/penstock.v1.AgentService/Process", "/penstock.v1.AgentService/ProcessStream")
 """The methods that ask an agent: what "calls" are to people."""
@@ -20,7 +17,7 @@ class Tally:
         self._tenants = tenants
         self.ended_by: Counter[tuple[str, ...]] = Counter()
 
-    def ended(self, call: Call[Q], code: str) -> None:
+    def ended(self, call: Call[object], code: str) -> None:
         """Count a call; one whose caller nobody knows is nobody's."""
         if call.tenant and call.method.path in GENERATING:
             self.ended_by[self._tenants.of(call.tenant), code] += 1

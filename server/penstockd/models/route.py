@@ -1,10 +1,10 @@
 """In which order a call tries the models of a route."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import Protocol
+from typing import TypeAlias
 
 from penstockd.model import Model
 from penstockd.resilience.circuit import State
@@ -13,13 +13,12 @@ Random = Callable[[], float]
 """Draws from [0, 1)."""
 UNHEARD = 1.0
 """Seconds to first content of models of which none was heard."""
+FAILURE_WEIGHT = 10.0
+"""How much slower a model counts for its failures: one that only fails, by 1 + this many times."""
 
 
-class Strategy(Protocol):
-    """Orders models for one call, the one to try first in front."""
-
-    def __call__(self, models: Sequence[Model]) -> list[Model]:
-        """Return `models` in order."""
+Strategy: TypeAlias = Callable[[Sequence[Model]], list[Model]]
+"""Orders models for one call, the one to try first in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,6 @@ class LeastLatency:
     """
 
     random: Random
-    failure_weight: float = field(default=10.0)
 
     def __call__(self, models: Sequence[Model]) -> list[Model]:
         """Return `models` by load."""
@@ -89,7 +87,7 @@ class LeastLatency:
         load = 1.0 + model.permits.in_flight
         if expected is None:
             return breaker.is_fruitless, fastest * load, False
-        return breaker.is_fruitless, expected * load * (1 + self.failure_weight * breaker.futility), True
+        return breaker.is_fruitless, expected * load * (1 + FAILURE_WEIGHT * breaker.futility), True
 
 
 def _is_due(model: Model) -> bool:

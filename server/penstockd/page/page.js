@@ -1,7 +1,7 @@
 // Shows the snapshot at /status. What the daemon says enters the page as text only, never as markup.
 
 const EVERY = 2000, PATIENCE = 5000, TOKEN = "penstock-token";
-const FAULTS = new Set(["UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "UNKNOWN", "DATA_LOSS"]);
+const FAULTS = new Set(["UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED"]);
 const WORDS = { critical: ["Critical", "bad"], warning: ["Warning", "warn"], notice: ["Notice", ""] };
 const STATES = { closed: ["closed", "good"], open: ["open", "bad"], half_open: ["half-open", "warn"], disabled: ["disabled", ""] };
 const GOOD = new Set(["closed", "recovered", "reloaded", "enabled", "ready"]);

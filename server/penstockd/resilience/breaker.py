@@ -93,6 +93,17 @@ class CircuitBreaker:
         """Seconds for which the model asked for patience and still does, 0.0 if it does not."""
         return max(0.0, self._cooldown.left(self._clock.monotonic()))
 
+    @property
+    def label(self) -> str:
+        """What the circuit is, in one word: its state, or `disabled`."""
+        return self.state.value if self._is_enabled else DISABLED
+
+    @property
+    def next_probe_in(self) -> float | None:
+        """Seconds until a call may be admitted, None where that is now or never."""
+        wait = self.wait()
+        return wait if 0.0 < wait < math.inf else None
+
     def wait(self) -> float:
         """Seconds until a call may be admitted, 0.0 = now; behind a probe, until its verdict is due at the latest."""
         if not self._is_enabled:

@@ -4,21 +4,23 @@ from penstockd.clock import Clock
 from penstockd.resilience.rolling_count import RollingCount
 
 SLOTS = 10
+WINDOW = 10.0
+"""Seconds."""
 
 
 class RetryBudget:
-    """Allows repeats up to a part of the calls of the last `window` seconds, or `floor_per_second` where that is more.
+    """Allows repeats up to a part of the calls of the last ten seconds, or `floor_per_second` where that is more.
 
     The larger of the two, not their sum: above 10 calls/s a dead upstream sees no more than 1.1 × the calls. See
     https://finagle.github.io/blog/2016/02/08/retry-budgets/ for why budgets and not a number of tries alone.
     """
 
-    def __init__(self, clock: Clock, ratio: float = 0.1, floor_per_second: float = 1.0, window: float = 10.0) -> None:
+    def __init__(self, clock: Clock, ratio: float = 0.1, floor_per_second: float = 1.0) -> None:
         self._clock = clock
         self._ratio = ratio
-        self._floor = floor_per_second * window
-        self._calls = RollingCount(window, SLOTS)
-        self._repeats = RollingCount(window, SLOTS)
+        self._floor = floor_per_second * WINDOW
+        self._calls = RollingCount(WINDOW, SLOTS)
+        self._repeats = RollingCount(WINDOW, SLOTS)
 
     @property
     def available(self) -> int:

@@ -39,22 +39,17 @@ class TokenBucket:
 
     def __init__(self, rate: float, burst: float, clock: Clock) -> None:
         self._rate = rate
-        self._burst = burst
+        self.burst = burst
         self._clock = clock
         self._full_at = -math.inf
 
     def __repr__(self) -> str:
-        return f"<TokenBucket {self.remaining:g}/{self._burst:g}, {self._rate:g}/s>"
-
-    @property
-    def burst(self) -> float:
-        """How much fits at once at most."""
-        return self._burst
+        return f"<TokenBucket {self.remaining:g}/{self.burst:g}, {self._rate:g}/s>"
 
     @property
     def remaining(self) -> float:
         """How much would fit now."""
-        return self._burst - max(0.0, self._full_at - self._clock.monotonic()) * self._rate
+        return self.burst - max(0.0, self._full_at - self._clock.monotonic()) * self._rate
 
     def take(self, amount: float = 1.0) -> float:
         """Debit `amount`; return 0.0, or the seconds until it would fit, debiting nothing."""
@@ -71,4 +66,4 @@ class TokenBucket:
         self._full_at = credit(self._full_at, self._clock.monotonic(), amount, self._rate)
 
     def _debit(self, amount: float) -> Debit:
-        return debit(self._full_at, self._clock.monotonic(), amount, self._rate, self._burst)
+        return debit(self._full_at, self._clock.monotonic(), amount, self._rate, self.burst)

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from penstock.v1 import pool_service_pb2 as pb
 from penstockd import messages
 from penstockd.call import Call
-from penstockd.errors import InvalidRequest, ModelNotFound, PermissionDenied, Violation
-from penstockd.model import Model, Pool
+from penstockd.errors import ModelNotFound, PermissionDenied, Violation, invalid
+from penstockd.model import Model
+from penstockd.models.pool import Pool
 from penstockd.resilience.circuit import State, Transition
 
 Changed = Callable[[Model, Transition | None], None]
@@ -31,7 +32,7 @@ class PoolService:
         if not call.principal.is_operator:
             raise PermissionDenied("only a key whose role is operator may change the pool")
         if not request.name:
-            raise _invalid("name", "must not be empty")
+            raise invalid(Violation("name", "must not be empty"))
         model = self._pool.models.get(request.name)
         if model is None:
             raise ModelNotFound(f"there is no model called {request.name[:63]!r}; ListModels names those there are")
@@ -43,13 +44,9 @@ class PoolService:
             case pb.MODEL_ACTION_FORCE_OPEN:
                 transition = model.breaker.force_open("forced open by an operator")
             case _:
-                raise _invalid("action", "must be MODEL_ACTION_ENABLE, _DISABLE or _FORCE_OPEN")
+                raise invalid(Violation("action", "must be MODEL_ACTION_ENABLE, _DISABLE or _FORCE_OPEN"))
         self._changed(model, transition)
         await call.send(pb.SetModelResponse(model=_model(model)))
-
-
-def _invalid(field: str, description: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} {description}", violations=[Violation(field, description)])
 
 
 _STATES = {
@@ -60,8 +57,7 @@ _STATES = {
 
 
 def _model(model: Model) -> pb.Model:
-    wait = model.breaker.wait()
-    first_content = model.latency.ewma
+    first_content, next_probe = model.latency.ewma, model.breaker.next_probe_in
     return pb.Model(
         name=model.name,
         provider=model.provider,
@@ -72,9 +68,9 @@ def _model(model: Model) -> pb.Model:
         max_in_flight=model.permits.limit,
         error_rate=model.breaker.error_rate,
         time_to_first_token=None if first_content is None else messages.duration(first_content),
-        next_probe_in=messages.duration(wait) if 0 < wait < float("inf") else None,
+        next_probe_in=None if next_probe is None else messages.duration(next_probe),
         limits=_limits(model),
-        cause=model.breaker.cause or "",
+        cause=model.breaker.cause,
     )
 
 

@@ -7,18 +7,13 @@ from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec.structs import asdict
 
 from penstock.v1 import usage_service_pb2 as pb
 from penstockd.budgets import Standing
 from penstockd.call import Call
 from penstockd.clock import Clock
-from penstockd.errors import (
-    AccountingUnavailable,
-    InvalidRequest,
-    Overloaded,
-    PermissionDenied,
-    Violation,
-)
+from penstockd.errors import AccountingUnavailable, Overloaded, PermissionDenied, Violation, invalid
 from penstockd.ledger import Ledger, LedgerUnavailable, Totals, UsageQuery
 from penstockd.limits import StoreUnavailable
 from penstockd.period import Period
@@ -50,7 +45,8 @@ class UsageService:
         """Send the sums that were asked for."""
         request, now = call.request, self._clock.wall()
         caller = _allowed(call)
-        _check(request, now)
+        if violations := list(_violations(request, now)):
+            raise invalid(*violations)
         tenant = request.tenant or caller.tenant
         query = UsageQuery(
             tenant="" if tenant == EVERYONE else tenant,
@@ -100,23 +96,16 @@ def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:
     return caller
 
 
-def _check(request: pb.GetUsageRequest, now: float) -> None:
-    violations = [Violation(field, description) for field, description in _violations(request, now)]
-    if violations:
-        summary = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
-        raise InvalidRequest(summary, violations=violations)
-
-
-def _violations(request: pb.GetUsageRequest, now: float) -> Iterator[tuple[str, str]]:
+def _violations(request: pb.GetUsageRequest, now: float) -> Iterator[Violation]:
     for field, timestamp in (("start_time", request.start_time), ("end_time", request.end_time)):
         if not 0 <= timestamp.nanos < 10**9:
-            yield f"{field}.nanos", "must be from 0 to 999,999,999"
+            yield Violation(f"{field}.nanos", "must be from 0 to 999,999,999")
     since = _since(request, now)
     if request.HasField("end_time"):
         if _seconds(request.end_time) <= since:
-            yield "end_time", "must be after start_time, which is the start of this month unless set"
+            yield Violation("end_time", "must be after start_time, which is the start of this month unless set")
     elif since > now:
-        yield "start_time", "must not be in the future, unless end_time is set to be after it"
+        yield Violation("start_time", "must not be in the future, unless end_time is set to be after it")
 
 
 def _since(request: pb.GetUsageRequest, now: float) -> float:
@@ -134,14 +123,7 @@ def _breakdown(parts: Sequence[tuple[str, Totals]]) -> list[pb.UsageBreakdown]:
 
 
 def _totals(totals: Totals) -> pb.UsageTotals:
-    return pb.UsageTotals(
-        requests=totals.requests,
-        input_tokens=totals.input_tokens,
-        output_tokens=totals.output_tokens,
-        cost_nanousd=totals.cost_nanousd,
-        cost_estimated_nanousd=totals.cost_estimated_nanousd,
-        wasted_nanousd=totals.wasted_nanousd,
-    )
+    return pb.UsageTotals(**asdict(totals))
 
 
 def _budget(standing: Standing) -> pb.BudgetState:

@@ -1,9 +1,7 @@
 """The models of the pool as the snapshot shows them."""
 
 from collections.abc import Iterable
-from math import isfinite
 
-from penstockd.gauges.pool_gauge import circuit_state
 from penstockd.metrics.recent import Reading
 from penstockd.model import Model
 from penstockd.snapshot.shape import ModelRow
@@ -19,13 +17,13 @@ def model_rows(models: Iterable[Model], now: Reading, lately: Reading) -> list[M
             name=model.name,
             provider=model.provider,
             upstream=model.upstream_name,
-            state=circuit_state(model),
+            state=model.breaker.label,
             cause=model.breaker.cause,
             in_flight=model.permits.in_flight,
             max_in_flight=model.permits.limit,
             error_rate=model.breaker.error_rate,
             ttft=model.latency.ewma,
-            next_probe_in=_next_probe(model),
+            next_probe_in=model.breaker.next_probe_in,
             cooldown=model.breaker.cooldown or None,
             calls=attempts.get(model.name, 0),
             calls_last_5m=attempts_lately.get(model.name, 0),
@@ -33,9 +31,3 @@ def model_rows(models: Iterable[Model], now: Reading, lately: Reading) -> list[M
         )
         for model in sorted(models, key=lambda model: model.name)[:MOST]
     ]
-
-
-def _next_probe(model: Model) -> float | None:
-    """Seconds until the circuit may let a call through, where it keeps calls out for some time."""
-    wait = model.breaker.wait()
-    return wait if wait > 0.0 and isfinite(wait) else None

@@ -14,7 +14,7 @@ from penstockd.metrics.distribution import Summary
 Severity: TypeAlias = Literal["critical", "warning", "notice"]
 """Critical: callers suffer now. Warning: some do, or will. Notice: worth knowing."""
 
-FAULTS = ("UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "UNKNOWN", "DATA_LOSS")
+FAULTS = ("UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED")
 """The codes that are the daemon's fault or a model's; the others are the caller's affair."""
 
 REFUSALS = (

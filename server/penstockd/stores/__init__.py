@@ -1,1 +1,1 @@
-"""Where state lives: limits and budgets, and the ledger."""
+"""Where state lives: limits, budgets, answers, idempotency keys and the ledger."""

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 SMALL = 1024
-"""Entries for which no new one need make room, and that may stay in a table made for many more."""
+"""Entries up to which a new one starts no sweep, and a table that was larger is made anew."""
 
 
 class IdleTable(Generic[V]):

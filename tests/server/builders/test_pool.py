@@ -13,7 +13,7 @@ from peers import peer
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
 from penstockd.logs.log import Log
-from penstockd.model import Price, Timeouts
+from penstockd.model import Price
 from penstockd.models.pool import Pool
 from penstockd.models.prices import BUNDLED
 from penstockd.models.providers.echo import Echo
@@ -54,14 +54,13 @@ def _provider_module(config: ConfigFile, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_model_is_what_its_settings_say(config: ConfigFile) -> None:
-    """Name, price, times, places, grants and the breaker's rules."""
+    """Name, price, places, grants and the breaker's rules."""
     fast = build(config.load(MODELS)).models["fast"]
 
     assert (fast.name, fast.provider, fast.upstream_name) == ("fast", "openai", "gpt-4o-mini")
     assert fast.price == Price(
         input=1_000_000_000, cached_input=500_000_000, cache_write=2_000_000_000, output=4_000_000_000
     )
-    assert fast.timeouts == Timeouts(connect=1.0, first_token=3.0, idle=4.0, total=50.0)
     assert fast.permits.limit == 7
     assert fast.allowance.requests
     assert fast.allowance.requests.remaining == 60

@@ -9,7 +9,6 @@ from penstockd.ledger import Entry, EntryStatus
 from penstockd.limits import BudgetDemand, Demand
 from penstockd.model import Model, Prompt, chosen, estimate
 from penstockd.outcome import Attempt
-from penstockd.principal import Principal
 from penstockd.rules import Caller, Rulebook
 from penstockd.upstream import UNBILLED
 from penstockd.usage import Usage
@@ -23,9 +22,7 @@ class Account:
         prompt, outcome = call.request, call.outcome
         self.model: Model = chosen(prompt)
         self.attempt: Attempt = prompt.attempt or Attempt(model=self.model.name, started_at=call.started_at)
-        self.caller = Caller(
-            principal=outcome.principal or Principal(tenant=""), user_id=prompt.user_id, agent=outcome.agent
-        )
+        self.caller = Caller(principal=call.principal, user_id=prompt.user_id, agent=outcome.agent)
         self.hold_id = f"{outcome.call_id}/{self.attempt.ordinal}"
         self._call = call
         self._at = now

@@ -52,7 +52,7 @@ class Denials:
             raise refusal(verdict.denial)
         denied = [shadow.demand for shadow in verdict.shadows]
         for demand in demands:
-            if not denied or demand not in denied:
+            if demand not in denied:
                 self._count(self._admissions, demand)
 
     def _count(self, counter: Counter, demand: Demand) -> None:

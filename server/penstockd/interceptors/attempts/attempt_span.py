@@ -1,20 +1,17 @@
 """The span of one attempt at a model: what was asked of whom, why again, and what came of it."""
 
-from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from msgspec.structs import replace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 
 from penstockd import conventions as names
 from penstockd.call import Call, Delta, Reply
-from penstockd.errors import PenstockError
 from penstockd.interceptors.attempts import content
 from penstockd.interceptors.attempts.choice import Choice
 from penstockd.model import Prompt
-from penstockd.tracing import Attributes, Trace, present, within
-from penstockd.upstream import UpstreamFailure
+from penstockd.tracing import Attributes, Trace, fail, present, within
 
 LONGEST_NAME = 128
 """Characters that are kept of what a provider calls its model."""
@@ -41,7 +38,7 @@ def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt], reason_befor
         with within(span):
             yield call
     except BaseException as error:
-        _fail(span, error)
+        fail(span, error)
         raise
     finally:
         # A model that was never asked made no attempt; a span that is not ended is not exported.
@@ -90,16 +87,6 @@ def _answered(choice: Choice) -> Attributes:
     if attempt.cost_nanousd is not None:
         attributes[names.PENSTOCK_COST] = attempt.cost_nanousd
     return attributes
-
-
-def _fail(span: Span, error: BaseException) -> None:
-    """Write down why the attempt failed; that somebody ended it is no error of the model's."""
-    if isinstance(error, CancelledError):
-        span.set_attribute(names.PENSTOCK_REASON, names.CANCELLED)
-        return
-    reason = error.reason if isinstance(error, UpstreamFailure | PenstockError) else type(error).__name__
-    span.set_attribute(names.ERROR_TYPE, reason)
-    span.set_status(Status(StatusCode.ERROR, reason))
 
 
 def _overheard(call: Call[Prompt], heard: list[str]) -> Call[Prompt]:

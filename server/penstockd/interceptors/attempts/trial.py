@@ -23,7 +23,7 @@ from penstockd.upstream import QuotaSpent, ToolCalled, TooLong, UpstreamFailure
 T = TypeVar("T")
 
 _FOR_GOOD = (TooLong, QuotaSpent, ToolCalled)
-"""What waiting does not mend, and no circuit knows of."""
+"""Failures that waiting does not mend and that open no circuit."""
 LONGEST_WAIT_FOR_ROOM = 2.0
 """Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
 

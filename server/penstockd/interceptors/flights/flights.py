@@ -158,13 +158,11 @@ class Flights:
             self._left.setdefault(tenant, set()).add(work)
             return
         self._end(work)
-        if work.task is not None:
-            await asyncio.wait([work.task], timeout=SETTLING)
+        await asyncio.wait([work.task], timeout=SETTLING)
 
     def _end(self, work: Work) -> None:
         self._forget(work)
-        if work.task is not None:
-            work.task.cancel()
+        work.task.cancel()
 
     def _attend(self, work: Work) -> None:
         """No longer count it among those that go on with nobody listening."""
@@ -194,4 +192,4 @@ def _note_joining(work: Work) -> None:
 
 def _is_ending(work: Work) -> bool:
     """Whether all who were aboard have left it."""
-    return work.task is not None and work.task.cancelling() > 0
+    return work.task.cancelling() > 0

@@ -47,7 +47,7 @@ class Work:
     overtime: Overtime = field(default_factory=Overtime)
     trace: Trace | None = field(default_factory=present)
     keep: Keep | None = None
-    task: "asyncio.Task[None] | None" = None
+    task: "asyncio.Task[None]" = field(init=False)
     timer: asyncio.TimerHandle | None = None
     successor: "Work | None" = None
     is_told: bool = False
@@ -107,8 +107,7 @@ def is_anothers(ending: BaseException, call: Call[Request]) -> bool:
     if not isinstance(ending, RateLimited | BudgetExhausted) or ending.quota is None:
         return False
     kind, _ = kind_and_tenant(ending.quota.subject)
-    principal = call.outcome.principal
-    if kind not in (Per.USER.value, Per.KEY.value) or principal is None:
+    if kind not in (Per.USER.value, Per.KEY.value):
         return False
-    caller = Caller(principal=principal, user_id=call.request.user_id, agent=call.outcome.agent)
+    caller = Caller(principal=call.principal, user_id=call.request.user_id, agent=call.outcome.agent)
     return caller.subject(Per(kind)) != ending.quota.subject

@@ -1,1 +1,1 @@
-"""Providers: handlers that turn a prompt into an answer, each by asking another upstream."""
+"""Providers: what turns a prompt into an answer."""

@@ -61,7 +61,7 @@ class Dialer:
         connection.connection_made(transport)  # start_tls leaves that to whoever calls it
 
     def _required_trust(self) -> ssl.SSLContext:
-        """TLS is never left out for want of somebody to trust."""
+        """Whom to trust; raises RuntimeError for nobody, as TLS is never left out for want of it."""
         if self._trust is None:
             raise RuntimeError("there is no TLS without trust")
         return self._trust

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from penstockd.call import Call, Completed, Delta
-from penstockd.model import Prompt
+from penstockd.model import Prompt, text_tokens
 from penstockd.outcome import FinishReason
 from penstockd.request import Role
 from penstockd.usage import Usage
@@ -26,7 +26,7 @@ class Echo:
         said = next((turn.content for turn in reversed(prompt.turns) if turn.role is Role.USER), "")
         said = _before(prompt.parameters.stop, said)
         text = _cut(said, prompt.parameters.max_output_tokens)
-        usage = Usage(uncached_input=_input_tokens(prompt), output=_tokens(text))
+        usage = Usage(uncached_input=_input_tokens(prompt), output=text_tokens(text))
         if prompt.attempt is not None:
             prompt.attempt.usage = usage
         for piece in _pieces(text, streams=prompt.streams):
@@ -54,14 +54,10 @@ def _before(stops: Iterable[str], text: str) -> str:
 
 
 def _cut(text: str, max_tokens: int | None) -> str:
-    if max_tokens is None or _tokens(text) <= max_tokens:
+    if max_tokens is None or text_tokens(text) <= max_tokens:
         return text
     return text.encode()[: max_tokens * BYTES_PER_TOKEN].decode(errors="ignore")
 
 
 def _input_tokens(prompt: Prompt) -> int:
-    return TOKENS_PER_PROMPT + sum(_tokens(turn.content) + TOKENS_PER_MESSAGE for turn in prompt.turns)
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    return TOKENS_PER_PROMPT + sum(text_tokens(turn.content) + TOKENS_PER_MESSAGE for turn in prompt.turns)

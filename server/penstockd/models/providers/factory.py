@@ -9,37 +9,30 @@ from penstockd.call import Handler
 from penstockd.model import Prompt
 
 
-class FactoryError(ValueError):
-    """A provider's name leads to nothing that can answer; the message says why, for whoever wrote the config."""
-
-
 def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> Handler[Prompt]:
     """Call the factory at `reference` with the model's name in the pool and its settings from the config.
 
-    It returns an async callable that takes a Call[Prompt]. Raises FactoryError if it does not, or cannot be found.
+    It returns an async callable that takes a Call[Prompt]. Raises ValueError if it does not, or cannot be found.
     """
     factory = _found(reference)
     try:
         provider = factory(name, settings)
     except (Exception, SystemExit) as error:
-        raise FactoryError(f"{reference} failed: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{reference} failed: {type(error).__name__}: {error}") from error
     if not _is_async(provider):
-        raise FactoryError(f"{reference} returned a {type(provider).__name__}, which is no async callable")
+        raise ValueError(f"{reference} returned a {type(provider).__name__}, which is no async callable")
     return cast("Handler[Prompt]", provider)
 
 
 def _found(reference: str) -> Callable[[str, Mapping[str, object]], object]:
-    module_name, _, path = reference.partition(":")
-    if not module_name or not path:
-        raise FactoryError(f"{reference!r} is not of the form package.module:factory")
+    module_name, _, name = reference.partition(":")
     try:
-        found: object = import_module(module_name)
+        module = import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise FactoryError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
-    for part in path.split("."):
-        found = getattr(found, part, None)
+        raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
+    found: object = getattr(module, name, None)
     if not callable(found):
-        raise FactoryError(f"{module_name} has no callable {path}")
+        raise ValueError(f"{module_name} has no callable {name}")  # noqa: TRY004 - a mistake of the configuration
     return found
 
 

@@ -38,7 +38,10 @@ def openai(
 
 
 def max_tokens_field_of(base_url: str) -> str:
-    """Every compatible server takes max_tokens; OpenAI's own newer models refuse it, and all of them take the other."""
+    """The name of the field that bounds the output at `base_url`.
+
+    Every compatible server takes max_tokens; OpenAI's own newer models refuse it, and all of them take the other.
+    """
     return "max_completion_tokens" if urlsplit(base_url).hostname == urlsplit(BASE_URL).hostname else "max_tokens"
 
 

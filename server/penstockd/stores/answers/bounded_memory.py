@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import islice
+from math import inf
 
 from aiocache.backends.memory import SimpleMemoryCache
 from msgspec import Struct
@@ -85,7 +86,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
         self._remove(key)
         if _size(key, value) > self.max_bytes:
             return False
-        expires_at = float("inf") if ttl is None else self._monotonic() + ttl
+        expires_at = inf if ttl is None else self._monotonic() + ttl
         self._entries[key] = _Entry(value, expires_at)
         self.bytes += _size(key, value)
         self._evict()

@@ -22,24 +22,23 @@ class Seal:
     The bytes are a version, a keyed BLAKE2b tag over version, key and message, and a ProcessResponse.
     """
 
-    def __init__(self, secret: bytes, *, longest: int = LONGEST) -> None:
+    def __init__(self, secret: bytes) -> None:
         """Only who has `secret`, 16 to 64 bytes, makes bytes that are believed."""
         self._keyed = blake2b(key=secret, digest_size=TAG_SIZE)
-        self._longest = longest
 
     def close(self, key: str, answer: Answer) -> bytes | None:
         """Return the bytes of `answer` under `key`; None if it is too long to be kept."""
         message = ProcessResponse(
             output=answer.text, finish_reason=_TO_WIRE[answer.finish_reason], model_used=answer.model
         ).SerializeToString()
-        if len(message) > self._longest:
+        if len(message) > LONGEST:
             return None
         return VERSION + self._tag(key, message) + message
 
     def open(self, key: str, value: object) -> Answer | None:
         """Return the answer that `value` is; None if it is of another version, key or origin, cut, altered or long."""
         head = len(VERSION) + TAG_SIZE
-        if not isinstance(value, bytes) or not head <= len(value) <= head + self._longest or value[:1] != VERSION:
+        if not isinstance(value, bytes) or not head <= len(value) <= head + LONGEST or value[:1] != VERSION:
             return None
         message = value[head:]
         if not hmac.compare_digest(value[1:head], self._tag(key, message)):

@@ -115,10 +115,9 @@ class PostgresDatabase:
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
         """Which of these daemons no longer run; none of them can come back before the transaction ends."""
-        others = [instance for instance in instances if instance != self.instance]
         return [
             instance
-            for instance in others
+            for instance in instances
             if connection.execute(select(func.pg_try_advisory_xact_lock(NAMESPACE, instance))).scalar_one()
         ]
 

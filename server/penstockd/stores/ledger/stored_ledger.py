@@ -1,7 +1,7 @@
 """The ledger that the meter writes and the services read, kept in a database."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -141,22 +141,20 @@ class StoredLedger:
             self._changed(fault)
 
     async def _read(self, look: Callable[[Connection], T]) -> T:
-        def read() -> T:
-            with self._database.transaction() as connection:
-                return look(connection)
-
-        try:
-            return await self._reader.run(read)
-        except DatabaseFault as fault:
-            raise LedgerUnavailable(str(fault)) from fault
+        return await self._in_a_transaction(look, self._reader.run)
 
     async def _change(self, change: Callable[[Connection], T]) -> T:
-        def work() -> T:
+        return await self._in_a_transaction(change, self._journal.alone)
+
+    async def _in_a_transaction(
+        self, work: Callable[[Connection], T], run: Callable[[Callable[[], T]], Awaitable[T]]
+    ) -> T:
+        def transact() -> T:
             with self._database.transaction() as connection:
-                return change(connection)
+                return work(connection)
 
         try:
-            return await self._journal.alone(work)
+            return await run(transact)
         except DatabaseFault as fault:
             raise LedgerUnavailable(str(fault)) from fault
 

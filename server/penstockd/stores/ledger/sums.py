@@ -1,9 +1,9 @@
 """Sums over the ledger: attempts as long as they are kept one by one, days before that."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, case, func, literal, select, union_all
 
 from penstockd.ledger import EntryStatus, Spending, Totals, UsageQuery, UsageReport
 from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, IS_HELD
@@ -69,12 +69,12 @@ def _totals(query: UsageQuery, by: str | None) -> Select[Any]:
         attempts[by].label("name") if by else name,
         func.count(attempts.call_id.distinct()).label("requests"),
         *totals_of_attempts(),
-    ).where(*_matching(query))
+    ).where(~IS_HELD, *_matching(query, ATTEMPTS, attempts.at_us, _us))
     of_days = select(
         days[by].label("name") if by else name,
         _sum(requests).label("requests"),
         *(_sum(days[column]).label(column) for column in Totals.__struct_fields__ if column != "requests"),
-    ).where(*_matching_days(query))
+    ).where(*_matching(query, DAYS, days.day, _day))
     if by:
         of_attempts, of_days = of_attempts.group_by(attempts[by]), of_days.group_by(days[by])
     parts = union_all(of_attempts, of_days).subquery()
@@ -85,30 +85,15 @@ def _totals(query: UsageQuery, by: str | None) -> Select[Any]:
     return select(parts.c.name, *sums).group_by(parts.c.name).order_by(cost.desc(), "name").limit(LONGEST_BREAKDOWN)
 
 
-def _matching(query: UsageQuery) -> list[Condition]:
-    attempts = ATTEMPTS.c
-    conditions = [~IS_HELD]
-    conditions += [attempts[name] == value for name, value in _wanted(query)]
-    if query.since is not None:
-        conditions.append(attempts.at_us >= _us(query.since))
-    if query.until is not None:
-        conditions.append(attempts.at_us < _us(query.until))
-    return conditions
-
-
-def _matching_days(query: UsageQuery) -> list[Condition]:
-    days = DAYS.c
-    conditions: list[Condition] = [days[name] == value for name, value in _wanted(query)]
-    if query.since is not None:
-        conditions.append(days.day >= _day(query.since))
-    if query.until is not None:
-        conditions.append(days.day < _day(query.until))
-    return conditions
-
-
-def _wanted(query: UsageQuery) -> list[tuple[str, str]]:
+def _matching(query: UsageQuery, table: Table, moment: Column[int], unit: Callable[[float], int]) -> list[Condition]:
+    """What of `table` the query asks for, whose rows are of a `moment` that is counted in `unit`."""
     names = ("tenant", "user_id", "agent", "model")
-    return [(name, value) for name in names if (value := getattr(query, name))]
+    conditions: list[Condition] = [table.c[name] == value for name in names if (value := getattr(query, name))]
+    if query.since is not None:
+        conditions.append(moment >= unit(query.since))
+    if query.until is not None:
+        conditions.append(moment < unit(query.until))
+    return conditions
 
 
 def _sum(column: ColumnElement[Any]) -> ColumnElement[int]:

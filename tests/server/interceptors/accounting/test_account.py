@@ -7,7 +7,8 @@ from fakes.metering import INPUT, OUTPUT, PRICE, MeteredCalls, a_budget
 from fakes.model_calls import a_prompt
 from penstockd.interceptors.accounting.account import Account
 from penstockd.ledger import EntryStatus
-from penstockd.outcome import Attempt
+from penstockd.outcome import Attempt, Outcome
+from penstockd.principal import Principal
 from penstockd.rules import Rulebook
 from penstockd.upstream import UNBILLED
 from penstockd.usage import Usage
@@ -31,7 +32,9 @@ def account(
         model=model,
         attempt=attempt,
     )
-    return Account(a_call(request), Rulebook({"": a_budget(1)}), now=1000.0)
+    return Account(
+        a_call(request, outcome=Outcome(principal=Principal(tenant=""))), Rulebook({"": a_budget(1)}), now=1000.0
+    )
 
 
 def test_it_is_charged_its_estimate_if_the_process_dies() -> None:
