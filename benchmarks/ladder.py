@@ -19,7 +19,7 @@ from penstockd.call import Call, Completed, Delta, Handler, Interceptor, chain
 from penstockd.clock import SystemClock
 from penstockd.config import load
 from penstockd.endpoint import Endpoint
-from penstockd.exporters.exporters import exporters
+from penstockd.exporters.exporters import exporters_from
 from penstockd.grpc_adapter import Adapter
 from penstockd.logs.log import Log, write_logs_to
 from penstockd.outcome import Attempt, FinishReason
@@ -55,7 +55,7 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     file.write_text(configuration.text)
     environ = {**configuration.environment, "PENSTOCK_STATE_DIR": str(folder)}
     settings = load(path=file, environ=environ, flags={})
-    clock, log, telemetry = SystemClock(), Log("penstockd"), exporters(environ, version="")
+    clock, log, telemetry = SystemClock(), Log("penstockd"), exporters_from(environ, version="")
     ledger = open_ledger(settings, clock=clock, log=log, instruments=telemetry.instruments)
     app, composed = App(ledger=ledger, clock=clock, log=log, exporters=telemetry), _Composed()
     with patch("penstockd.app.chain", composed.chain):

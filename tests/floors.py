@@ -48,7 +48,6 @@ FLOORS = (
         "health",
         "ledger_watch",
         "lifecycle",
-        "loop_lag",
         "page",
         "snapshot",
         "tls",

@@ -14,7 +14,7 @@ from penstockd.call import Call, Handler, Q, chain
 from penstockd.circuit_watch import CircuitWatch
 from penstockd.clock import Clock, SystemClock
 from penstockd.config import ConfigError, ConfigErrors, Settings
-from penstockd.exporters.exporters import Exporters, exporters
+from penstockd.exporters.exporters import Exporters, exporters_from
 from penstockd.gauges.daemon_gauge import show_calls
 from penstockd.gauges.gauges import Gauges
 from penstockd.gauges.pool_gauge import show_pool
@@ -93,7 +93,7 @@ class App:
 
     def use(self, runtime: Runtime) -> None:
         """Serve by `runtime` from now on; calls in flight end by the one they came by."""
-        self.state.bound(runtime.settings, runtime.rulebook)
+        self.state.apply(runtime.settings, runtime.rulebook)
         self.succession.use(runtime)
 
     def _around_a_call(self, settings: Settings, rules: Rulebook, agents: Directory) -> Chains:
@@ -172,7 +172,7 @@ class App:
 def check(settings: Settings) -> None:
     """Build what `settings` describe and throw it away; raises ConfigErrors for what cannot be made."""
     log = Log("penstockd")
-    app = App(ledger=NoLedger(), clock=SystemClock(), log=log, exporters=exporters({}, version=""))
+    app = App(ledger=NoLedger(), clock=SystemClock(), log=log, exporters=exporters_from({}, version=""))
     mistakes: list[ConfigError] = []
     for make in (app.build, partial(certificate, log=log)):
         try:

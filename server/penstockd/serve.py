@@ -17,7 +17,7 @@ from penstockd.builders.ledger import open_ledger
 from penstockd.builders.sources import sources
 from penstockd.clock import Clock, SystemClock
 from penstockd.config import Settings, secret_values
-from penstockd.exporters.exporters import Exporters, exporters
+from penstockd.exporters.exporters import Exporters, exporters_from
 from penstockd.gauges.daemon_gauge import show_build, show_certificate, show_dropped
 from penstockd.gauges.gauges import Gauges
 from penstockd.grpc_server import grpc_server
@@ -26,10 +26,10 @@ from penstockd.ledger_watch import LedgerWatch
 from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.logs.log import Log, write_logs_to
 from penstockd.logs.log_sink import LogSink
-from penstockd.loop_lag import LoopLag
+from penstockd.metrics.loop_lag import LoopLag
 from penstockd.reload import Reload
 from penstockd.service import SERVICES
-from penstockd.snapshot.meters import Meters
+from penstockd.snapshot.counters import Counters
 from penstockd.snapshot.take import Snapshots
 from penstockd.tls import CertificateFiles
 from penstockd.upkeep import Upkeep
@@ -49,7 +49,7 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     sink = write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
     sink.hide(secret_values(settings))
     log = Log("penstockd")
-    telemetry = exporters(environ, version=version)
+    telemetry = exporters_from(environ, version=version)
     for setting in telemetry.unknown:
         log.warning("nothing is exported by what is not known here", setting=setting)
     for ignored in telemetry.ignored:
@@ -132,11 +132,11 @@ def _snapshots(
     app: App, telemetry: Exporters, dropped: Mapping[str, Callable[[], int]], *, clock: Clock, version: str
 ) -> Snapshots:
     """What takes snapshots of all this."""
-    meters = Meters(
+    counters = Counters(
         telemetry.instruments, app.state.tally, lambda: {signal: read() for signal, read in dropped.items()}
     )
     parts = sources(succession=app.succession, state=app.state, health=app.health)
-    return Snapshots(parts, meters, clock=clock, version=version)
+    return Snapshots(parts, counters, clock=clock, version=version)
 
 
 def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapshots) -> Admin:

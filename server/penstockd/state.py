@@ -74,7 +74,7 @@ class State:
         show_cache(gauges, answers=self.answers, lookups=self.lookups, flights=self.flights)
         show_ledger(gauges, ledger)
 
-    def bound(self, settings: Settings, rulebook: Rulebook) -> None:
+    def apply(self, settings: Settings, rulebook: Rulebook) -> None:
         """Keep within what `settings` say, and look after the budgets of `rulebook`."""
         cache = settings.cache
         self.in_flight.limit = settings.server.max_in_flight

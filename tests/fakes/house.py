@@ -10,7 +10,7 @@ from fakes.config_file import ConfigFile
 from penstockd.app import App
 from penstockd.clock import SystemClock
 from penstockd.config import Settings
-from penstockd.exporters.exporters import exporters
+from penstockd.exporters.exporters import exporters_from
 from penstockd.ledger import NoLedger
 from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink
@@ -32,7 +32,7 @@ class House:
     """An app, and what it serves."""
 
     def __init__(self, config: ConfigFile) -> None:
-        telemetry = exporters({}, version="test")
+        telemetry = exporters_from({}, version="test")
         self.instruments = telemetry.instruments
         self.app = App(ledger=NoLedger(), clock=SystemClock(), log=Log("test"), exporters=telemetry)
         self.written = StringIO()

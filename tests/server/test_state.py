@@ -9,7 +9,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.builders.rules import rulebook
-from penstockd.exporters.exporters import exporters
+from penstockd.exporters.exporters import exporters_from
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, NoLedger, Spending
 from penstockd.logs.log import Log
 from penstockd.state import UPKEEP_EVERY, State
@@ -34,7 +34,7 @@ class Stage:
     def __init__(self, config: ConfigFile, caplog: pytest.LogCaptureFixture) -> None:
         self.ledger = Book()
         self._clock = FakeClock()
-        telemetry = exporters({}, version="test")
+        telemetry = exporters_from({}, version="test")
         self.state = State(ledger=self.ledger, clock=self._clock, log=Log("test"), exporters=telemetry)
         self._config = config
         self._caplog = caplog
@@ -45,7 +45,7 @@ class Stage:
             models: {{m: {{provider: echo}}}}
             tenants: {{default: {{budgets: [{{per: tenant, usd: {usd}}}]}}}}
         """)
-        self.state.bound(settings, rulebook(settings))
+        self.state.apply(settings, rulebook(settings))
 
     @asynccontextmanager
     async def kept_up(self) -> AsyncIterator[None]:

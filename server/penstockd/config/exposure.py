@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from penstockd.config.context import Context
 from penstockd.config.errors import dotted
 from penstockd.config.places import is_public
-from penstockd.config.secret import MASK
 from penstockd.config.secret_values import secrets_in
 from penstockd.config.section import Section
 from penstockd.config.substitution import refers
+from penstockd.logs.redaction import MASK
 
 
 def exposed(settings: Section, context: Context) -> Iterator[str]:

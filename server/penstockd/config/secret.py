@@ -1,7 +1,7 @@
 """Values that must not be shown."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
@@ -9,8 +9,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 from penstockd.config.context import Context
 from penstockd.config.errors import Mistake
 from penstockd.config.places import keep_private, read_text, split_url
-
-MASK: Final = "***"
+from penstockd.logs.redaction import MASK
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -20,9 +20,9 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
 
 from penstockd.clock import SystemClock
-from penstockd.exporters.metric_export import CountedExporter
+from penstockd.exporters.metric_export import CountedMetricExporter
 from penstockd.exporters.metric_readers import SCOPE, ExportingReader, PrometheusReader
-from penstockd.exporters.span_export import Spans, spans
+from penstockd.exporters.span_export import Spans, spans_to
 from penstockd.exporters.variables import Ignored, Variables
 from penstockd.metrics.instruments import Instruments
 
@@ -50,7 +50,7 @@ class Exporters:
     instruments: Instruments
     meters: MeterProvider
     spans: Spans
-    metric_exporter: CountedExporter | None
+    metric_exporter: CountedMetricExporter | None
     unknown: Sequence[str] = ()
     ignored: Sequence[Ignored] = ()
 
@@ -74,7 +74,7 @@ class Exporters:
             thread.join(max(0.0, deadline - monotonic()))
 
 
-def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
+def exporters_from(environ: Mapping[str, str], *, version: str) -> Exporters:
     """Read the OTEL_* variables that say where telemetry goes; the SDK itself reads the rest of them."""
     registry, instruments, clock = CollectorRegistry(), Instruments(), SystemClock()
     variables = Variables(environ)
@@ -83,7 +83,7 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
     metrics, traces = _chosen(environ, "METRICS", variables), _chosen(environ, "TRACES", variables)
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
     is_exported = not is_disabled and "otlp" in metrics.names
-    make = partial(CountedExporter, timeout=variables.timeout("METRICS"))
+    make = partial(CountedMetricExporter, timeout=variables.timeout("METRICS"))
     exporter = variables.made(make, "METRICS") if is_exported else None
     if exporter is not None:
         readers.append(ExportingReader(instruments, exporter=exporter, variables=variables, clock=clock))
@@ -95,7 +95,7 @@ def exporters(environ: Mapping[str, str], *, version: str) -> Exporters:
         registry=registry,
         instruments=instruments,
         meters=meters,
-        spans=spans([] if is_disabled else traces.names, variables, resource),
+        spans=spans_to([] if is_disabled else traces.names, variables, resource),
         metric_exporter=exporter,
         unknown=list(dict.fromkeys([*metrics.unknown, *traces.unknown])),
         ignored=variables.ignored,

@@ -5,7 +5,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 
 
-class CountedExporter(OTLPMetricExporter):
+class CountedMetricExporter(OTLPMetricExporter):
     """Exports as the standard OTEL_* variables say; `dropped` counts the exports that did not arrive."""
 
     def __init__(self, *, timeout: float) -> None:

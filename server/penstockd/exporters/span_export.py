@@ -28,7 +28,7 @@ MOST = 128
 """Attributes, events and links of a span, where none of the OTEL_*_LIMIT variables says."""
 
 
-class CountedExporter(SpanExporter):
+class CountedSpanExporter(SpanExporter):
     """Hands spans to another exporter; counts those it was given and those it could not deliver."""
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -60,7 +60,7 @@ class CountedProcessor(BatchSpanProcessor):
 
     def __init__(self, exporter: SpanExporter, *, queue: int, batch: int, delay: float) -> None:
         """Let at most `queue` spans wait, for `delay` milliseconds as a rule, and `batch` of them travel together."""
-        self._exporter = CountedExporter(exporter)
+        self._exporter = CountedSpanExporter(exporter)
         self._queue = queue
         self._let_in = 0
         self._kept_out = 0
@@ -106,7 +106,7 @@ class Spans:
             self.provider.shutdown()
 
 
-def spans(exporters: Sequence[str], variables: Variables, resource: Resource) -> Spans:
+def spans_to(exporters: Sequence[str], variables: Variables, resource: Resource) -> Spans:
     """Send spans to `exporters`, named as OTEL_TRACES_EXPORTER names them; the SDK reads who is sampled."""
     # Not the meter provider that OTEL_PYTHON_METER_PROVIDER names: the SDK raises where there is none.
     otlp = partial(OTLPSpanExporter, timeout=variables.timeout("TRACES"), meter_provider=NoOpMeterProvider())

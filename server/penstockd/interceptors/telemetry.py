@@ -10,7 +10,7 @@ from penstockd import request_id
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
 from penstockd.errors import Internal, PenstockError
-from penstockd.interceptors.access_line import access_line
+from penstockd.logs.access_line import access_line
 from penstockd.logs.log import Log
 from penstockd.metrics.call_metrics import CallMetrics
 from penstockd.metrics.instruments import Instruments

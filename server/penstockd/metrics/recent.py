@@ -16,7 +16,7 @@ SLICES = 30
 
 Key: TypeAlias = tuple[str, ...]
 Extremes: TypeAlias = tuple[float, float]
-NOTHING: Extremes = (inf, -inf)
+NO_EXTREMES: Extremes = (inf, -inf)
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Reading(Struct, frozen=True, kw_only=True):
         counts = {kind: _moved(keys, before.of(kind)) for kind, keys in self.counts.items()}
         distributions = {}
         for name, distribution in self.distributions.items():
-            smallest, largest = extremes.get(name, NOTHING)
+            smallest, largest = extremes.get(name, NO_EXTREMES)
             distributions[name] = distribution.since(before.distribution(name), smallest=smallest, largest=largest)
         return Reading(counts=counts, distributions=distributions)
 
@@ -113,6 +113,6 @@ def _widest(all_extremes: "list[Mapping[str, Extremes]]", names: Mapping[str, ob
     """The extremes of several stretches together."""
     widest = {}
     for name in names:
-        lows, highs = zip(*(extremes.get(name, NOTHING) for extremes in all_extremes), strict=True)
+        lows, highs = zip(*(extremes.get(name, NO_EXTREMES) for extremes in all_extremes), strict=True)
         widest[name] = min(lows), max(highs)
     return widest

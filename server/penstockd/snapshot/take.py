@@ -15,7 +15,7 @@ from penstockd.ledger import Ledger
 from penstockd.metrics.recent import SLICE, SLICES, Reading, Recent, Slice
 from penstockd.model import Model
 from penstockd.resilience.permits import Permits
-from penstockd.snapshot.meters import CALL, COMMIT, FIRST_CONTENT, LOOP_LAG, OVERHEAD, Meters
+from penstockd.snapshot.counters import CALL, COMMIT, FIRST_CONTENT, LOOP_LAG, OVERHEAD, Counters
 from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import problems
 from penstockd.snapshot.shape import (
@@ -60,11 +60,11 @@ class Sources(Struct, frozen=True, kw_only=True):
 class Snapshots:
     """Takes a snapshot whenever somebody looks; between looks it costs next to nothing."""
 
-    def __init__(self, sources: Sources, meters: Meters, *, clock: Clock, version: str) -> None:
+    def __init__(self, sources: Sources, counters: Counters, *, clock: Clock, version: str) -> None:
         """The daemon's uptime begins now."""
         self._from = sources
-        self._meters = meters
-        self._recent = Recent(meters.read, meters.cut, clock=clock)
+        self._counters = counters
+        self._recent = Recent(counters.read, counters.cut, clock=clock)
         self._traffic: deque[Point] = deque(maxlen=SLICES)
         self._clock = clock
         self._version = version
@@ -73,7 +73,7 @@ class Snapshots:
 
     def take(self) -> Snapshot:
         """Return everything as it is now."""
-        now = self._meters.read()
+        now = self._counters.read()
         lately, last_minute = (self._recent.last(seconds, now=now) for seconds in (WINDOW, MINUTE))
         ready = Ready(ok=not self._from.health.reasons, reasons=self._from.health.reasons)
         calls, ledger = self._calls(now, lately), self._ledger(now, lately)

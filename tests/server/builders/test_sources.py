@@ -3,16 +3,16 @@
 from fakes.house import House
 from penstockd.builders.sources import sources
 from penstockd.clock import SystemClock
-from penstockd.snapshot.meters import Meters
+from penstockd.snapshot.counters import Counters
 from penstockd.snapshot.take import Snapshots
 
 
 async def test_a_snapshot_is_of_what_is_served_now(house: House) -> None:
     """Before anything is, it is empty; a reload changes it."""
     app = house.app
-    meters = Meters(house.instruments, app.state.tally, lambda: {"logs": 2})
+    counters = Counters(house.instruments, app.state.tally, lambda: {"logs": 2})
     parts = sources(succession=app.succession, state=app.state, health=app.health)
-    snapshots = Snapshots(parts, meters, clock=SystemClock(), version="1")
+    snapshots = Snapshots(parts, counters, clock=SystemClock(), version="1")
     empty = snapshots.take()
     house.start()
 

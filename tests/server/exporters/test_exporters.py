@@ -12,14 +12,14 @@ import opentelemetry.sdk.environment_variables
 import pytest
 from prometheus_client import generate_latest
 
-from penstockd.exporters.exporters import Exporters, exporters
+from penstockd.exporters.exporters import Exporters, exporters_from
 
 ENDPOINT = "http://127.0.0.1:1"
 
 
 def made(**environ: str) -> Exporters:
     """The exporters of an environment; the test stops them."""
-    return exporters(environ, version="1.2.3")
+    return exporters_from(environ, version="1.2.3")
 
 
 def test_prometheus_is_always_there() -> None:
@@ -94,7 +94,7 @@ def test_an_exporter_that_nobody_knows_is_named() -> None:
     """Rather than nothing being sent in silence."""
     environ = {"OTEL_TRACES_EXPORTER": "zipkin,console", "OTEL_METRICS_EXPORTER": "prometheus"}
 
-    assert exporters(environ, version="1").unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
+    assert exporters_from(environ, version="1").unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
 
 
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -156,7 +156,7 @@ def test_metrics_stay_to_be_asked_for_where_the_sdk_is_disabled(monkeypatch: pyt
     """The variable is about what is sent; without any series no alert would tell that something is wrong."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", " true")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
-    it = exporters(os.environ, version="1")
+    it = exporters_from(os.environ, version="1")
     it.meter.create_counter("seen").add(3)
 
     assert "seen_total 3.0" in generate_latest(it.registry).decode()
@@ -185,7 +185,7 @@ def exporting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def measures(environ: Mapping[str, str]) -> bool:
     """Whether the daemon makes spans and shows metrics, in this environment and at the end too."""
-    it = exporters(environ, version="1")
+    it = exporters_from(environ, version="1")
     trace = it.spans.tracing.begin("call", None, {"a": "b"})
     with trace or nullcontext():
         it.meter.create_counter("seen").add(3)
@@ -243,7 +243,7 @@ def test_a_variable_that_cannot_be_used_is_named(
 ) -> None:
     """With what is used in its place."""
     exporting.setenv(name, value)
-    it = exporters(os.environ, version="1")
+    it = exporters_from(os.environ, version="1")
     it.stop()
 
     assert [(each.setting, each.instead) for each in it.ignored] == [(f"{name}={value}", instead)]
@@ -252,7 +252,7 @@ def test_a_variable_that_cannot_be_used_is_named(
 def test_an_exporter_that_cannot_be_made_is_left_out(exporting: pytest.MonkeyPatch) -> None:
     """As where credentials come from something that is not installed."""
     exporting.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "cloud")
-    it = exporters(os.environ, version="1")
+    it = exporters_from(os.environ, version="1")
     it.stop()
 
     (ignored,) = it.ignored

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from penstockd.exporters.span_export import CountedProcessor, Spans, spans
+from penstockd.exporters.span_export import CountedProcessor, Spans, spans_to
 from penstockd.exporters.variables import Variables
 
 NOWHERE = Resource.get_empty()
@@ -106,7 +106,7 @@ def _unset(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(capture: str = "", **environ: str) -> Spans:
     """Spans that go to the console."""
     variables = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": capture, **environ}
-    return spans(["console"], Variables(variables), NOWHERE)
+    return spans_to(["console"], Variables(variables), NOWHERE)
 
 
 @pytest.mark.parametrize(("ratio", "is_traced"), [("0", False), ("1", True)])
@@ -176,7 +176,7 @@ def test_callers_may_be_kept_from_saying_what_their_calls_are_a_part_of(
     exporters: list[str], propagators: str, *, follows: bool
 ) -> None:
     """As OTEL_PROPAGATORS says: W3C's is the only way we know."""
-    it = spans(exporters, Variables({"OTEL_PROPAGATORS": propagators}), NOWHERE)
+    it = spans_to(exporters, Variables({"OTEL_PROPAGATORS": propagators}), NOWHERE)
 
     assert (it.tracing.caller(CALLER) is not None) is follows
     it.stop()
@@ -201,7 +201,7 @@ def test_a_span_carries_as_much_as_the_variables_let_it(environ: dict[str, str],
 
 def test_there_is_nothing_to_stop_where_nothing_is_sent() -> None:
     """Nor anything to drop."""
-    it = spans(["none"], Variables({}), NOWHERE)
+    it = spans_to(["none"], Variables({}), NOWHERE)
 
     it.stop()
 

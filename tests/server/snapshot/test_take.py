@@ -30,7 +30,7 @@ from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.outcome import Outcome
 from penstockd.principal import Principal
 from penstockd.resilience.permits import Permits
-from penstockd.snapshot.meters import Meters
+from penstockd.snapshot.counters import Counters
 from penstockd.snapshot.shape import Problem, Snapshot
 from penstockd.snapshot.take import Snapshots, Sources
 from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
@@ -64,7 +64,7 @@ class Scene:
                 flights=Flights(FakeClock()),
                 changes=self.changes,
             ),
-            Meters(self.instruments, tally := Tally(TenantLabels()), lambda: self.dropped),
+            Counters(self.instruments, tally := Tally(TenantLabels()), lambda: self.dropped),
             clock=self.clock,
             version="9.9",
         )

@@ -9,7 +9,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Answer, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Progress, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -53,7 +53,7 @@ class Anthropic:
         said = {name: value for name, value in body.items() if value is not None}
         return msgspec.json.encode({**self._body, **said})
 
-    def read(self, body: bytes, answer: Answer) -> str:
+    def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
         message = decoded(_MESSAGE, body)
         if message.error is not None:
@@ -66,7 +66,7 @@ class Anthropic:
         answer.bytes_unsaid = sum(block.bytes_unsaid for block in message.content)
         return "".join(block.text for block in message.content if block.type == "text")
 
-    def read_event(self, event: bytes, answer: Answer) -> str:
+    def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
         said = decoded(_EVENT, event)
         match said.type:
@@ -91,7 +91,7 @@ class Anthropic:
         return ""
 
 
-def _note(usage: "_Usage | None", answer: Answer) -> None:
+def _note(usage: "_Usage | None", answer: Progress) -> None:
     if usage is not None:
         answer.usage = usage.over(answer.usage)
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
 from penstockd.model import Prompt
-from penstockd.models.providers.dialect import Answer, Dialect, size
+from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.refusal import MAX_MESSAGE, refusal
 from penstockd.models.providers.sse import EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
@@ -61,7 +61,7 @@ class Chat:
             raise Broken("the answer is compressed, which was not asked for", reason="malformed")
 
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
-        answer = Answer()
+        answer = Progress()
         text = self._dialect.read(await exchange.body(), answer)
         _note(call.request, answer)
         completed = _completed(call.request, answer)
@@ -71,7 +71,7 @@ class Chat:
 
     async def _relay_stream(self, call: Call[Prompt], exchange: Exchange) -> None:
         """Relay what arrives as it arrives: one read becomes one Delta, or a sign that the model is at work."""
-        answer = Answer()
+        answer = Progress()
         stream = EventStream()
         said = 0
         while not answer.is_whole:
@@ -91,7 +91,7 @@ class Chat:
         await call.send(_completed(call.request, answer))
         exchange.finish()
 
-    def _read_events(self, prompt: Prompt, events: Sequence[bytes], answer: Answer) -> str:
+    def _read_events(self, prompt: Prompt, events: Sequence[bytes], answer: Progress) -> str:
         pieces = []
         try:
             for event in events:
@@ -107,7 +107,7 @@ class Chat:
         return "".join(pieces)
 
 
-def _note(prompt: Prompt, answer: Answer) -> None:
+def _note(prompt: Prompt, answer: Progress) -> None:
     if prompt.attempt is not None:
         prompt.attempt.usage = answer.usage
         prompt.attempt.is_counted = answer.is_counted
@@ -116,7 +116,7 @@ def _note(prompt: Prompt, answer: Answer) -> None:
             prompt.attempt.response_model = answer.model
 
 
-def _completed(prompt: Prompt, answer: Answer) -> Completed:
+def _completed(prompt: Prompt, answer: Progress) -> Completed:
     return Completed(
         finish_reason=answer.finish_reason(),
         model=prompt.model.name if prompt.model else "",

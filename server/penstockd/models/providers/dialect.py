@@ -37,7 +37,7 @@ _TOOL_CALLS = frozenset(("tool_calls", "function_call", "tool_use", "pause_turn"
 
 
 @dataclass(slots=True)
-class Answer:
+class Progress:
     """What is known about an answer so far, its text aside.
 
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
@@ -76,10 +76,10 @@ class Dialect(Protocol):
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
 
-    def read(self, body: bytes, answer: Answer) -> str:
+    def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
 
-    def read_event(self, event: bytes, answer: Answer) -> str:
+    def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
 
 

@@ -25,7 +25,7 @@ class Foreign:
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the provider's answer; raises a failure of penstockd.upstream, or what the caller's `send` raised."""
-        answer = _Answer(call.send)
+        answer = _Gate(call.send)
         failure = await self._failure(replace(call, send=answer.send), answer)
         if answer.error is not None:
             raise answer.error
@@ -45,7 +45,7 @@ class Foreign:
         if close is not None:
             await close()
 
-    async def _failure(self, call: Call[Prompt], answer: "_Answer") -> UpstreamFailure | None:
+    async def _failure(self, call: Call[Prompt], answer: "_Gate") -> UpstreamFailure | None:
         """What is wrong with how the provider ends, if anything; it can send nothing from then on."""
         task = self._tasks.start(self._run(call))
         try:
@@ -71,7 +71,7 @@ class Foreign:
         return None
 
 
-class _Answer:
+class _Gate:
     """Hands on the replies of one answer, none after its last and none once the attempt is over.
 
     `error` is what kept a reply from being sent. `decided` is done when nothing that follows can change the answer.

@@ -10,7 +10,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Answer, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Progress, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -76,7 +76,7 @@ class OpenAI:
         said = {name: value for name, value in body.items() if value is not None}
         return msgspec.json.encode({**self._body, **said})
 
-    def read(self, body: bytes, answer: Answer) -> str:
+    def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
         completion = decoded(_COMPLETION, body)
         choice = completion.first(answer)
@@ -86,7 +86,7 @@ class OpenAI:
         answer.bytes_unsaid = choice.message.bytes_unsaid
         return choice.message.text
 
-    def read_event(self, event: bytes, answer: Answer) -> str:
+    def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
         if event.strip() == b"[DONE]":
             answer.is_whole = True
@@ -192,7 +192,7 @@ class _Completion(Struct):
     model: object = None
     error: object = None
 
-    def first(self, answer: Answer) -> _Choice | None:
+    def first(self, answer: Progress) -> _Choice | None:
         """Return the only choice we asked for, after filling in `answer`; raise what an error says."""
         if self.error is not None:
             raise refusal_within(self.error)

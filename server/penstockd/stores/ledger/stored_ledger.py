@@ -12,7 +12,7 @@ from penstockd.clock import Clock
 from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spending, UsageQuery, UsageReport
 from penstockd.logs.log import Log
 from penstockd.resilience.backoff import Backoff
-from penstockd.stores.ledger import sums, upkeep
+from penstockd.stores.ledger import old_rows, sums
 from penstockd.stores.ledger.database import Database, DatabaseFault
 from penstockd.stores.ledger.journal import Journal
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
@@ -185,13 +185,13 @@ class StoredLedger:
         await self._charge_losses()
         self._database.compact()
         now = self._clock.wall()
-        detail_from = (now - min(upkeep.DETAIL, self._retention)) // 86400 * 86400
-        while await self._change(partial(upkeep.roll_up, self._database, before=detail_from)):
+        detail_from = (now - min(old_rows.DETAIL, self._retention)) // 86400 * 86400
+        while await self._change(partial(old_rows.roll_up, self._database, before=detail_from)):
             await self._clock.sleep(BREATH)
-        await self._change(partial(upkeep.drop_days, before=now - self._retention))
+        await self._change(partial(old_rows.drop_days, before=now - self._retention))
 
     async def _charge_losses(self) -> int:
-        lost = await self._change(partial(upkeep.charge_losses, self._database))
+        lost = await self._change(partial(old_rows.charge_losses, self._database))
         if lost:
             self._log.warning("attempts of a daemon that died were charged their estimates", attempts=lost)
         return lost

@@ -15,7 +15,7 @@ from fakes.postgres import Postgres, postgres_server
 from penstockd import lifecycle
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
-from penstockd.stores.ledger import journal, stored_ledger, upkeep
+from penstockd.stores.ledger import journal, old_rows, stored_ledger
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.postgres import PostgresDatabase
@@ -307,7 +307,7 @@ def signs(database: Database) -> int:
 def charge_losses(database: Database) -> int:
     """Charge what other daemons left behind."""
     with database.transaction() as connection:
-        return upkeep.charge_losses(database, connection)
+        return old_rows.charge_losses(database, connection)
 
 
 async def calls(ledger: StoredLedger, seconds: float) -> tuple[int, int]:

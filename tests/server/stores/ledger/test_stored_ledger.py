@@ -12,7 +12,7 @@ from sqlalchemy import func, inspect, select, text
 from fakes.clock import FakeClock
 from fakes.ledger import OpenDatabase, held, ledger_on, put, settled, until
 from penstockd.ledger import CannotOpenLedger, Entry, EntryStatus, LedgerUnavailable, Spending, Totals, UsageQuery
-from penstockd.stores.ledger import migrations, upkeep
+from penstockd.stores.ledger import migrations, old_rows
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.operations import LARGEST, Kind, Operation, row_of
 from penstockd.stores.ledger.schema import METADATA
@@ -221,7 +221,7 @@ async def test_what_was_spent_is_told_by_who_spent_it(ledger: StoredLedger) -> N
 
 async def test_rolling_up_by_day_changes_no_sum(open_database: OpenDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls over several models and over midnight, in many steps: every sum is what it was."""
-    monkeypatch.setattr(upkeep, "CALLS_A_STEP", 7)
+    monkeypatch.setattr(old_rows, "CALLS_A_STEP", 7)
     database = open_database()
     clock = FakeClock()
     ledger = ledger_on(database, clock)
@@ -400,14 +400,14 @@ def lost_at_next_start(open_database: OpenDatabase) -> int:
     """How many attempts the next daemon would charge."""
     database = open_database()
     with database.transaction() as connection:
-        return upkeep.charge_losses(database, connection)
+        return old_rows.charge_losses(database, connection)
 
 
 def roll_up(database: Database, before: float) -> int:
     """Roll up everything, and return in how many steps."""
     for step in range(1, 1000):
         with database.transaction() as connection:
-            if not upkeep.roll_up(database, connection, before):
+            if not old_rows.roll_up(database, connection, before):
                 return step
     raise AssertionError
 

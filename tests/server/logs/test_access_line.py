@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.calls import REQUEST, a_call
-from penstockd.interceptors.access_line import access_line
+from penstockd.logs.access_line import access_line
 from penstockd.outcome import Attempt, CacheStatus, Outcome
 from penstockd.principal import Principal
 from penstockd.usage import Usage

@@ -31,7 +31,7 @@ _COUNTERS = {
 _METHODS = {path.removeprefix("/") for path in GENERATING}
 
 
-class Meters:
+class Counters:
     """Every number since the start.
 
     Kinds of counters, and what their keys tell: code (code), tenant (tenant, code), attempts (model),

@@ -4,7 +4,7 @@ import asyncio
 
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
-from penstockd.loop_lag import EVERY, LoopLag
+from penstockd.metrics.loop_lag import EVERY, LoopLag
 
 
 async def test_it_measures_how_late_it_wakes_up() -> None:
