@@ -37,7 +37,7 @@ FLOORS = (
         "usage",
     },
     {"agents", "interceptors", "models", "stores"},
-    {"endpoint", "grpc_adapter", "messages", "service", "services", "status"},
+    {"endpoint", "grpc_adapter", "messages", "running", "service", "services", "status"},
     {
         "admin",
         "certificate_expiry",

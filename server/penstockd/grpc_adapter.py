@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeAlias, cast
 
@@ -14,6 +13,7 @@ from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken
 from penstockd.logs.log import Log
 from penstockd.outcome import Outcome
+from penstockd.running import Running
 from penstockd.status import message, trailers
 
 # gRPC's classes are generic in their stubs only.
@@ -33,24 +33,6 @@ LATEST_CANCEL = 2.0
 """Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
 
 
-@dataclass(slots=True, eq=False)
-class _Running:
-    """One call in flight, the task that can be cancelled to cut it, and since when it waits for its reader.
-
-    `generation` counts which endpoints it came by, of all that were ever served.
-    """
-
-    task: asyncio.Task[None]
-    outcome: Outcome
-    generation: int
-    has_written: bool = False
-    writing_since: float = inf
-
-    def cut(self, error: PenstockError) -> None:
-        self.outcome.cut = error
-        self.task.cancel()
-
-
 class Adapter(grpc.aio.ServerInterceptor):
     """Serves endpoints: runs each RPC through its chain and maps every ending to one status.
 
@@ -68,7 +50,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         self._endpoints: dict[str, Endpoint[Any]] = {}
         self._handlers: dict[str, MethodHandler] = {}
         self._generation = 0
-        self._running: set[_Running] = set()
+        self._running: set[Running] = set()
         self._unsent = 0
         self._sent_at = -inf
         self.started = 0
@@ -131,7 +113,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         return self._handlers.get(handler_call_details.method) or await continuation(handler_call_details)
 
     def _handler(self, method: Method) -> MethodHandler:
-        """A plain coroutine function: gRPC finds out at every call what kind of callable it has."""
+        """Return gRPC's handler of `method`: a plain coroutine, as gRPC finds out at every call what it has."""
 
         async def unary(data: bytes, context: Context) -> bytes:
             messages: list[bytes] = []
@@ -155,7 +137,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         outcome = Outcome()
         # Only now, with its message there, is the call tied to one configuration: none is left while it still arrives.
         endpoint = self._endpoints[path]
-        running = _Running(task, outcome, self._generation)
+        running = Running(task, outcome, self._generation)
         self._running.add(running)
         self.started += 1
         self._unsent += 1
@@ -186,7 +168,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             self._idle.set()
 
     async def _through_the_chain(
-        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, running: _Running
+        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, running: Running
     ) -> None:
         outcome = running.outcome
         edge = endpoint.edge()
@@ -240,7 +222,7 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-async def _abort(context: Context, error: PenstockError, running: _Running) -> None:
+async def _abort(context: Context, error: PenstockError, running: Running) -> None:
     """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that either."""
     outcome = running.outcome
     running.writing_since = inf

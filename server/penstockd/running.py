@@ -1,0 +1,27 @@
+"""One call in flight, as the adapter sees it."""
+
+import asyncio
+from dataclasses import dataclass
+from math import inf
+
+from penstockd.errors import PenstockError
+from penstockd.outcome import Outcome
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A call, the task that can be cancelled to cut it, and since when it waits for its reader, in monotonic seconds.
+
+    `generation` counts which endpoints it came by, of all that were ever served.
+    """
+
+    task: asyncio.Task[None]
+    outcome: Outcome
+    generation: int
+    has_written: bool = False
+    writing_since: float = inf
+
+    def cut(self, error: PenstockError) -> None:
+        """End it with `error`; it still settles what it used."""
+        self.outcome.cut = error
+        self.task.cancel()
