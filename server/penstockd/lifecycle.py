@@ -138,8 +138,8 @@ class Daemon:
         if self._adapter.unsent:
             self._log.warning("leaving readers that did not take their answers in time", calls=self._adapter.unsent)
         self._health.servicer.end_watches()
-        # A connection ends once its client has read up to a ping. To end it before would lose what is under way to it;
-        # a client that is frozen, or a call whose message never comes, holds this up no longer than that may take.
+        # An idle connection ends once its client has read up to a ping: to end it before would lose what is under way.
+        # A client that is frozen, or a call whose message never comes, holds this up no longer than that may take.
         rest = max(0.0, min(LAST_BYTES - self._adapter.since_sent, drained_by - loop.time()))
         await _any_of(asyncio.shield(going[0]), self._hurrying.wait(), seconds=rest)
         ending = [listener.server.stop(None) for listener in self._listeners]

@@ -9,6 +9,7 @@ import pytest
 
 from fakes import virtual_time
 from fakes.virtual_time import VirtualClock
+from penstockd import foreign_tasks
 from penstockd.foreign_tasks import LINGER, ForeignTasks
 
 
@@ -45,6 +46,27 @@ def test_nobody_waits_for_what_does_not_end(work: Callable[[], Awaitable[None]],
 
     assert virtual_time.run(clock, main()) is (takes == 0.0)
     assert clock.monotonic() - 1000.0 == pytest.approx(takes)
+
+
+def test_only_so_many_go_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that end when they are told to do not count, nor those that have ended since."""
+    monkeypatch.setattr(foreign_tasks, "MOST_LEFT", 2)
+    clock, tasks = VirtualClock(), ForeignTasks()
+
+    async def run(work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+
+    async def main() -> list[bool]:
+        seen = []
+        for work in (ends, ends, goes_on, goes_on):
+            task = tasks.start(run(work))
+            await asyncio.sleep(0)
+            await tasks.end(task)
+            seen.append(tasks.are_too_many)
+        await asyncio.sleep(1000.0)
+        return [*seen, tasks.are_too_many]
+
+    assert virtual_time.run(clock, main()) == [False, False, False, True, False]
 
 
 async def test_what_has_ended_is_not_waited_for() -> None:

@@ -1,5 +1,6 @@
 """The `penstock` command: asks a daemon from a terminal or a script."""
 
+import faulthandler
 import os
 import sys
 from collections.abc import Sequence
@@ -46,10 +47,13 @@ def _keep_standard_error() -> None:
     """Keep standard error to ourselves: what gRPC's core logs there is what our own line says better."""
     # It reads GRPC_VERBOSITY when it is imported, long before this. Whoever has set that wants its lines; whoever has
     # put something in the place of our stream has a use for the descriptor.
-    if "GRPC_VERBOSITY" in os.environ or sys.stderr is not sys.__stderr__:
+    own = sys.stderr
+    if "GRPC_VERBOSITY" in os.environ or own is not sys.__stderr__ or own is None:
         return
-    sys.stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - for good
+    kept = os.fdopen(os.dup(2), "w", buffering=1, encoding=own.encoding, errors="backslashreplace", closefd=False)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    faulthandler.enable(kept)  # or a crash would say nothing at all
+    sys.stderr = kept
 
 
 def _give_up_what_is_unwritten() -> None:

@@ -73,7 +73,7 @@ class Models:
             texts.append(text)
 
         prompt = self._prompt(question, instructions, route, parameters, streams=False)
-        finish_reason, outcome = await self._start(self._run(prompt, hear))
+        finish_reason, outcome = await _result(self._start(self._run(prompt, hear)))
         return Answer(
             output="".join(texts),
             finish_reason=finish_reason,
@@ -106,17 +106,19 @@ class Models:
                 yield text
             await task
         finally:
-            await _end({task})
+            await _end(task)
 
-    def refuse(self) -> None:
-        """Let the agent make no other model call."""
+    def end(self) -> None:
+        """End every model call that is under way, waiting for none, and let the agent make no other."""
         self._is_over = True
+        for task in self._running:
+            _cancel(task)
 
     async def close(self) -> None:
-        """End every model call that the agent left behind, and let it make no other."""
-        self.refuse()
+        """End every model call, and return when each has settled what it used."""
+        self.end()
         if self._running:
-            await _end(self._running.copy())
+            await asyncio.wait(self._running)
 
     def _prompt(
         self, question: Question, instructions: str, route: str | None, parameters: Mapping[str, Any], *, streams: bool
@@ -168,22 +170,38 @@ class Models:
         return finish_reason, outcome
 
     def _start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        """Make a model call in a task of its own, which `close` finds whoever waits for it."""
+        """Make a model call in a task of its own, which `end` finds whoever waits for it."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(_hear_out)
         return task
 
 
-async def _end(tasks: set[asyncio.Task[T]]) -> None:
-    for task in tasks:
-        # Once: another would break off the settlement of what was used.
-        if not task.cancelling():
-            task.cancel()
-    await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()
+async def _result(task: asyncio.Task[T]) -> T:
+    """Return what `task` comes to; whoever is cancelled meanwhile ends it."""
+    try:
+        await asyncio.wait({task})
+    finally:
+        await _end(task)
+    return task.result()
+
+
+async def _end(task: asyncio.Task[T]) -> None:
+    _cancel(task)
+    await asyncio.wait({task})
+
+
+def _cancel(task: asyncio.Task[T]) -> None:
+    """Cancel it once: another time would break off the settlement of what was used."""
+    if not task.cancelling():
+        task.cancel()
+
+
+def _hear_out(task: asyncio.Task[T]) -> None:
+    """Know of what it raised, whether or not the agent asks: asyncio would tell of what nobody has heard."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _turns(question: Question) -> tuple[Turn, ...]:

@@ -17,8 +17,8 @@ from penstockd.agents.agent_span import agent_span
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
 from penstockd.call import Call, Completed, Delta, Handler, Reply
-from penstockd.errors import PenstockError
-from penstockd.foreign_tasks import ForeignTasks
+from penstockd.errors import Overloaded, PenstockError
+from penstockd.foreign_tasks import LINGER, MOST_LEFT, ForeignTasks
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Route
 from penstockd.outcome import FinishReason
@@ -55,6 +55,8 @@ class PythonAgent:
 
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
+        if self.tasks.are_too_many:
+            raise Overloaded(f"{MOST_LEFT} earlier calls of this agent go on though they are over", retry_after=LINGER)
         models = Models(call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask)
         context = AgentContext(
             request_id=call.outcome.request_id,
@@ -102,13 +104,23 @@ class PythonAgent:
             raise
         finally:
             is_over = True
-            context.models.refuse()
-            await self.tasks.end(task)
-            if not task.done():
-                context.log.warning("an agent goes on though its call is over")
+            context.models.end()
+            task.cancel()
+            try:
+                # First, for the function may wait for that too: it is not to blame for a slow ledger.
                 await context.models.close()
+            finally:
+                await self._leave(task, context.log)
         if (failure := task.result()) is not None:
             raise failure
+
+    async def _leave(self, task: Task[BaseException | None], log: Log) -> None:
+        """Give the function its second to end."""
+        try:
+            await self.tasks.end(task)
+        finally:
+            if not task.done():
+                log.warning("an agent goes on though its call is over")
 
     async def _run(self, call: Call[Request], context: AgentContext) -> BaseException | None:
         """Run the function, and end what it leaves behind; return what it raises: SystemExit would end the daemon."""
@@ -117,7 +129,7 @@ class PythonAgent:
         except BaseException as error:  # noqa: BLE001 - the function is somebody else's
             return error
         finally:
-            await context.models.close()
+            context.models.end()
         return None
 
     async def _reply(self, call: Call[Request], context: AgentContext) -> None:

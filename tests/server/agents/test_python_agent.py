@@ -14,10 +14,11 @@ from fakes.calls import STREAM, a_call
 from fakes.metering import MeteredCalls
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import HANGS, ScriptedModel
+from penstockd import foreign_tasks
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
-from penstockd.errors import ModelsUnavailable
+from penstockd.errors import ModelsUnavailable, Overloaded
 from penstockd.foreign_tasks import LINGER
 from penstockd.ledger import EntryStatus
 from penstockd.logs.log import Log
@@ -63,6 +64,10 @@ class Scene:
 
     async def ask(self, function: Function) -> Asked:
         """Make one call and return what came of it."""
+        return await self.ask_agent(self.agent(function))
+
+    async def ask_agent(self, agent: PythonAgent) -> Asked:
+        """Make one call to this agent."""
         asked = Asked()
         asked.outcome.request_id = "r1"
         asked.outcome.trace_ids = {"trace_id": "t1"}
@@ -70,7 +75,7 @@ class Scene:
         now = self.models.clock.monotonic()
         call = a_call(REQUEST, method=STREAM, send=asked.heard.take, outcome=asked.outcome, expires_at=now + 30.0)
         try:
-            await self.agent(function)(call)
+            await agent(call)
         except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 - the test looks at it
             asked.error = error
         return asked
@@ -476,8 +481,8 @@ def test_what_an_agent_that_goes_on_has_asked_is_ended() -> None:
     assert asked.attempts == [("a", "cancelled")]
 
 
-def test_what_a_cancelled_agent_used_is_settled_however_long_that_takes() -> None:
-    """The agent waits for it, and nobody cancels that."""
+def test_what_a_cancelled_agent_used_is_settled_however_long_that_takes(caplog: pytest.LogCaptureFixture) -> None:
+    """The agent waits for it, nobody cancels that, and it is not blamed for it."""
     models = MeteredCalls()
     models.ledger.close_takes = 5 * LINGER
     scene = Scene(HANGS, models=models)
@@ -493,7 +498,96 @@ def test_what_a_cancelled_agent_used_is_settled_however_long_that_takes() -> Non
 
     assert asked.attempts == [("a", "cancelled")]
     assert statuses == [EntryStatus.CANCELLED]
+    assert caplog.messages == []
     models.assert_settled(scene.a)
+
+
+@pytest.mark.parametrize("yields", [False, True], ids=["asks", "streams"])
+def test_its_model_calls_end_before_a_cancelled_agent_has_cleaned_up(*, yields: bool) -> None:
+    """Also those that it does not wait for: each costs as long as it goes on."""
+    scene = Scene(HANGS)
+
+    async def asks(context: AgentContext) -> None:
+        if yields:
+            async for _ in context.models.stream("question"):
+                pass
+        else:
+            await context.models.ask("question")
+
+    async def in_the_background(request: AgentRequest, context: AgentContext) -> str:
+        asking = asyncio.create_task(asks(context))
+        try:
+            await asyncio.sleep(1000.0)
+        finally:
+            since = scene.models.clock.monotonic()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+            took.append(scene.models.clock.monotonic() - since)
+            await asyncio.sleep(LINGER / 2)
+        return ""
+
+    took: list[float] = []
+
+    asked, _ = scene.models.run(scene.cancelled(in_the_background))
+
+    assert took == [pytest.approx(0.0)]
+    assert asked.attempts == [("a", "cancelled")]
+
+
+def test_an_agent_that_is_cancelled_twice_is_told_of_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """By its limit, and by its caller who leaves then."""
+    scene = Scene(HANGS)
+
+    async def stubborn(request: AgentRequest, context: AgentContext) -> str:
+        asking = asyncio.create_task(context.models.ask("question"))
+        try:
+            await asyncio.sleep(1000.0)
+        finally:
+            await asyncio.sleep(10.0)
+        return (await asking).output
+
+    async def main() -> tuple[Asked, int]:
+        task = asyncio.create_task(scene.ask(stubborn))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.sleep(LINGER / 2)
+        task.cancel()
+        asked = await task
+        return asked, scene.a.model.permits.in_flight
+
+    asked, in_flight = scene.models.run(main())
+
+    assert asked.attempts == [("a", "cancelled")]
+    assert in_flight == 0
+    assert caplog.messages == ["an agent goes on though its call is over"]
+
+
+def test_an_agent_of_which_too_many_calls_go_on_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until one of them has ended."""
+    monkeypatch.setattr(foreign_tasks, "MOST_LEFT", 1)
+    scene = Scene()
+
+    async def goes_on_at_first(request: AgentRequest, context: AgentContext) -> str:
+        try:
+            await asyncio.sleep(5.0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(10.0)
+        return "text"
+
+    async def main() -> list[Asked]:
+        agent = scene.agent(goes_on_at_first)
+        task = asyncio.create_task(scene.ask_agent(agent))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await task
+        refused = await scene.ask_agent(agent)
+        await asyncio.sleep(10.0)
+        return [refused, await scene.ask_agent(agent)]
+
+    refused, answered = scene.models.run(main())
+
+    assert isinstance(refused.error, Overloaded)
+    assert answered.heard.deltas == ["text"]
 
 
 def test_an_agent_runs_in_its_calls_context() -> None:

@@ -5,7 +5,7 @@ from asyncio import FIRST_COMPLETED, Future, get_running_loop, wait
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply, Send
-from penstockd.foreign_tasks import LINGER, ForeignTasks
+from penstockd.foreign_tasks import LINGER, MOST_LEFT, ForeignTasks
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, chosen
 from penstockd.upstream import PROVIDER_ERROR, Broken, UpstreamFailure
@@ -25,6 +25,8 @@ class Foreign:
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the provider's answer; raises a failure of penstockd.upstream, or what the caller's `send` raised."""
+        if self._tasks.are_too_many:
+            raise Broken(f"{MOST_LEFT} earlier calls of the provider go on though they are over", reason=PROVIDER_ERROR)
         answer = _Gate(call.send)
         failure = await self._failure(replace(call, send=answer.send), answer)
         if answer.error is not None:

@@ -25,6 +25,8 @@ LINGER = 1.0
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_LETS_IN = re.compile(r"auth|key|token|secret|cookie|pass|credential|session|signature", re.IGNORECASE)
+"""What the names of headers have in them whose values let somebody in."""
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
@@ -177,8 +179,10 @@ class Exchange:
 def _secrets(target: Target, proxy: Proxy | None) -> Iterator[str]:
     """What an upstream or a proxy is sent, and may say back; in lower case too, as labels are read."""
     password = urlsplit(target.proxy or "").password or ""
+    # What other headers hold, such as a version, is no secret, and may be a word of any sentence.
     fields = (*target.headers.items(), *(proxy.fields.items() if proxy else ()))
-    credentials = (value.partition(" ")[2] for name, value in fields if name.lower().endswith("authorization"))
-    for secret in (target.api_key, password, unquote(password), *(value for _, value in fields), *credentials):
+    values = [value for name, value in fields if _LETS_IN.search(name)]
+    credentials = (value.partition(" ")[2] for value in values)
+    for secret in (target.api_key, password, unquote(password), *values, *credentials):
         yield secret
         yield secret.lower()

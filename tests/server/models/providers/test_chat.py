@@ -91,7 +91,7 @@ async def test_a_path_that_is_not_known_is_told(kind: Kind, upstream: Upstream, 
     "sent",
     [
         {"api_key": "Sesame-open"},
-        {"headers": {"x-tenant": "Sesame-open"}},
+        {"headers": {"x-tenant-token": "Sesame-open"}},
         {"headers": {"Authorization": "Token Sesame-open"}},
     ],
 )
@@ -125,6 +125,16 @@ async def test_a_secret_that_an_upstream_says_back_goes_no_further(
 
     assert "***" in failure.message
     assert "sesame" not in failure.account.lower()
+
+
+async def test_what_lets_nobody_in_may_be_repeated(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """A message without its words would help nobody."""
+    message = "production has no model of 2023-06-01"
+    upstream.answer(response(msgspec.json.encode({"error": {"message": message}}), 400))
+
+    failure = await failed(provide(kind, headers={"X-Team": "production", "X-Version": "2023-06-01"}), streams=False)
+
+    assert failure.message == message
 
 
 async def test_a_secret_within_a_stream_goes_no_further(kind: Kind, upstream: Upstream, provide: Provide) -> None:

@@ -12,6 +12,7 @@ from fakes.clock import FakeClock
 from fakes.prompts import Heard, model_call, prompt
 from fakes.scripted_model import ScriptedModel
 from fakes.virtual_time import VirtualClock
+from penstockd import foreign_tasks
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.errors import Draining
 from penstockd.foreign_tasks import LINGER
@@ -224,6 +225,23 @@ def test_time_that_is_up_after_the_answer_is_no_failure(ending: Ending) -> None:
 
     assert virtual_time.run(clock, main()) == 0
     assert heard.completed is DONE
+
+
+def test_one_of_which_too_many_calls_go_on_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its circuit opens over that."""
+    monkeypatch.setattr(foreign_tasks, "MOST_LEFT", 1)
+    clock = VirtualClock()
+    foreign = Foreign(before_its_end(goes_on), Log("test"))
+
+    async def main() -> None:
+        task = asyncio.ensure_future(foreign(asking(Heard().take)))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait({task})
+        with pytest.raises(Broken, match="go on though they are over"):
+            await foreign(asking(Heard().take))
+
+    virtual_time.run(clock, main())
 
 
 async def test_what_it_does_to_its_own_task_is_a_failure_of_the_model() -> None:
