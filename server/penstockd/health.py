@@ -1,58 +1,90 @@
 """What orchestrators and load balancers are told: grpc.health.v1, answered from state, never by asking a provider."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+# gRPC's classes are generic in their stubs only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 LIVENESS = "liveness"
 
 
-class HealthServicer(health.aio.HealthServicer):  # type: ignore[name-defined,misc]  # the stubs lack its aio twin
-    """The reference servicer, with the List that it lacks, and an end to its watches."""
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Tells of statuses, which are set at once: the reference servicer lets a watcher who reads nothing hold up all."""
 
     def __init__(self) -> None:
-        """Know no name but the empty one."""
-        super().__init__()
-        self._watches: set[asyncio.Timeout] = set()
+        """Know no name yet."""
+        self._statuses: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
+        self._watches: dict[asyncio.Timeout, tuple[str, asyncio.Event]] = {}
 
-    async def Watch(  # noqa: N802 - the contract's name
-        self,
-        request: health_pb2.HealthCheckRequest,
-        context: "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]",
-    ) -> None:
-        """Send the status of a name and every change of it, until the watcher leaves or all watches are ended."""
-        watch = asyncio.timeout(None)
-        self._watches.add(watch)
-        try:
-            async with watch:
-                await super().Watch(request, context)
-        except TimeoutError:
-            pass  # it was ended, and says so by its status
-        finally:
-            self._watches.discard(watch)
+    def set(self, name: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        """Have `name` in this state from now on."""
+        self._statuses[name] = status
+        self._tell_watchers(name)
+
+    def forget(self, name: str) -> None:
+        """Know `name` no longer: its watchers are told so, and whoever checks it finds none."""
+        self._statuses.pop(name, None)
+        self._tell_watchers(name)
 
     def end_watches(self) -> None:
         """End every watch: gRPC waits for them as for any other call."""
         for watch in self._watches:
             watch.reschedule(asyncio.get_running_loop().time())
 
+    async def Check(  # noqa: N802 - the contract's name
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Return the status of a name, or end as NOT_FOUND."""
+        if request.service not in self._statuses:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return health_pb2.HealthCheckResponse(status=self._statuses[request.service])
+
     async def List(  # noqa: N802 - the contract's name
         self,
         request: health_pb2.HealthListRequest,  # noqa: ARG002 - it says nothing
-        context: "grpc.aio.ServicerContext[health_pb2.HealthListRequest, health_pb2.HealthListResponse]",  # noqa: ARG002
+        context: Context,  # noqa: ARG002
     ) -> health_pb2.HealthListResponse:
         """Return every name's status."""
-        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
+        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
-    async def forget(self, name: str) -> None:
-        """Tell the watchers of `name` that it is unknown, and know it no longer: whoever checks it finds none."""
-        await self.set(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
-        self._server_status.pop(name, None)
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:  # noqa: N802 - as above
+        """Send the status of a name and every change of it, until the watcher leaves or all watches are ended.
+
+        Whoever takes them slowly may miss some in between, as the protocol allows, but never the latest.
+        """
+        watch, changed = asyncio.timeout(None), asyncio.Event()
+        self._watches[watch] = request.service, changed
+        told, is_taken = None, True
+        try:
+            async with watch:
+                while True:
+                    changed.clear()
+                    status = self._statuses.get(request.service, UNKNOWN)
+                    if status != told:
+                        told, is_taken = status, False
+                        await context.write(health_pb2.HealthCheckResponse(status=status))
+                        is_taken = True
+                    await changed.wait()
+        except (TimeoutError, grpc.aio.InternalError):
+            # One that is ended says so by its status; whoever takes nothing, or is gone, does not take that either.
+            if not is_taken:
+                raise asyncio.CancelledError from None
+        finally:
+            del self._watches[watch]
+
+    def _tell_watchers(self, name: str) -> None:
+        for watched, changed in self._watches.values():
+            if watched == name:
+                changed.set()
 
 
 class Health:
@@ -67,7 +99,6 @@ class Health:
         self._ready_names = ("", *services)
         self._models: dict[str, bool] = {}
         self._reasons = {"starting"}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def reasons(self) -> list[str]:
@@ -92,7 +123,7 @@ class Health:
     def set_models(self, models: Mapping[str, bool]) -> None:
         """Know exactly these models from now on, and whether their circuits let calls through."""
         for name in self._models.keys() - models.keys():
-            self._soon(self.servicer.forget(f"model/{name}"))
+            self.servicer.forget(f"model/{name}")
         self._models = dict(models)
         self._show_models()
 
@@ -112,9 +143,4 @@ class Health:
             self._show(f"model/{name}", is_serving=is_serving and "draining" not in self._reasons)
 
     def _show(self, name: str, *, is_serving: bool) -> None:
-        self._soon(self.servicer.set(name, SERVING if is_serving else NOT_SERVING))
-
-    def _soon(self, change: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(change)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.servicer.set(name, SERVING if is_serving else NOT_SERVING)

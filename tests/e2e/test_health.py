@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fakes.live_daemon import Daemons, Penstockd, run
 from fakes.models import openai
+from fakes.raw_http2 import SlowReader
 from fakes.rpc import PROCESS, wire
 from fakes.upstream import Upstream, response
 from peers import peer
@@ -73,6 +74,29 @@ async def test_a_watch_tells_of_a_drain_and_does_not_hold_it_up(daemons: Daemons
         async with asyncio.timeout(3.0):
             await daemon.line("stopped")
         assert await daemon.exit_code() == 0
+
+
+async def test_a_watcher_who_reads_nothing_holds_up_nobody(daemons: Daemons) -> None:
+    """Neither other watchers nor a change, which all of them are told of; it needs no key, and anybody may be one."""
+    daemon = await daemons.start(server={"drain_delay": "20s"})
+    request = health_pb2.HealthCheckRequest(service="penstock.v1.AgentService")
+    mute = SlowReader(window=0)
+    await mute.connect(daemon.target)
+    mute.ask("/grpc.health.v1.Health/Watch", request.SerializeToString())
+    await asyncio.sleep(0.3)
+
+    async with grpc.aio.insecure_channel(daemon.target) as channel, asyncio.timeout(4.0):
+        health = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(request)
+        seen = [(await watch.read()).status]
+        daemon.signal()
+        seen.append((await watch.read()).status)
+        seen.append((await health.Check(request)).status)
+
+    mute.close()
+    daemon.signal()
+    assert seen == [SERVING, NOT_SERVING, NOT_SERVING]
+    assert await daemon.exit_code() == 0
 
 
 async def test_a_model_whose_circuit_opens_is_not_serving_and_the_daemon_is(

@@ -33,11 +33,11 @@ async def ask(target: str, path: str, message: bytes, fields: Fields) -> str:
 class SlowReader:
     """Makes one call, and takes its answer at leisure; `taken` is how many bytes of it so far."""
 
-    def __init__(self, *, every: float, window: int = 0) -> None:
+    def __init__(self, *, every: float = 1.0, window: int | None = None) -> None:
         """Let the server send 64 KiB of its answer every so many seconds: gRPC holds the rest.
 
         With a `window` it may send that many bytes at once, and a frame of them is taken every so many seconds: the
-        system holds the rest.
+        system holds the rest. A window of 0 lets it send nothing.
         """
         self.taken = 0
         self._every = every
@@ -51,7 +51,7 @@ class SlowReader:
         connection.connect((host, int(port)))
         self._target = target
         self._reader, self._writer = await asyncio.open_connection(sock=connection, limit=BUFFER // 4)
-        settings = struct.pack(">HI", INITIAL_WINDOW_SIZE, self._window) if self._window else b""
+        settings = struct.pack(">HI", INITIAL_WINDOW_SIZE, self._window) if self._window is not None else b""
         self._writer.write(PREFACE + _frame(SETTINGS, 0, 0, settings))
         if self._window:
             self._writer.write(_window_update(0, self._window))
