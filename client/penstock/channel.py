@@ -14,10 +14,10 @@ DEFAULT_PORT = 50051
 
 _SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
 _NUMBERED_SCHEMES = ("dns:", "ipv4:", "ipv6:")
-_HAS_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\]]+):([0-9]+)")
+_HAS_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\],\s]+):([0-9]+)")
 _PORTS = range(1, 65536)
 _WHAT_IT_IS = "it is HOST, HOST:PORT, [IPV6]:PORT or unix:PATH, and a PORT is 1 to 65535"
-_HOST = re.compile(r"\[[^\]]+\]|[^:\[\],]+")
+_HOST = re.compile(r"\[[^\]]+\]|[^:\[\],\s]+")
 _CERTIFICATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _IPV4 = re.compile(r"\d+(\.\d+){3}:[0-9]+")

@@ -27,12 +27,14 @@ class Delta(Struct, frozen=True):
 class Completed(Struct, frozen=True, kw_only=True):
     """The answer is whole; always the last reply. `usage` is that of the model call that sent it.
 
-    `may_be_kept` is False where it was made of one that is not whole: then nobody is given it again.
+    `is_counted` is False where `usage` may be of a part of the answer only, or of none.
+    `may_be_kept` is False where it was made of one that is not whole: then the cache does not keep it.
     """
 
     finish_reason: FinishReason
     model: str = ""
     usage: Usage = Usage()
+    is_counted: bool = True
     may_be_kept: bool = True
 
 

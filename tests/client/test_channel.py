@@ -46,7 +46,9 @@ def test_a_url_is_refused_with_what_to_write_instead() -> None:
         address("https://agents.internal")
 
 
-@pytest.mark.parametrize("target", ["a:b:c", "host:", ":5", "", "::1", "a,b", "host:x", "[::1"])
+@pytest.mark.parametrize(
+    "target", ["a:b:c", "host:", ":5", "", "::1", "a,b", "host:x", "[::1", "a b", "10.0.0.1,10.0.0.2:5"]
+)
 def test_what_is_no_target_is_refused_with_what_would_be_one(target: str) -> None:
     """Before the first call waits for an address that never comes."""
     with pytest.raises(ValueError, match=r"is no target: it is HOST, HOST:PORT, \[IPV6\]:PORT or unix:PATH"):

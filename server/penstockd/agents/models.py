@@ -128,6 +128,7 @@ class Models:
         if route is not None and route not in self._routes:
             message = f"there is no route called {route!r}"
             raise LookupError(message)
+        _check_length(parameters.get("max_output_tokens"))
         return Prompt(
             instructions=instructions,
             turns=_turns(question),
@@ -156,6 +157,7 @@ class Models:
             call_id=whole.call_id,
             ordinals=whole.ordinals,
             request_id=whole.request_id,
+            trace_ids=whole.trace_ids,
             agent=whole.agent,
             principal=whole.principal,
         )
@@ -202,6 +204,14 @@ def _hear_out(task: asyncio.Task[T]) -> None:
     """Know of what it raised, whether or not the agent asks: asyncio would tell of what nobody has heard."""
     if not task.cancelled():
         task.exception()
+
+
+def _check_length(limit: object) -> None:
+    """Raise ValueError for what would make the call hold nothing of its limits and budgets."""
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
+        return
+    message = f"max_output_tokens must be an int of at least 1, or None, not {limit!r}"
+    raise ValueError(message)
 
 
 def _turns(question: Question) -> tuple[Turn, ...]:

@@ -1,5 +1,6 @@
 """An agent that is a Python function of the operator's: it may make any number of model calls."""
 
+import random
 from asyncio import CancelledError, Task, wait
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -56,7 +57,9 @@ class PythonAgent:
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
         if self.tasks.are_too_many:
-            raise Overloaded(f"{MOST_LEFT} earlier calls of this agent go on though they are over", retry_after=LINGER)
+            retry_after = LINGER * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads those who come back
+            message = f"{MOST_LEFT} earlier calls of this agent go on though they are over"
+            raise Overloaded(message, retry_after=retry_after)
         models = Models(call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask)
         context = AgentContext(
             request_id=call.outcome.request_id,

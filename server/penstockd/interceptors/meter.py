@@ -64,8 +64,8 @@ class Meter:
             match reply:
                 case Delta(text=text):
                     account.hear(text)
-                case Completed(usage=usage) if not account.is_settled:
-                    await self._settle(account, account.complete(usage))
+                case Completed(usage=usage, is_counted=is_counted) if not account.is_settled:
+                    await self._settle(account, account.complete(usage, is_counted=is_counted))
             await call.send(reply)
 
         status, reason = EntryStatus.FAILED, ""

@@ -270,6 +270,40 @@ def test_an_unknown_route_is_the_agents_mistake() -> None:
     assert isinstance(asked.error, LookupError)
 
 
+@pytest.mark.parametrize("limit", [0, -1, True, 1.0, "100"])
+def test_a_length_that_holds_nothing_is_the_agents_mistake(limit: Any) -> None:  # noqa: ANN401 - whatever people write
+    """No model is asked: with it neither limits nor budgets would bind."""
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question", max_output_tokens=limit)).output
+
+    async def streams(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream("question", max_output_tokens=limit):
+            yield text
+
+    async def main() -> list[Asked]:
+        return [await scene.ask(asks), await scene.ask(streams)]
+
+    for asked in scene.models.run(main()):
+        assert isinstance(asked.error, ValueError)
+        assert str(asked.error) == f"max_output_tokens must be an int of at least 1, or None, not {limit!r}"
+    assert scene.a.calls == []
+
+
+def test_a_failed_attempt_is_logged_with_the_trace_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """As that of a prompt agent is."""
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        return (await context.models.ask("question")).output
+
+    Scene(Broken("502"), "text").answer(asks)
+
+    (record,) = caplog.records
+    assert record.getMessage() == "an attempt failed"
+    assert record.__dict__["fields"]["trace_id"] == "t1"
+
+
 def test_stream_yields_as_the_model_speaks() -> None:
     """Piece by piece, and the model call is a streaming one."""
     scene = Scene(("one ", 1.0, "two"))
@@ -580,13 +614,16 @@ def test_an_agent_of_which_too_many_calls_go_on_takes_no_more(monkeypatch: pytes
         await asyncio.sleep(1.0)
         task.cancel()
         await task
-        refused = await scene.ask_agent(agent)
+        refused = [await scene.ask_agent(agent) for _ in range(10)]
         await asyncio.sleep(10.0)
-        return [refused, await scene.ask_agent(agent)]
+        return [*refused, await scene.ask_agent(agent)]
 
-    refused, answered = scene.models.run(main())
+    *refused, answered = scene.models.run(main())
 
-    assert isinstance(refused.error, Overloaded)
+    assert {type(asked.error) for asked in refused} == {Overloaded}
+    delays = {asked.refusal.retry_after or 0.0 for asked in refused}
+    assert len(delays) > 1, "they would all come back at once"
+    assert all(LINGER / 2 <= delay <= 1.5 * LINGER for delay in delays)
     assert answered.heard.deltas == ["text"]
 
 

@@ -196,6 +196,23 @@ def test_an_attempt_that_its_circuit_does_not_admit_costs_nothing() -> None:
     calls.assert_settled(model)
 
 
+def test_a_count_that_is_not_of_the_whole_answer_is_no_last_word() -> None:
+    """The rest is charged by what was heard."""
+    calls = MeteredCalls(a_budget(PLENTY))
+    model = calls.model("a", ["four" * 6, 1.0])
+
+    async def partly_counted() -> None:
+        call = asyncio.ensure_future(calls.ask(model, send=lambda asked: nowhere))
+        await calls.clock.sleep(0.5)
+        await model.calls[0].send(Completed(finish_reason=FinishReason.STOP, usage=USED, is_counted=False))
+        await call
+
+    calls.run(partly_counted())
+
+    assert calls.written == [("a", OK, COST - 3 * 5 + 6 * 5, True)]
+    calls.assert_settled(model)
+
+
 def test_a_provider_that_completes_twice_is_settled_once() -> None:
     """What it does wrong is not paid twice."""
     calls = MeteredCalls(a_budget(PLENTY))

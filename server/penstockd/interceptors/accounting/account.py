@@ -48,10 +48,12 @@ class Account:
         """The ledger's entry while the attempt is on its way: what it is charged if the process dies."""
         return self._entry(EntryStatus.HELD, self._estimate, is_estimated=True)
 
-    def complete(self, reported: Usage) -> Entry:
-        """The entry of an attempt that answered: by the provider's count, by ours of what it left uncounted."""
+    def complete(self, reported: Usage, *, is_counted: bool = True) -> Entry:
+        """The entry of an attempt that answered; `is_counted` if what was reported is of all of the answer."""
         self.attempt.is_complete = True
-        return self._counted(EntryStatus.OK, reported)
+        if is_counted:
+            return self._counted(EntryStatus.OK, reported)
+        return self._partly_counted(EntryStatus.OK, reported)
 
     def broken(self, status: EntryStatus, reason: str) -> Entry:
         """The entry of an attempt that brought no answer: what was reported, and what is missing if it was cut."""
@@ -60,8 +62,7 @@ class Account:
             return self._settled(status, Usage(), is_estimated=False)
         if self.attempt.is_counted:
             return self._counted(status, reported)
-        usage = self._completed(reported, output=max(reported.output, self._said))
-        return self._settled(status, usage, is_estimated=True)
+        return self._partly_counted(status, reported)
 
     def give_back_grant(self, *, used: int) -> None:
         """Give back what the attempt took of its provider's grant and did not use, in tokens."""
@@ -90,6 +91,11 @@ class Account:
         """The entry by the provider's count of the whole answer, by ours of what it left out."""
         usage = self._completed(reported, output=reported.output or self._said)
         return self._settled(status, usage, is_estimated=usage != reported)
+
+    def _partly_counted(self, status: EntryStatus, reported: Usage) -> Entry:
+        """The entry by the larger of both counts, where the provider's may be of a part of the answer only."""
+        usage = self._completed(reported, output=max(reported.output, self._said))
+        return self._settled(status, usage, is_estimated=True)
 
     def _settled(self, status: EntryStatus, usage: Usage, *, is_estimated: bool) -> Entry:
         entry = self._entry(status, usage, is_estimated=is_estimated)

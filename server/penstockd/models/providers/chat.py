@@ -63,8 +63,14 @@ class Chat:
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Progress()
         text = self._dialect.read(await exchange.body(), answer)
-        _note(call.request, answer)
-        completed = _completed(call.request, answer)
+        try:
+            completed = _completed(call.request, answer)
+        except UpstreamFailure:
+            # What ended badly is not handed on; but it was said.
+            answer.bytes_unsaid += size(text)
+            raise
+        finally:
+            _note(call.request, answer)
         if text:
             await call.send(Delta(text))
         await call.send(completed)
@@ -121,4 +127,5 @@ def _completed(prompt: Prompt, answer: Progress) -> Completed:
         finish_reason=answer.finish_reason(),
         model=prompt.model.name if prompt.model else "",
         usage=answer.usage,
+        is_counted=answer.is_counted,
     )

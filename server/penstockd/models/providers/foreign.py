@@ -1,6 +1,6 @@
 """Keeps a provider that somebody else wrote to the promises of our own."""
 
-from asyncio import FIRST_COMPLETED, Future, get_running_loop, wait
+from asyncio import FIRST_COMPLETED, CancelledError, Future, get_running_loop, wait
 
 from msgspec.structs import replace
 
@@ -76,7 +76,8 @@ class Foreign:
 class _Gate:
     """Hands on the replies of one answer, none after its last and none once the attempt is over.
 
-    `error` is what kept a reply from being sent. `decided` is done when nothing that follows can change the answer.
+    `error` is what kept a reply from being sent, unless the provider itself broke that off. `decided` is done when
+    nothing that follows can change the answer.
     """
 
     def __init__(self, send: Send) -> None:
@@ -94,6 +95,14 @@ class _Gate:
         self.is_whole = isinstance(reply, Completed)
         try:
             await self._send(reply)
+        except CancelledError:
+            # The provider's doing: if the attempt itself is cancelled, nobody looks at this. Nothing more may pass, or
+            # the answer would have a hole.
+            if isinstance(reply, Completed):
+                self.is_whole = False
+            self.end()
+            self._decide()
+            raise
         except BaseException as error:
             self.error = error
             self._decide()

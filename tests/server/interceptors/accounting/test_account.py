@@ -70,6 +70,26 @@ def test_what_the_provider_left_uncounted_is_estimated(reported: Usage, charged:
     assert (answered.attempt.is_complete, answered.is_settled) == (True, True)
 
 
+@pytest.mark.parametrize(
+    ("said", "output"),
+    [(20, 5), (0, 1), (10**6, OUTPUT)],
+    ids=["more was said", "less was said", "more than was asked for"],
+)
+def test_a_whole_answer_of_which_a_part_was_counted_is_charged_the_larger_of_both_counts(
+    said: int, output: int
+) -> None:
+    """As a cut one is: what comes after the last count is output too."""
+    reported = Usage(uncached_input=4, cached_input=2, output=1)
+    answered = account(reported=reported)
+    answered.hear("x" * said)
+
+    entry = answered.complete(reported, is_counted=False)
+
+    assert entry.usage == Usage(uncached_input=4, cached_input=2, output=output)
+    assert (entry.cost_nanousd, entry.is_estimated) == (4 * 2 + 2 * 1 + output * 5, True)
+    assert (entry.status, answered.attempt.is_complete) == (EntryStatus.OK, True)
+
+
 def test_an_empty_answer_that_nobody_counted_was_asked_for_all_the_same() -> None:
     """Its input is charged."""
     assert account().complete(Usage()).usage == Usage(uncached_input=INPUT)

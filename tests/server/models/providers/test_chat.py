@@ -266,6 +266,37 @@ async def test_a_count_in_one_piece_with_the_answer_is_of_all_of_it(
     assert (heard.attempt.usage, heard.attempt.is_counted) == (kind.usage, True)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_whole_answer_says_whether_all_of_it_was_counted(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """It is charged by what it says."""
+    for usage in (kind.usage, None):
+        events = kind.events(PIECES, usage)
+        upstream.answer(*(stream(*events) if streams else [response(kind.answer(TEXT, usage))]))
+
+        heard = await ask(provide(kind), streams=streams)
+
+        assert heard.completed is not None
+        assert heard.completed.is_counted == (usage is not None)
+
+
+@pytest.mark.parametrize("ending", ["content_filter", "tool_calls", "why"])
+async def test_the_text_of_an_answer_that_ended_badly_is_known_though_nobody_is_shown_it(
+    kind: Kind, upstream: Upstream, provide: Provide, ending: str
+) -> None:
+    """In one piece it is as long as in a stream."""
+    upstream.answer(response(kind.answer("ü€", None, ending)))
+    upstream.answer(*stream(*kind.events(("ü€",), None, ending)))
+    whole, streamed = Heard(), Heard()
+
+    await failed(provide(kind), whole, streams=False)
+    await failed(provide(kind), streamed)
+
+    assert (whole.text, whole.attempt.bytes_unsaid) == ("", 5)
+    assert (len(streamed.text.encode()) + streamed.attempt.bytes_unsaid) == 5
+
+
 @pytest.mark.parametrize("usage", [Usage(), None])
 async def test_usage_may_be_zero_or_missing(
     kind: Kind, upstream: Upstream, provide: Provide, usage: Usage | None

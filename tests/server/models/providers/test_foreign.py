@@ -363,6 +363,37 @@ async def test_what_keeps_a_reply_from_being_sent_passes(reply: Reply, then: Bas
     assert raised.value is error
 
 
+@pytest.mark.parametrize("reply", [TEXT, DONE], ids=["text", "the end"])
+async def test_a_reply_that_the_provider_broke_off_is_its_failure(reply: Reply) -> None:
+    """Nobody else has cancelled anything; what the provider says of it stands, and nothing more passes."""
+    failure = CoolingDown("429", retry_after=3.0)
+    heard = Heard()
+
+    async def send(sent: Reply) -> None:
+        await asyncio.sleep(0)
+        await heard.take(sent)
+
+    def breaking_off(then: Reply | BaseException | None) -> Provider:
+        async def provider(call: Call[Prompt]) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.0):
+                    await call.send(reply)
+            if then is not None:
+                await saying(then)(call)
+
+        return provider
+
+    with pytest.raises(CoolingDown) as raised:
+        await ask(breaking_off(failure), send=send)
+    with pytest.raises(Broken, match="ended before its answer did"):
+        await ask(breaking_off(None), send=send)
+    with pytest.raises(Broken, match="RuntimeError"):
+        await ask(breaking_off(DONE), send=send)
+
+    assert raised.value is failure
+    assert (heard.deltas, heard.completed) == ([], None)
+
+
 @ENDINGS
 @pytest.mark.parametrize("reply", [TEXT, DONE], ids=["text", "the end"])
 def test_whoever_lingers_after_a_reply_that_was_not_sent_is_cancelled(reply: Reply, ending: Ending) -> None:
