@@ -58,11 +58,11 @@ async def test_calls_and_streams_that_run_are_finished_whole(daemons: Daemons, u
 
 @pytest.mark.parametrize(
     ("path", "window"),
-    [(PROCESS, 0), (PROCESS, WIDE), (STREAM, WIDE)],
+    [(PROCESS, None), (PROCESS, WIDE), (STREAM, WIDE)],
     ids=["unary", "unary held by the system", "stream held by the system"],
 )
 async def test_an_answer_that_is_still_being_taken_comes_whole(
-    path: str, window: int, daemons: Daemons, upstream: Upstream
+    path: str, window: int | None, daemons: Daemons, upstream: Upstream
 ) -> None:
     """The call has finished, as far as the daemon is concerned; its reader has yet to take most of it."""
     events = answers.openai_events([LONG])
