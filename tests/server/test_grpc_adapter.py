@@ -17,7 +17,7 @@ from fakes.rpc import PROCESS, STREAM
 from fakes.virtual_time import VirtualClock
 from penstock.v1.agent_service_pb2 import ProcessResponse, ProcessStreamResponse
 from penstockd import errors
-from penstockd.call import Call, Completed, Delta
+from penstockd.call import Call, Completed, Delta, Handler
 from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimited, StreamBroken, Violation
 from penstockd.grpc_adapter import Adapter
 from penstockd.logs.log import Log
@@ -344,11 +344,8 @@ async def test_a_clients_cancel_reaches_the_handler(path: str) -> None:
     assert at.adapter.in_flight == 0
 
 
-@BOTH
-async def test_a_client_that_has_left_is_gone_whatever_the_handler_makes_of_it(
-    path: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What it raises, such as that there is nobody to answer, is no failure of ours."""
+def wrapping() -> tuple[Handler[Request], asyncio.Event]:
+    """A handler that makes an error of its own of being cancelled, and what is set once it has begun."""
     started = asyncio.Event()
 
     async def wraps(call: Call[Request]) -> None:
@@ -357,6 +354,16 @@ async def test_a_client_that_has_left_is_gone_whatever_the_handler_makes_of_it(
             await asyncio.Event().wait()
         except asyncio.CancelledError as error:
             raise ConnectionError("wrapped") from error
+
+    return wraps, started
+
+
+@BOTH
+async def test_a_client_that_has_left_is_gone_whatever_the_handler_makes_of_it(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises, such as that there is nobody to answer, is no failure of ours."""
+    wraps, started = wrapping()
 
     async with edge(wraps) as at:
         call = asyncio.ensure_future(at.wire.ask(path, ASK))
@@ -370,14 +377,7 @@ async def test_a_client_that_has_left_is_gone_whatever_the_handler_makes_of_it(
 @BOTH
 async def test_a_cut_call_is_told_why_whatever_the_handler_makes_of_it(path: str) -> None:
     """Its caller is there, and waits."""
-    started = asyncio.Event()
-
-    async def wraps(call: Call[Request]) -> None:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError as error:
-            raise ConnectionError("wrapped") from error
+    wraps, started = wrapping()
 
     async with edge(wraps) as at:
         asked = asyncio.ensure_future(at.wire.ask(path, ASK))

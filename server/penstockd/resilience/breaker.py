@@ -6,11 +6,10 @@ from collections.abc import Callable
 from penstockd.clock import Clock
 from penstockd.resilience.circuit import BreakerPolicy, State, Ticket, Transition
 from penstockd.resilience.cooldown import Cooldown
-from penstockd.resilience.rolling_count import RollingCount
+from penstockd.resilience.record import Record
 
 # Moments are rounded floats: who waits exactly as long as told must not be a rounding error too early.
 TOLERANCE = 1e-6
-WINDOW_SLOTS = 30
 SUCCESSES_TO_CLOSE = 2
 DISABLED = "disabled"
 ENABLED = "enabled"
@@ -29,9 +28,7 @@ class CircuitBreaker:
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._calls = RollingCount(policy.window, WINDOW_SLOTS)
-        self._failures = RollingCount(policy.window, WINDOW_SLOTS)
-        self._blameless = RollingCount(policy.window, WINDOW_SLOTS)
+        self._record = Record(policy.window, clock)
         self._cooldown = Cooldown()
         self._is_enabled = True
         self._state = State.CLOSED
@@ -65,23 +62,17 @@ class CircuitBreaker:
     @property
     def error_rate(self) -> float:
         """Failures over all verdicts of the window, 0 to 1; 0 without any."""
-        now = self._clock.monotonic()
-        calls = self._calls.total(now)
-        return self._failures.total(now) / calls if calls else 0.0
+        return self._record.error_rate
 
     @property
     def futility(self) -> float:
         """The share of all that was asked of the model in the window and came to nothing, 0 to 1, blame or no blame."""
-        now = self._clock.monotonic()
-        blameless = self._blameless.total(now)
-        asked = self._calls.total(now) + blameless
-        return (self._failures.total(now) + blameless) / asked if asked else 0.0
+        return self._record.futility
 
     @property
     def is_fruitless(self) -> bool:
         """Whether all that was asked of the model in the window came to nothing by no fault that would open it."""
-        now = self._clock.monotonic()
-        return self._blameless.total(now) > 0 and not self._calls.total(now)
+        return self._record.is_fruitless
 
     @property
     def is_enabled(self) -> bool:
@@ -126,7 +117,7 @@ class CircuitBreaker:
             return lapsed
         if not self._is_current(ticket) or (ticket.is_probe and ticket is not self._probe):
             return None
-        self._calls.add(now)
+        self._record.succeeded(now)
         self._failures_in_a_row = 0
         self._cooldown.ease()
         return self._probe_succeeded() if ticket.is_probe else None
@@ -138,10 +129,9 @@ class CircuitBreaker:
             return lapsed
         if not self._is_current(ticket):
             return None
-        self._calls.add(now)
-        self._failures.add(now)
+        self._record.failed(now)
         self._failures_in_a_row += 1
-        return self._reopen(cause, now) if ticket.is_probe or self._is_failing(now) else None
+        return self._reopen(cause, now) if ticket.is_probe or self._is_failing() else None
 
     def released(self, ticket: Ticket) -> Transition | None:
         """Count nothing, and give a probe's place back: the call's end says nothing about the model."""
@@ -152,7 +142,7 @@ class CircuitBreaker:
 
     def came_to_nothing(self) -> None:
         """Count an attempt that moves no circuit, though whoever chooses a model should know of it."""
-        self._blameless.add(self._clock.monotonic())
+        self._record.came_to_nothing(self._clock.monotonic())
 
     def cool_down(self, seconds: float | None) -> None:
         """Admit nothing for `seconds`, or as long as guessed: the model asked for patience, which is no failure."""
@@ -191,10 +181,10 @@ class CircuitBreaker:
     def _is_current(self, ticket: Ticket) -> bool:
         return ticket.generation == self._ticket.generation
 
-    def _is_failing(self, now: float) -> bool:
+    def _is_failing(self) -> bool:
         if self._failures_in_a_row >= self._policy.consecutive_failures:
             return True
-        return self._calls.total(now) >= self._policy.min_calls and self.error_rate >= self._policy.failure_rate
+        return self._record.verdicts >= self._policy.min_calls and self.error_rate >= self._policy.failure_rate
 
     def _has_lapsed(self, now: float) -> bool:
         return self._probe is not None and now >= self._blocked_until - TOLERANCE
@@ -220,9 +210,7 @@ class CircuitBreaker:
         return self._close(PROBES_SUCCEEDED) if self._successes >= SUCCESSES_TO_CLOSE else None
 
     def _close(self, cause: str) -> Transition | None:
-        self._calls.clear()
-        self._failures.clear()
-        self._blameless.clear()
+        self._record.clear()
         self._open_for = self._policy.open_for
         return self._enter(State.CLOSED, cause)
 
