@@ -227,9 +227,12 @@ def assert_exact_where_counted(biller: Biller, crowd: Crowd, rows: Sequence[Row]
 
 
 def billed(row: Row, charges: Sequence[Charge]) -> Charge:
-    """The charge of this row, to the nano-dollar and to the token; a cut answer may have been counted before."""
+    """The charge of this row, to the nano-dollar and to the token; a cut answer may have been counted before.
+
+    A whole answer goes before a cut one that came to the same: only the cut one may have been written as an estimate.
+    """
     used = (row.uncached_input, row.cached_input, row.cache_write_input, row.output)
-    for charge in charges:
+    for charge in sorted(charges, key=lambda charge: charge.conduct not in COUNTED):
         usage = charge.usage
         counts = (usage.uncached_input, usage.cached_input, usage.cache_write_input, usage.output)
         if charge.conduct is not Conduct.UNCOUNTED and (charge.nanousd, counts) == (row.cost, used):

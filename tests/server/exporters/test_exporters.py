@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import opentelemetry.environment_variables
 import opentelemetry.sdk.environment_variables
@@ -92,9 +95,10 @@ def test_spans_carry_the_service() -> None:
 
 def test_an_exporter_that_nobody_knows_is_named() -> None:
     """Rather than nothing being sent in silence."""
-    environ = {"OTEL_TRACES_EXPORTER": "zipkin,console", "OTEL_METRICS_EXPORTER": "prometheus"}
+    it = made(OTEL_TRACES_EXPORTER="zipkin,console", OTEL_METRICS_EXPORTER="prometheus")
+    it.stop()
 
-    assert exporters_from(environ, version="1").unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
+    assert it.unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
 
 
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -173,13 +177,34 @@ VARIABLES = sorted(
 NONSENSE = ("", " ", "bogus", "-1", "0", "nan", "9" * 30, ",=,", "http://[", "/nowhere", "\udcff")
 
 
+class Refuses(BaseHTTPRequestHandler):
+    """Wants nothing of what it is sent; an exporter gives up at once, where it would try a dead port again."""
+
+    def do_POST(self) -> None:
+        """Say so."""
+        self.send_error(HTTPStatus.BAD_REQUEST)
+
+    def log_message(self, *_: object) -> None:
+        """Say it to nobody else."""
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[str]:
+    """Where a receiver listens that refuses everything."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        serving = Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
 @pytest.fixture
-def exporting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The process's environment, in which everything is exported to nowhere."""
+def exporting(monkeypatch: pytest.MonkeyPatch, refusing: str) -> pytest.MonkeyPatch:
+    """The process's environment, in which everything is exported to one who refuses it."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", refusing)
     return monkeypatch
 
 
