@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CONFIGURATION_WRONG = 2
 CANNOT_START = 1
 CANNOT_WRITE = 1
+INTERRUPTED = 130
+"""As shells say it: 128 and the number of SIGINT."""
 STARTED_AT = time.monotonic()
 LONGEST_END = 5.0
 """Seconds that what is left may take to end, once the daemon has stopped: code of one's own may never."""
@@ -26,7 +28,8 @@ LONGEST_END = 5.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0 clean, 1 cannot start or cannot write what was asked for, 2 the configuration or the usage is wrong.
+    0 clean, 1 cannot start or cannot write what was asked for, 2 the configuration or the usage is wrong. Ctrl-C raises
+    nothing, so that KeyboardInterrupt is always the doing of a module that is imported, and a mistake like any other.
     """
     _open_standard_streams()
     # gRPC's own log would say in four lines what we say in one; it reads this as it is imported.
@@ -40,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # There is nothing to drain yet. Without a handler the first process of a container would not even get them.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
+    else:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
         from penstockd import config  # noqa: PLC0415 - a plain install lacks what the daemon needs
     except ModuleNotFoundError as error:
@@ -159,13 +164,23 @@ def _end_in_any_case() -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415
+
+    import uvloop  # noqa: PLC0415
+
     from penstockd.config import describe  # noqa: PLC0415
 
     with _hidden("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"):
         from penstockd.app import check  # noqa: PLC0415
 
     settings = _loader(arguments.config, {})()
-    check(settings)
+
+    async def build() -> None:
+        """As the daemon does: a module may want a running loop as it is imported, or want there to be none."""
+        check(settings)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(build())
     for warning in settings.warnings_at(time.time()):
         _say(f"warning: {warning}")
     _write(describe(settings) if arguments.print else "the configuration is valid")

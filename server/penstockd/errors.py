@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 from msgspec import Struct
 
@@ -41,10 +41,11 @@ class PenstockError(Exception):
 
     `retry_after` is in seconds: None says nothing, a negative value tells clients not to retry at all. `metadata` goes
     into the status's ErrorInfo. `request_id` is what the caller calls a request of which no more could be read.
+    A class that names no code and reason of its own is INTERNAL.
     """
 
-    code: ClassVar[Code]
-    reason: ClassVar[str]
+    code: ClassVar[Code] = Code.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
 
     def __init__(
         self,
@@ -64,6 +65,25 @@ class PenstockError(Exception):
         self.violations = tuple(violations)
         self.quota = quota
         self.request_id = request_id
+
+
+def can_be_told(error: BaseException) -> TypeGuard[PenstockError]:
+    """Whether `error` is one of ours and a status can be made of it: an agent may have put anything into it."""
+    if not isinstance(error, PenstockError):
+        return False
+    try:
+        texts = [error.reason, *error.metadata, *error.metadata.values()]
+        for violation in error.violations:
+            texts += [violation.field, violation.description]
+        if error.quota is not None:
+            texts += [error.quota.subject, error.quota.rule]
+        # Raises for what is no text, and for half a surrogate pair, which protobuf does not take.
+        "".join(texts).encode()
+        # A half pair in the message is replaced.
+        values = (error.code, error.message, error.retry_after)
+    except Exception:  # noqa: BLE001 - what is missing or odd may raise anything
+        return False
+    return all(map(isinstance, values, (Code, str, int | float | None)))
 
 
 class InvalidRequest(PenstockError):

@@ -10,7 +10,7 @@ import grpc
 from penstockd.call import Call, Completed, Delta, Metadata, Method, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
-from penstockd.errors import Internal, PenstockError, StreamBroken
+from penstockd.errors import Internal, PenstockError, StreamBroken, can_be_told
 from penstockd.logs.log import Log
 from penstockd.outcome import Outcome
 from penstockd.running import Running
@@ -146,10 +146,10 @@ class Adapter(grpc.aio.ServerInterceptor):
         task.add_done_callback(self._sent)
         try:
             await self._through_the_chain(endpoint, data, context, write, running)
-        except PenstockError as error:
-            await _abort(context, error, running)
         except BaseException as error:
             # The one error boundary.
+            if can_be_told(error):
+                await _abort(context, error, running)
             if outcome.cut is not None:
                 task.uncancel()
                 await _abort(context, outcome.cut, running)

@@ -1,5 +1,6 @@
 """Takes changed settings into service, whole or not at all."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 from penstockd.app import App
@@ -51,7 +52,7 @@ class Reload:
         except ConfigErrors as errors:
             self._refuse(errors)
             return
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, what serves goes on serving
+        except BaseException as error:  # noqa: BLE001 - whatever it is, what serves goes on serving
             self._log.exception(REFUSED, error)
             self._note("refused", "an error in the log")
             self._app.succession.refused = "an error in the log"
@@ -62,8 +63,12 @@ class Reload:
         self._app.use(runtime)
         self._sink.hide(secret_values(runtime.settings))
         self._note("reloaded", brief(changed, SHOWN))
+        level = runtime.settings.log.level
+        # Whoever changes it looks for this line, be it by the old level or by the new one.
+        levels = {before.settings.log.level if before else level, level}
+        set_level(min(levels, key=logging.getLevelNamesMapping().__getitem__))
         self._log.info("the configuration was reloaded", changed=brief(changed, LOGGED) or "nothing")
-        set_level(runtime.settings.log.level)
+        set_level(level)
 
     def _refuse(self, errors: ConfigErrors) -> None:
         for error in errors.errors:

@@ -15,6 +15,8 @@ LARGEST_DETAILS = 4096
 """Bytes of status details; gRPC drops trailers at random between 8 and 16 KB."""
 LONGEST_MESSAGE = 1024
 """Bytes of a status message, which travels twice: in the details, and percent-encoded beside them."""
+LONGEST_DELAY = 31 * 86400.0
+"""Seconds that a caller is asked to wait at most."""
 
 
 def message(error: PenstockError) -> str:
@@ -28,8 +30,9 @@ def trailers(error: PenstockError, request_id: str, *, is_partial: bool = False)
         ("x-request-id", request_id),
         ("grpc-status-details-bin", _status(error, request_id, is_partial=is_partial).SerializeToString()),
     ]
-    if error.retry_after is not None:
-        pushback = -1 if error.retry_after < 0 else ceil(round(error.retry_after * 1000, 3))
+    delay = _delay(error)
+    if delay is not None:
+        pushback = -1 if delay < 0 else ceil(round(delay * 1000, 3))
         entries.append(("grpc-retry-pushback-ms", str(pushback)))
     return tuple(entries)
 
@@ -45,14 +48,21 @@ def _status(error: PenstockError, request_id: str, *, is_partial: bool) -> Statu
     return status
 
 
+def _delay(error: PenstockError) -> float | None:
+    """The seconds to wait, as many as can be told; not a number is the longest, as is what has no end."""
+    delay = error.retry_after
+    return delay if delay is None or delay < LONGEST_DELAY else LONGEST_DELAY
+
+
 def _details(error: PenstockError, request_id: str, *, is_partial: bool) -> list[Message]:
-    metadata = error.metadata | {"partial": "true"} if is_partial else error.metadata
+    metadata = {**error.metadata, "partial": "true"} if is_partial else error.metadata
     details: list[Message] = [
         ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata),
         RequestInfo(request_id=request_id),
     ]
-    if error.retry_after is not None and error.retry_after >= 0:
-        details.append(RetryInfo(retry_delay=duration(error.retry_after)))
+    delay = _delay(error)
+    if delay is not None and delay >= 0:
+        details.append(RetryInfo(retry_delay=duration(delay)))
     if error.quota is not None:
         violation = QuotaFailure.Violation(subject=error.quota.subject, description=error.quota.rule)
         details.append(QuotaFailure(violations=[violation]))

@@ -88,7 +88,7 @@ async def test_an_agent_may_ask_by_another_route(daemons: Daemons, upstream: Ups
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["fails", "fails_late", "quits"])
+@pytest.mark.parametrize("name", ["fails", "fails_late", "quits", "refuses_oddly"])
 async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemons: Daemons) -> None:
     """The caller is told INTERNAL and nothing of the text, in whatever part of the reply."""
     daemon = await daemons.start(agents={"broken": python(name)})
@@ -99,6 +99,7 @@ async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemo
     assert (ended.code, ended.reason) == (StatusCode.INTERNAL, "INTERNAL")
     assert SECRET not in repr(ended)
     assert SECRET in (await daemon.line(UNFORESEEN))["exception"]
+    assert (await daemon.line("call finished"))["code"] == "INTERNAL"
 
 
 async def test_a_question_left_behind_ends_with_the_call(daemons: Daemons, upstream: Upstream) -> None:

@@ -56,6 +56,32 @@ async def test_a_python_agent_that_cannot_be_loaded_is_a_mistake_as_well(tmp_pat
     assert complaint.startswith("penstockd: agents.broken.python: ")
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+async def test_a_module_that_interrupts_is_a_mistake_and_no_ctrl_c(command: str, tmp_path: Path) -> None:
+    """It is a line, as all else that a module raises is."""
+    text = 'agents: {broken: {python: "fakes.interrupting_module:run"}}'
+    (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
+
+    code, _, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")
+
+    assert (code, complaint.splitlines()[-1]) == (
+        2,
+        "penstockd: agents.broken.python: cannot import 'fakes.interrupting_module:run': KeyboardInterrupt",
+    )
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize(("command", "exits"), [("check", 130), ("serve", 0)])
+async def test_ctrl_c_ends_what_imports_an_agent_at_once(command: str, exits: int, tmp_path: Path) -> None:
+    """Without a word: the person at the terminal knows."""
+    text = 'agents: {own: {python: "fakes.interrupted_module:run"}}'
+    (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
+
+    code, out, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")
+
+    assert (code, out, complaint) == (exits, "", "")
+
+
 async def test_the_effective_configuration_is_shown_without_its_secrets(tmp_path: Path) -> None:
     """It can be pasted into an issue."""
     environ = {"LLM_API_KEY": "sk-very-secret", "LLM_MODEL": "gpt-4o"}

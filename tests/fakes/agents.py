@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Answer
+from penstockd.errors import InvalidRequest
 
 SECRET = "hunter2-in-the-message"
 _left_behind: set[asyncio.Task[Answer]] = set()
@@ -48,6 +49,11 @@ async def leaves(request: AgentRequest, context: AgentContext) -> str:
     _left_behind.add(asyncio.create_task(context.models.ask(request.input)))
     await asyncio.sleep(0.2)
     return "gone"
+
+
+async def refuses_oddly(request: AgentRequest, context: AgentContext) -> str:
+    """Refuse with an exception where a text belongs, as people do."""
+    raise InvalidRequest(ValueError(SECRET))  # type: ignore[arg-type]
 
 
 class Quit(BaseException):

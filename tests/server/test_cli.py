@@ -1,6 +1,8 @@
 """The command says what is wrong in lines, and what it came to in its exit code."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,14 @@ BAD = "models: {fast: {provider: ehco}}\nagents: {support: {route: {models: [fsa
 
 
 @pytest.fixture(autouse=True)
-def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the process as it was: the command makes it its own."""
     monkeypatch.setenv("GRPC_VERBOSITY", "NONE")
     monkeypatch.delenv("PENSTOCK_CONFIG", raising=False)
     monkeypatch.setattr(sys, "path", sys.path[:])
+    interrupt = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def file(tmp_path: Path, text: str) -> str:
@@ -67,6 +72,49 @@ def test_agents_are_looked_for_beside_the_file(
     monkeypatch.setenv("PENSTOCK_CONFIG", file(tmp_path, text))
 
     assert main(["check"]) == 0, capsys.readouterr().err
+
+
+def test_agents_are_imported_where_the_daemon_imports_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Within a running loop: what wants one is taken, and what wants to run its own is refused."""
+    (tmp_path / "test_cli_within.py").write_text(
+        "import asyncio\nasyncio.get_running_loop()\nasync def run(request, context): return ''\n"
+    )
+    (tmp_path / "test_cli_outside.py").write_text(
+        "import asyncio\nloop = asyncio.new_event_loop()\n"
+        "try:\n    loop.run_until_complete(loop.shutdown_asyncgens())\nfinally:\n    loop.close()\n"
+    )
+    within, outside = (
+        GOOD.replace("route:", f"python: 'test_cli_{name}:run', route:") for name in ("within", "outside")
+    )
+
+    assert main(["check", "--config", file(tmp_path, within)]) == 0, capsys.readouterr().err
+    with pytest.warns(RuntimeWarning, match="was never awaited"):
+        assert main(["check", "--config", file(tmp_path, outside)]) == 2
+
+    assert "Cannot run the event loop while another loop is running" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("__import__('asyncio').CancelledError('odd')", "CancelledError: odd"),
+        ("type('Panic', (BaseException,), {})('two\\nlines')", "Panic: two lines"),
+        ("type('Mute', (BaseException,), {'__str__': lambda _: 1 / 0})", "Mute: <exception str() failed>"),
+    ],
+)
+def test_whatever_a_module_raises_is_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], raised: str, said: str
+) -> None:
+    """Exit 2, as for any other mistake."""
+    name = f"test_cli_{said.partition(':')[0].lower()}"
+    (tmp_path / f"{name}.py").write_text(f"raise {raised}\n")
+
+    assert main(["check", "--config", file(tmp_path, GOOD.replace("route:", f"python: '{name}:run', route:"))]) == 2
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"penstockd: agents.support.python: cannot import '{name}:run': ")
+    assert line.endswith(said)
 
 
 def test_warnings_do_not_fail_a_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,6 +169,18 @@ async def test_no_message_breaks_its_status(path: str, message: str) -> None:
     assert ended.detail(RetryInfo).retry_delay.seconds == 1
 
 
+@BOTH
+@pytest.mark.parametrize("delay", [1e10, 1e300, 10**400, float("inf"), float("nan")])
+async def test_no_delay_breaks_its_status(path: str, delay: float) -> None:
+    """What is longer than anybody waits, or no number, is told as a month."""
+    async with edge(raising(RateLimited("slow down", retry_after=delay))) as at:
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.reason == "RATE_LIMITED"
+    assert ended.detail(RetryInfo).retry_delay.seconds == 31 * 86400
+    assert ended.trailing["grpc-retry-pushback-ms"] == str(31 * 86400 * 1000)
+
+
 async def test_details_that_do_not_fit_are_left_out_from_the_end() -> None:
     """What a client acts on stays."""
     violations = [Violation("labels", "x" * 1000) for _ in range(20)]
@@ -195,13 +207,18 @@ async def test_details_that_do_not_fit_are_left_out_from_the_end() -> None:
         TimeoutError("secret"),
         Quit("secret"),
         SystemExit("secret"),
+        errors.InvalidRequest(ValueError("secret")),  # type: ignore[arg-type]
+        errors.InvalidRequest("secret", metadata={"secret": 7}),  # type: ignore[dict-item]
     ],
     ids=lambda error: type(error).__name__,
 )
 async def test_the_unforeseen_stays_in_the_log(
     path: str, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INTERNAL, without a word of what was said; the log has all of it, and the request's id."""
+    """INTERNAL, without a word of what was said; the log has all of it, and the request's id.
+
+    So is an error of ours that cannot be told.
+    """
     async with edge(raising(error)) as at:
         ended = await at.wire.ask(path, ASK)
 

@@ -1,5 +1,6 @@
 """A configuration is taken into service whole, or not at all."""
 
+import asyncio
 import logging
 
 import pytest
@@ -26,7 +27,9 @@ async def test_a_bad_file_changes_nothing(house: House, caplog: pytest.LogCaptur
     assert all(fields["mistake"].endswith('; did you mean "openai"?') for fields in said)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("unforeseen"), SystemExit(3)])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("unforeseen"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()], ids=repr
+)
 async def test_whatever_goes_wrong_changes_nothing(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -194,6 +197,22 @@ async def test_the_log_follows(house: House) -> None:
 
     assert logging.getLogger().level == logging.ERROR
     assert house.written.getvalue() == "refused: ***\n"
+
+
+async def test_a_change_of_the_level_is_seen_by_whichever_says_more(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever changes it looks for the line that says so; once it is quiet it stays so."""
+    quiet, loud = TWO + "log: {level: WARNING}", TWO + "log: {level: INFO}"
+    house.start(quiet)
+    logging.getLogger().setLevel("WARNING")
+
+    for text in (quiet, loud, loud, quiet, quiet):
+        house.reload(text)
+
+    said = [record.__dict__["fields"]["changed"] for record in caplog.records]
+    assert said == ["log.level", "nothing", "log.level"]
+    assert logging.getLogger().level == logging.WARNING
 
 
 def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -20,12 +20,12 @@ class AgentRequest:
 
     @classmethod
     def of(cls, request: Request) -> "AgentRequest":
-        """The agent's view of `request`."""
+        """The agent's view of `request`: what it writes to the labels reaches neither the ledger nor a key."""
         return cls(
             input=request.input,
             history=request.history,
             user_id=request.user_id,
-            labels=request.labels,
+            labels=dict(request.labels),
             parameters=request.parameters,
         )
 

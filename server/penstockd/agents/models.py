@@ -141,18 +141,19 @@ class Models:
 
     async def _run(self, prompt: Prompt, hear: Callable[[str], Awaitable[None]]) -> tuple[FinishReason, Outcome]:
         """Make one model call, with an outcome of its own that the caller's then takes in."""
-        finish_reason = FinishReason.STOP
+        finish_reason, whole = FinishReason.STOP, self._call.outcome
 
         async def send(reply: Reply) -> None:
             nonlocal finish_reason
             match reply:
                 case Delta(text=text):
+                    # What the agent makes of it may be the first that its caller hears.
+                    whole.model = outcome.model
                     await hear(text)
                 case Completed():
                     finish_reason = reply.finish_reason
                     self.has_cut_an_answer |= finish_reason is FinishReason.LENGTH
 
-        whole = self._call.outcome
         outcome = Outcome(
             call_id=whole.call_id,
             ordinals=whole.ordinals,

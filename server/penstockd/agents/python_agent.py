@@ -150,8 +150,9 @@ def load_function(path: str) -> Function:
     module_name, _, name = path.partition(":")
     try:
         function: Function = getattr(import_module(module_name), name)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        # No Ctrl-C and no cancellation: signals end the process or are heard by the loop, and nothing here awaits.
+        raise ValueError(f"cannot import {path!r}: {_on_one_line(error)}") from error
     if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
         raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")
     try:
@@ -160,6 +161,11 @@ def load_function(path: str) -> Function:
     except TypeError as error:
         raise ValueError(f"{path!r} must take two arguments, the request and its context: {error}") from error
     return function
+
+
+def _on_one_line(error: BaseException) -> str:
+    """What `error` is and says; unlike str(), this also shows an exception that cannot be shown."""
+    return " ".join("".join(format_exception_only(error)).split())
 
 
 def _tell_late(log: Log, task: Task[BaseException | None]) -> None:

@@ -20,7 +20,7 @@ class NewKey:
 
 
 def new_key(name: str, environ: Mapping[str, str]) -> NewKey:
-    """Return a new key; raises ConfigErrors without a pepper to digest it with."""
+    """Return a new key; raises ConfigErrors without a pepper that the daemon takes too."""
     environment = Environment(environ)
     errors = [error for error in environment.errors if error.path in (VARIABLE, f"{VARIABLE}_FILE")]
     pepper = environment.get(VARIABLE)
@@ -28,6 +28,8 @@ def new_key(name: str, environ: Mapping[str, str]) -> NewKey:
         errors.append(
             ConfigError(VARIABLE, "must be set, as it is for the daemon: keys are stored as digests under it")
         )
+    if pepper is not None and not pepper.isprintable():
+        errors.append(ConfigError(VARIABLE, "must be one line of text, or the daemon does not take it"))
     try:
         spelled(name)
     except Mistake as mistake:

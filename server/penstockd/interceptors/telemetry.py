@@ -9,7 +9,7 @@ from penstockd import conventions as names
 from penstockd import request_id
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
-from penstockd.errors import Internal, PenstockError
+from penstockd.errors import Internal, PenstockError, can_be_told
 from penstockd.logs.access_line import access_line
 from penstockd.logs.log import Log
 from penstockd.metrics.call_metrics import CallMetrics
@@ -62,9 +62,9 @@ class Telemetry:
 
     def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
         """The status code and reason that `error` becomes at the edge."""
-        if not isinstance(error, PenstockError):
+        if not can_be_told(error):
             error = call.outcome.cut or error
-        if isinstance(error, PenstockError):
+        if can_be_told(error):
             return error.code.name, error.reason
         task = asyncio.current_task()
         if task is not None and task.cancelling():

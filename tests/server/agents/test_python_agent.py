@@ -18,12 +18,13 @@ from penstockd import foreign_tasks
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
+from penstockd.call import Reply
 from penstockd.errors import ModelsUnavailable, Overloaded
 from penstockd.foreign_tasks import LINGER
 from penstockd.ledger import EntryStatus
 from penstockd.logs.log import Log
 from penstockd.models.route import Route, priority
-from penstockd.outcome import FinishReason
+from penstockd.outcome import FinishReason, Outcome
 from penstockd.principal import Principal
 from penstockd.request import Parameters, Request, Role, Turn
 from penstockd.upstream import Broken, Rejected
@@ -160,6 +161,19 @@ def test_an_agent_knows_what_is_asked_and_by_whom() -> None:
     assert request.parameters == Parameters(temperature=0.5)
     assert (context.request_id, context.tenant, context.deadline) == ("r1", "acme", 1030.0)
     assert asked.heard.text == ""
+
+
+def test_what_an_agent_writes_to_its_labels_stays_with_it() -> None:
+    """The call's own are what the ledger and the providers are told."""
+    scene = Scene()
+
+    async def writes(request: AgentRequest, context: AgentContext) -> str:
+        labels: Any = request.labels
+        labels["mine"] = object()
+        return (await context.models.ask("question")).output
+
+    assert scene.answer(writes).error is None
+    assert scene.a.calls[0].request.labels == REQUEST.labels == {"team": "search"}
 
 
 def test_ask_returns_a_whole_answer() -> None:
@@ -954,6 +968,27 @@ def test_what_an_agent_left_behind_can_ask_no_more() -> None:
     assert scene.a.calls == []
 
 
+def test_what_a_caller_hears_first_is_said_by_a_model_it_is_told_of() -> None:
+    """A stream begins with the model's name, while the agent still listens to it."""
+    scene, told = Scene(("Hel", "lo")), list[str]()
+
+    async def repeats(request: AgentRequest, context: AgentContext) -> AsyncIterator[str]:
+        async for text in context.models.stream("question"):
+            yield text
+
+    async def main() -> None:
+        outcome = Outcome(principal=Principal(tenant="acme"))
+
+        async def send(_: Reply) -> None:
+            told.append(outcome.model)
+
+        await scene.agent(repeats)(a_call(REQUEST, method=STREAM, send=send, outcome=outcome))
+
+    scene.models.run(main())
+
+    assert told == ["a", "a", "a"]
+
+
 def test_a_question_ends_when_the_agent_stops_waiting_for_it() -> None:
     """By a timeout or a cancel of its own, before the agent goes on."""
     scene, in_flight = Scene(HANGS, HANGS), []
@@ -1041,6 +1076,7 @@ def test_a_function_is_loaded_by_its_path(name: str) -> None:
         ("fakes.nowhere:run", "No module named 'fakes.nowhere'"),
         ("fakes.broken_module:run", "RuntimeError: the database is down"),
         ("fakes.exiting_module:run", "cannot import 'fakes.exiting_module:run': SystemExit: 3"),
+        ("fakes.interrupting_module:run", "cannot import 'fakes.interrupting_module:run': KeyboardInterrupt"),
         ("fakes.agent_functions", "cannot import"),
         ("", "cannot import"),
     ],

@@ -254,6 +254,7 @@ def test_a_pepper_that_can_be_guessed_is_told_of(config: ConfigFile, pepper: str
             {"PENSTOCK_KEY_PEPPER_FILE": "/nowhere"},
             ["PENSTOCK_KEY_PEPPER_FILE: cannot read /nowhere: No such file or"],
         ),
+        ("web", {"PENSTOCK_KEY_PEPPER": "two\nlines"}, ["PENSTOCK_KEY_PEPPER: must be one line of text"]),
         ("Web", PEPPER, ["--name: a name is made of"]),
         ("a, b", {}, ["--name: a name is made of", "PENSTOCK_KEY_PEPPER: must be set"]),
     ],

@@ -12,7 +12,7 @@ from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd import request_id
 from penstockd.call import Call, Handler
-from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, RateLimited
+from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, PenstockError, RateLimited
 from penstockd.interceptors.telemetry import Telemetry
 from penstockd.logs.log import Log
 from penstockd.metrics.tally import Tally
@@ -120,13 +120,15 @@ async def test_a_nameless_call_is_given_a_name(scene: Scene, metadata: tuple[tup
         (ModelsUnavailable("all open"), "UNAVAILABLE", "MODELS_UNAVAILABLE"),
         (ValueError("secret"), "INTERNAL", "INTERNAL"),
         (asyncio.CancelledError(), "INTERNAL", "INTERNAL"),
+        (PenstockError("of no code"), "INTERNAL", "INTERNAL"),
+        (InvalidRequest(ValueError("secret")), "INTERNAL", "INTERNAL"),  # type: ignore[arg-type]
     ],
     ids=repr,
 )
 async def test_an_error_is_told_as_the_status_it_becomes(
     scene: Scene, error: BaseException, code: str, reason: str
 ) -> None:
-    """A cancellation that nobody asked for is an internal error; the error itself passes."""
+    """A cancellation that nobody asked for is internal, and so is what cannot be told; the error itself passes."""
     ended = await scene.see(a_call(REQUEST), Inner(error))
 
     assert type(ended) is type(error)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from traceback import format_exception_only
 from typing import cast
 
 from penstockd.call import Handler
@@ -17,8 +18,8 @@ def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> 
     factory = _found(reference)
     try:
         provider = factory(name, settings)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{reference} failed: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise ValueError(f"{reference} failed: {_on_one_line(error)}") from error
     if not _is_async(provider):
         raise ValueError(f"{reference} returned a {type(provider).__name__}, which is no async callable")
     return cast("Handler[Prompt]", provider)
@@ -27,13 +28,18 @@ def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> 
 def _found(reference: str) -> Callable[[str, Mapping[str, object]], object]:
     module_name, _, name = reference.partition(":")
     try:
-        module = import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
-    found: object = getattr(module, name, None)
+        found: object = getattr(import_module(module_name), name, None)
+    except BaseException as error:
+        # No Ctrl-C and no cancellation: signals end the process or are heard by the loop, and nothing here awaits.
+        raise ValueError(f"cannot import {module_name}: {_on_one_line(error)}") from error
     if not callable(found):
         raise ValueError(f"{module_name} has no callable {name}")  # noqa: TRY004 - a mistake of the configuration
     return found
+
+
+def _on_one_line(error: BaseException) -> str:
+    """What `error` is and says; unlike str(), this also shows an exception that cannot be shown."""
+    return " ".join("".join(format_exception_only(error)).split())
 
 
 def _is_async(provider: object) -> bool:

@@ -63,6 +63,11 @@ def leave(name: str, settings: Mapping[str, object]) -> object:
     sys.exit(name)
 
 
+def interrupt(name: str, settings: Mapping[str, object]) -> object:
+    """A factory that takes itself for somebody at a terminal."""
+    raise KeyboardInterrupt
+
+
 def boom(name: str, settings: Mapping[str, object]) -> object:
     """A factory that fails."""
     raise KeyError(name)
@@ -77,12 +82,14 @@ def boom(name: str, settings: Mapping[str, object]) -> object:
         ("a_provider:number", "has no callable number"),
         ("a_provider:boom", "failed: KeyError: 'mine'"),
         ("a_provider:leave", "failed: SystemExit: mine"),
+        ("a_provider:interrupt", "failed: KeyboardInterrupt"),
+        ("fakes.interrupting_module:make", "cannot import fakes.interrupting_module: KeyboardInterrupt"),
         ("a_provider:plain", "returned a builtin_function_or_method, which is no async callable"),
     ],
 )
 def test_what_is_no_provider_is_said_clearly(module: ModuleType, reference: str, says: str) -> None:
     """Every mistake in the name, and in what it leads to, is one clear ValueError."""
-    module.__dict__.update(number=1, boom=boom, leave=leave, plain=lambda name, settings: print)
+    module.__dict__.update(number=1, boom=boom, leave=leave, interrupt=interrupt, plain=lambda name, settings: print)
 
     with pytest.raises(ValueError, match=re.escape(says)):
         provider_from(reference, "mine", {})
