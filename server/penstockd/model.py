@@ -45,6 +45,11 @@ class Price(Struct, frozen=True, kw_only=True):
         )
         return -(-millionths // 1_000_000)
 
+    def most(self, usage: Usage) -> int:
+        """The most that `usage` may cost in nano-USD, whichever kind of input the provider counts its input as."""
+        dearest = max(self.input, self.cached_input, self.cache_write)
+        return -(-(usage.input * dearest + usage.output * self.output) // 1_000_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:

@@ -42,8 +42,8 @@ class Attempt(Struct, kw_only=True):
     `ordinal` tells it from the other attempts of its call, `response_model` is which model its provider says it was.
     Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
     reported, all of it if `is_counted`, `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None
-    means no known price. The model was asked at `asked_at`, if it was, began a stream at `first_chunk_at`, and was done
-    at `answered_at`.
+    means no known price of what was used. The model was asked at `asked_at`, if it was, began a stream at
+    `first_chunk_at`, and was done at `answered_at`; `is_unsent` if it is known that nothing of the request went out.
     """
 
     model: str
@@ -51,6 +51,7 @@ class Attempt(Struct, kw_only=True):
     ordinal: int = 1
     ended_at: float | None = None
     asked_at: float | None = None
+    is_unsent: bool = False
     first_chunk_at: float | None = None
     answered_at: float | None = None
     reason: str = ""
@@ -103,7 +104,7 @@ class Outcome(Struct, kw_only=True):
 
     @property
     def cost_nanousd(self) -> int | None:
-        """What all attempts cost, or None if one of them has no known price."""
+        """What all attempts cost, or None if one of them used what has no known price."""
         total = 0
         for attempt in self.attempts:
             if attempt.cost_nanousd is None:

@@ -124,6 +124,26 @@ async def test_a_failure_that_was_counted_costs_the_count(daemons: Daemons, upst
     assert_adds_up(total, rows)
 
 
+async def test_what_was_never_sent_costs_nothing(daemons: Daemons, upstream: Upstream, tmp_path: Path) -> None:
+    """The upstream leaves the handshake unanswered, and a caller leaves, or its time is up."""
+    address = upstream.url.replace("http:", "https:")
+    daemon = await daemons.start(
+        environ={"PENSTOCK_STATE_DIR": str(tmp_path / "state")},
+        models={"small": {**SELLERS["small"].settings(address, "small"), "timeouts": {"connect": "20s"}}},
+    )
+
+    async with client_of(daemon) as client:
+        leaving = asyncio.create_task(client.process("hi"))
+        await upstream.connected()
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        with pytest.raises(penstock.DeadlineExceeded):
+            await client.process("hi", timeout=1.5)
+        rows = await settled_rows(tmp_path / "state" / "ledger.db")
+
+    assert [(row.status, row.cost, row.is_exact) for row in rows] == [("cancelled", 0, True), ("failed", 0, True)]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(20 + 5 * KILLS)
 async def test_no_kill_loses_or_doubles_a_charge(

@@ -10,6 +10,7 @@ from fakes.telescope import Telescope
 from penstockd.call import Call, chain
 from penstockd.changes import Changes
 from penstockd.clock import Clock
+from penstockd.interceptors.accounting.added_budgets import AddedBudgets
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
@@ -18,7 +19,7 @@ from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.meter import Meter
 from penstockd.interceptors.retry import Retry
 from penstockd.ledger import Entry, EntryStatus, NoLedger
-from penstockd.limits import BudgetState, Crossing
+from penstockd.limits import BudgetDemand, BudgetState, Crossing
 from penstockd.logs.log import Log
 from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.metrics.tenant_labels import TenantLabels
@@ -37,7 +38,9 @@ PRICE = Price(input=2_000_000, cached_input=1_000_000, cache_write=3_000_000, ou
 INPUT, OUTPUT = 9, 100
 """Tokens that `a_prompt` is estimated at: "hello" takes 2, its message 4, every prompt 3; the output it allows."""
 ESTIMATE = 2 * INPUT + 5 * OUTPUT
-"""What an attempt holds, in nano-USD."""
+"""What an attempt is charged if its process dies, in nano-USD."""
+HOLD = 3 * INPUT + 5 * OUTPUT
+"""What an attempt holds of a budget: all of its input may be a cache write."""
 BUDGET_KEY = "budget:total:0:tenant:acme"
 
 
@@ -110,6 +113,10 @@ class DistantLimits(MemoryLimits):
         await self._here.sleep(self._settle_takes)
         return await super().settle(hold_id, used)
 
+    async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence[Crossing]:
+        await self._here.sleep(self._settle_takes)
+        return await super().spend(demands)
+
 
 class MeteredCalls(ModelCalls):
     """Retry, meter and circuit breaker around scripted models, for one tenant, acme."""
@@ -125,12 +132,14 @@ class MeteredCalls(ModelCalls):
         self.telescope = Telescope()
         log = Log("test")
         self.settlements = Settlements(log)
+        self.in_use = Rulebook({"acme": rules or TenantRules()})
         self.meter = Meter(
-            rulebook=Rulebook({"acme": rules or TenantRules()}),
+            rulebook=self.in_use,
             store=self.store,
             ledger=self.ledger,
             settlements=self.settlements,
             denials=Denials(self.telescope.instruments, TenantLabels()),
+            added_budgets=AddedBudgets(self.store, rulebook=lambda: self.in_use),
             alerts=BudgetAlerts(
                 log=log,
                 instruments=self.telescope.instruments,

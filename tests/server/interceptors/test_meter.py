@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from fakes.calls import nowhere
-from fakes.metering import ESTIMATE, INPUT, MeteredCalls, a_budget, left
+from fakes.metering import ESTIMATE, HOLD, INPUT, MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
 from fakes.scripted_model import HANGS, Answer, Thought
 from penstockd.call import Completed, Reply, Send
@@ -25,7 +25,7 @@ PLENTY = 100 * ESTIMATE
 
 
 def test_an_attempt_is_held_before_it_is_made_and_settled_after() -> None:
-    """While it runs, its estimate is on the ledger and in the budget; then the truth is."""
+    """While it runs, its estimate is on the ledger and the most it may cost in the budget; then the truth is."""
     calls = MeteredCalls(a_budget(PLENTY))
     model = calls.model("a", [1.0, "hi", USED], allowance=calls.grant())
 
@@ -39,7 +39,7 @@ def test_an_attempt_is_held_before_it_is_made_and_settled_after() -> None:
     meanwhile, before, after = calls.run(watched())
 
     assert meanwhile == [("a", HELD, ESTIMATE, True)]
-    assert before == BudgetState(spent=0, held=ESTIMATE)
+    assert before == BudgetState(spent=0, held=HOLD)
     assert after == BudgetState(spent=COST, held=0)
     assert calls.written == [("a", OK, COST, False)]
     assert left(model) == (9, 1000 - USED.total)

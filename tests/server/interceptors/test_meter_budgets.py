@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from fakes.metering import ESTIMATE, INPUT, OUTPUT, MeteredCalls, a_budget, left
+from fakes.metering import ESTIMATE, HOLD, INPUT, OUTPUT, PRICE, MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
 from penstockd.errors import BudgetExhausted, PriceUnknown
 from penstockd.interceptors.accounting.price_alarm import SILENCE
@@ -20,7 +20,7 @@ PLENTY = 100 * ESTIMATE
 
 def test_a_budget_that_covers_no_second_attempt_ends_the_call() -> None:
     """What the first one cost stands; the second was never made."""
-    calls = MeteredCalls(a_budget(ESTIMATE + 2 * INPUT - 1))
+    calls = MeteredCalls(a_budget(HOLD + 2 * INPUT - 1))
     first = calls.model("a", Broken("reset", reason="connection_reset"))
     second = calls.model("b", allowance=calls.grant())
 
@@ -34,9 +34,9 @@ def test_a_budget_that_covers_no_second_attempt_ends_the_call() -> None:
 
 
 def test_money_for_ten_admits_exactly_ten() -> None:
-    """Where every call costs what it was estimated at."""
-    calls = MeteredCalls(a_budget(10 * ESTIMATE))
-    exact = [1.0, Usage(uncached_input=INPUT, output=OUTPUT)]
+    """Where every call costs the most that its estimate may: its input is a cache write, which is dearest."""
+    calls = MeteredCalls(a_budget(10 * HOLD))
+    exact = [1.0, Usage(cache_write_input=INPUT, output=OUTPUT)]
     model = calls.model("a", *[exact] * 30)
 
     async def all_at_once() -> list[Asked]:
@@ -46,7 +46,7 @@ def test_money_for_ten_admits_exactly_ten() -> None:
 
     assert sum(call.error is None for call in asked) == 10
     assert all(call.error is None or isinstance(call.error, BudgetExhausted) for call in asked)
-    assert calls.ledger.cost == 10 * ESTIMATE
+    assert calls.ledger.cost == 10 * HOLD
     calls.assert_settled(model)
 
 
@@ -59,6 +59,17 @@ def test_a_price_that_nobody_knows_is_no_matter_without_a_budget() -> None:
     assert call.error is None
     assert call.outcome.cost_nanousd is None
     assert calls.written == [("a", OK, None, False)]
+
+
+def test_a_model_of_unknown_price_that_was_never_reached_leaves_the_cost_known() -> None:
+    """The one that answered in its stead has a price."""
+    calls = MeteredCalls()
+    dead = calls.model("a", Broken("refused", reason="connect_failed"), price=None)
+
+    call = calls.answer(dead, calls.model("b", ["hi", USED]))
+
+    assert call.outcome.cost_nanousd == PRICE.cost(USED)
+    assert calls.written == [("a", FAILED, 0, False), ("b", OK, PRICE.cost(USED), False)]
 
 
 def test_a_shadow_budget_denies_nothing_for_want_of_a_price() -> None:
@@ -95,8 +106,8 @@ def test_a_budgeted_call_of_a_model_without_a_price_is_refused_and_alarms(caplog
 
 def test_each_fraction_of_a_budget_is_told_once() -> None:
     """By the settlement that crosses it."""
-    calls = MeteredCalls(a_budget(2 * ESTIMATE, alert_at=(0.5, 1.0)))
-    model = calls.model("a", *[Usage(uncached_input=INPUT, output=OUTPUT)] * 3)
+    calls = MeteredCalls(a_budget(2 * HOLD, alert_at=(0.5, 1.0)))
+    model = calls.model("a", *[Usage(cache_write_input=INPUT, output=OUTPUT)] * 3)
 
     async def one_by_one() -> list[list[float]]:
         told = []

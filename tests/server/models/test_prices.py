@@ -88,6 +88,16 @@ def test_a_price_defaults_to_that_of_input() -> None:
     )
 
 
+@pytest.mark.parametrize("dearest", ["input", "cached_input", "cache_write"])
+def test_the_most_that_tokens_may_cost_is_that_of_the_dearest_input(dearest: str) -> None:
+    """Whichever that is, and rounded up; what was read of it already is no cheaper for certain."""
+    tokens = {"input": 2, "cached_input": 2, "cache_write": 2, "output": 7, dearest: 5}
+    usage = Usage(uncached_input=1, cached_input=1, cache_write_input=1, output=1)
+
+    assert Price(**{kind: each * MILLION for kind, each in tokens.items()}).most(usage) == 3 * 5 + 7
+    assert Price(**tokens).most(usage) == 1
+
+
 def test_a_cost_is_rounded_up_once() -> None:
     """A part of a nano-dollar is one, but not one for each bucket."""
     tiny = Price(input=1, cached_input=1, cache_write=1, output=1)

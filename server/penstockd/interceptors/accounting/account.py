@@ -29,8 +29,10 @@ class Account:
         self._estimate = estimate(prompt)
         self._bytes_said = 0
         self.is_settled = False
+        # A hold is the most it may cost, not the likeliest: the provider may count all of the input as a cache write.
+        most = self.model.price.most(self._estimate) if self.model.price else 0
         self.demands: Sequence[Demand] = rulebook.attempt(
-            self.caller, tokens=self._estimate.total, cost_nanousd=self._cost(self._estimate) or 0, now=now
+            self.caller, tokens=self._estimate.total, cost_nanousd=most, now=now
         )
 
     @property
@@ -58,7 +60,8 @@ class Account:
     def broken(self, status: EntryStatus, reason: str) -> Entry:
         """The entry of an attempt that brought no answer: what was reported, and what is missing if it was cut."""
         reported = self.attempt.usage
-        if reason in UNBILLED and not self._said and not reported.total:
+        is_free = self.attempt.is_unsent or reason in UNBILLED
+        if is_free and not self._said and not reported.total:
             return self._settled(status, Usage(), is_estimated=False)
         if self.attempt.is_counted:
             return self._counted(status, reported)
@@ -125,4 +128,6 @@ class Account:
         )
 
     def _cost(self, usage: Usage) -> int | None:
-        return self.model.price.cost(usage) if self.model.price else None
+        if self.model.price is None:
+            return None if usage.total else 0
+        return self.model.price.cost(usage)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Progress, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, is_count, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -56,13 +56,16 @@ class Anthropic:
     def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
         message = decoded(_MESSAGE, body)
+        answer.ending, answer.model = message.stop_reason, message.model
+        _note(message.usage, answer)
+        answer.is_counted = isinstance(message.usage, _Usage)
         if message.error is not None:
             raise refusal_within(message.error)
         if message.content is None:
+            # Why it ended may be why nothing was said: a refusal, for example.
+            if answer.ending is not None:
+                answer.finish_reason()
             raise Broken("the answer has no content", reason="malformed")
-        answer.ending, answer.model = message.stop_reason, message.model
-        _note(message.usage, answer)
-        answer.is_counted = message.usage is not None
         answer.bytes_unsaid = sum(block.bytes_unsaid for block in message.content)
         return "".join(block.text for block in message.content if block.type == "text")
 
@@ -91,22 +94,22 @@ class Anthropic:
         return ""
 
 
-def _note(usage: "_Usage | None", answer: Progress) -> None:
-    if usage is not None:
+def _note(usage: "_Usage | Odd", answer: Progress) -> None:
+    if isinstance(usage, _Usage):
         answer.usage = usage.over(answer.usage)
 
 
-def _counts_output(usage: "_Usage | None") -> bool:
-    return usage is not None and usage.output_tokens is not None
+def _counts_output(usage: "_Usage | Odd") -> bool:
+    return isinstance(usage, _Usage) and is_count(usage.output_tokens)
 
 
 class _Usage(Struct):
     """Counts are cumulative, and input_tokens excludes what was read from or written to the cache."""
 
-    input_tokens: int | float | None = None
-    output_tokens: int | float | None = None
-    cache_read_input_tokens: int | float | None = None
-    cache_creation_input_tokens: int | float | None = None
+    input_tokens: object = None
+    output_tokens: object = None
+    cache_read_input_tokens: object = None
+    cache_creation_input_tokens: object = None
 
     def over(self, known: Usage) -> Usage:
         """These counts, and `known` where these are silent."""
@@ -118,8 +121,8 @@ class _Usage(Struct):
         )
 
 
-def _newer(count: float | None, known: int) -> int:
-    return known if count is None else tokens(count)
+def _newer(count: object, known: int) -> int:
+    return tokens(count) if is_count(count) else known
 
 
 class _Block(Struct):
@@ -148,7 +151,7 @@ class _Delta(_Block):
 class _Message(Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
-    usage: _Usage | None = None
+    usage: _Usage | Odd = None
     model: object = None
     error: object = None
 
@@ -160,7 +163,7 @@ class _Event(Struct):
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: _Usage | None = None
+    usage: _Usage | Odd = None
     error: object = None
 
 

@@ -10,7 +10,7 @@ from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.refusal import MAX_MESSAGE, refusal
 from penstockd.models.providers.sse import EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
-from penstockd.upstream import Broken, UpstreamFailure
+from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
 
 
 class Chat:
@@ -46,7 +46,7 @@ class Chat:
 
     async def _ask(self, call: Call[Prompt]) -> None:
         prompt = call.request
-        with closing(await self._wire.post(self._dialect.request(prompt))) as exchange:
+        with closing(await self._wire.post(self._dialect.request(prompt), prompt.attempt)) as exchange:
             await self._check(exchange)
             if prompt.streams and not exchange.is_whole:
                 await self._relay_stream(call, exchange)
@@ -62,12 +62,17 @@ class Chat:
 
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Progress()
-        text = self._dialect.read(await exchange.body(), answer)
+        text: str | None = None
         try:
+            text = self._dialect.read(await exchange.body(), answer)
             completed = _completed(call.request, answer)
-        except UpstreamFailure:
-            # What ended badly is not handed on; but it was said.
-            answer.bytes_unsaid += size(text)
+        except BaseException as failure:
+            # What ended badly is not handed on; but it was said. Of an answer that nobody can read, as it was cut or
+            # does not fit, all that is known is its length.
+            if text is not None:
+                answer.bytes_unsaid += size(text)
+            elif not answer.is_counted and not _tells_what_was_said(failure):
+                answer.bytes_unsaid = exchange.received
             raise
         finally:
             _note(call.request, answer)
@@ -111,6 +116,13 @@ class Chat:
         finally:
             _note(prompt, answer)
         return "".join(pieces)
+
+
+def _tells_what_was_said(failure: BaseException) -> bool:
+    """Whether it says itself why nothing was: an error in the answer's place, or an ending without a text."""
+    if isinstance(failure, Broken):
+        return failure.reason in UNBILLED
+    return isinstance(failure, UpstreamFailure)
 
 
 def _note(prompt: Prompt, answer: Progress) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from penstockd.models.providers.response import Response
+from penstockd.outcome import Attempt
 from penstockd.upstream import Broken
 
 MAX_FIELDS = 256
@@ -56,10 +57,10 @@ class Connection(asyncio.Protocol):
         """Whether it can carry a request, as far as is known."""
         return not self._transport.is_closing()
 
-    async def exchange(self, request: bytes) -> Response:
+    async def exchange(self, request: bytes, attempt: Attempt | None) -> Response:
         """Send `request` and return the response once its head is there; cancelled, close at once.
 
-        Raises Unanswered, or Broken if what came is no head.
+        Notes on `attempt` that it was sent. Raises Unanswered, or Broken if what came is no head.
         """
         if not self.is_open:
             raise Unanswered("the connection was closed before the request was sent")
@@ -67,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._is_heard = False
         self._fields = self._overhead = 0
         self._transport.write(request)
+        if attempt is not None:
+            attempt.is_unsent = False
         try:
             await response.started()
         except BaseException:

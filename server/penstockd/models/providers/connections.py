@@ -5,11 +5,12 @@ import asyncio
 from penstockd.models.providers.connection import Connection, Unanswered
 from penstockd.models.providers.dialer import Dialer
 from penstockd.models.providers.response import Response
+from penstockd.outcome import Attempt
 
 KEPT = 15.0
 """Seconds for which a connection is kept unused; most servers close theirs later, and say so if they do not."""
-CROSSING = 1.0
-"""Seconds within which a server's close may still have crossed with our request on its way."""
+CROSSING = 0.2
+"""Seconds within which a server's close may still have crossed with our request on its way: a long round trip."""
 
 
 class Connections:
@@ -22,15 +23,15 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    async def exchange(self, request: bytes) -> Response:
+    async def exchange(self, request: bytes, attempt: Attempt | None) -> Response:
         """Send `request` and return the response once its head is there; cancelled, its connection closes at once.
 
-        Raises TimedOut or Broken.
+        Notes on `attempt` that it was sent. Raises TimedOut or Broken.
         """
         if (idle := self._newest_idle()) is not None:
             asked_at = asyncio.get_running_loop().time()
             try:
-                return await idle.exchange(request)
+                return await idle.exchange(request, attempt)
             except Unanswered:
                 # A server may close an idle connection just as we use it, and then has not read what we sent. That is
                 # no attempt of the model's, so we ask again, once and on a new connection. It can only have been this
@@ -40,7 +41,7 @@ class Connections:
                     raise
         connection = Connection(self)
         await self._dialer.dial(connection)
-        return await connection.exchange(request)
+        return await connection.exchange(request, attempt)
 
     def close(self) -> None:
         """Close every connection at once, and keep none any more."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ from penstockd.upstream import Broken, Filtered, ToolCalled
 from penstockd.usage import NOTHING, Usage
 
 T = TypeVar("T")
+
+Odd: TypeAlias = str | int | float | bool | list[object] | None
+"""What some servers send where usage should be: as good as none, for the answer is good without it."""
 
 NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
 """What an operator adds to each request's body who adds nothing."""
@@ -96,6 +99,11 @@ def size(output: object) -> int:
     return len(output.encode()) if isinstance(output, str) else 0
 
 
-def tokens(count: float | None) -> int:
-    """A count of tokens as a number that can be billed, whatever was sent."""
-    return int(min(max(count or 0, 0), MAX_TOKENS))
+def is_count(count: object) -> TypeGuard[float]:
+    """Whether this counts something; JSON's booleans are no numbers."""
+    return type(count) in (int, float)
+
+
+def tokens(count: object) -> int:
+    """A count of tokens as a number that can be billed, whatever was sent; anything but a number is none."""
+    return int(min(max(count, 0), MAX_TOKENS)) if is_count(count) else 0

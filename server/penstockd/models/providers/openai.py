@@ -10,7 +10,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Progress, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -80,9 +80,12 @@ class OpenAI:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
         completion = decoded(_COMPLETION, body)
         choice = completion.first(answer)
+        answer.is_counted = isinstance(completion.usage, _Usage)
         if choice is None or choice.message is None:
+            # Why it ended may be why nothing was said: a filter, for example.
+            if answer.ending is not None:
+                answer.finish_reason()
             raise Broken("the answer has no message", reason="malformed")
-        answer.is_counted = completion.usage is not None
         answer.bytes_unsaid = choice.message.bytes_unsaid
         return choice.message.text
 
@@ -157,30 +160,44 @@ class _Choice(Struct):
 
 
 class _PromptDetails(Struct):
-    cached_tokens: int | float | None = None
+    cached_tokens: object = None
+    cache_write_tokens: object = None
 
 
 class _CompletionDetails(Struct):
-    reasoning_tokens: int | float | None = None
+    reasoning_tokens: object = None
 
 
 class _Usage(Struct):
-    prompt_tokens: int | float | None = None
-    completion_tokens: int | float | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+    """OpenAI counts writes to the cache (developers.openai.com/api/docs/guides/prompt-caching), as does OpenRouter."""
+
+    prompt_tokens: object = None
+    completion_tokens: object = None
+    total_tokens: object = None
+    prompt_tokens_details: _PromptDetails | Odd = None
+    completion_tokens_details: _CompletionDetails | Odd = None
 
     def disjoint(self) -> Usage:
-        """Cached tokens are among the prompt's, and reasoning among the completion's."""
-        everything = tokens(self.prompt_tokens)
-        output = tokens(self.completion_tokens)
+        """What was read from or written to the cache is among the prompt's tokens, reasoning among the completion's.
+
+        At xAI it is not: only the total has it (docs.x.ai/docs/key-information/consumption-and-rate-limits).
+        """
+        everything, output = tokens(self.prompt_tokens), tokens(self.completion_tokens)
         of_prompt, of_completion = self.prompt_tokens_details, self.completion_tokens_details
-        cached = min(tokens(of_prompt.cached_tokens), everything) if of_prompt else 0
+        cached = written = reasoning = 0
+        if isinstance(of_prompt, _PromptDetails):
+            cached = min(tokens(of_prompt.cached_tokens), everything)
+            written = min(tokens(of_prompt.cache_write_tokens), everything - cached)
+        if isinstance(of_completion, _CompletionDetails):
+            reasoning = tokens(of_completion.reasoning_tokens)
+        if reasoning and tokens(self.total_tokens) == everything + output + reasoning:
+            output += reasoning
         return Usage(
-            uncached_input=everything - cached,
+            uncached_input=everything - cached - written,
             cached_input=cached,
+            cache_write_input=written,
             output=output,
-            reasoning=min(tokens(of_completion.reasoning_tokens), output) if of_completion else 0,
+            reasoning=min(reasoning, output),
         )
 
 
@@ -188,22 +205,22 @@ class _Completion(Struct):
     """A whole completion or one chunk of it: they differ only in what a choice has."""
 
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: _Usage | Odd = None
     model: object = None
     error: object = None
 
     def first(self, answer: Progress) -> _Choice | None:
         """Return the only choice we asked for, after filling in `answer`; raise what an error says."""
-        if self.error is not None:
-            raise refusal_within(self.error)
         answer.model = self.model or answer.model
         choice = self.choices[0] if self.choices else None
         if choice is not None:
             answer.ending = choice.finish_reason or answer.ending
-        if self.usage is not None:
+        if isinstance(self.usage, _Usage):
             answer.usage = self.usage.disjoint()
             # Some servers send a running count with every chunk.
             answer.is_counted = answer.ending is not None
+        if self.error is not None:
+            raise refusal_within(self.error)
         return choice
 
 

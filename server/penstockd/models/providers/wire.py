@@ -14,6 +14,7 @@ from penstockd.models.providers.origin import Origin, path_of
 from penstockd.models.providers.proxy import Proxy
 from penstockd.models.providers.response import Response
 from penstockd.models.providers.trust import stamp, trust_in
+from penstockd.outcome import Attempt
 from penstockd.upstream import Broken, UpstreamFailure
 
 MAX_BODY = 16 << 20
@@ -28,6 +29,7 @@ _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _LETS_IN = re.compile(r"auth|key|token|secret|cookie|pass|credential|session|signature", re.IGNORECASE)
 """What the names of headers have in them whose values let somebody in."""
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
+_PAGE = "text/html"
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -80,15 +82,20 @@ class Wire:
         if self._connections is not None:
             self._connections.close()
 
-    async def post(self, body: bytes) -> "Exchange":
-        """Send `body` and return the exchange once its headers are there; the caller closes it."""
+    async def post(self, body: bytes, attempt: Attempt | None) -> "Exchange":
+        """Send `body` and return the exchange once its headers are there; the caller closes it.
+
+        Until something of the request goes out, `attempt` is unsent.
+        """
+        if attempt is not None:
+            attempt.is_unsent = True
         try:
             connections = self._opened()
         except OSError as error:
             raise Broken(f"{type(error).__name__}: {error}", reason="tls_failed") from error
         # Head and body in one write are one system call, and one packet if they are small.
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        return Exchange(await connections.exchange(request))
+        return Exchange(await connections.exchange(request, attempt))
 
     def _opened(self) -> Connections:
         if self._connections is None:
@@ -121,11 +128,12 @@ class Wire:
 class Exchange:
     """One response as it arrives. Closing it cuts the connection, unless all of it has been received."""
 
-    __slots__ = ("_is_finished", "_response", "headers", "status")
+    __slots__ = ("_is_finished", "_read", "_response", "headers", "status")
 
     def __init__(self, response: Response) -> None:
         self._response = response
         self._is_finished = False
+        self._read = 0
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -137,19 +145,29 @@ class Exchange:
     @property
     def is_whole(self) -> bool:
         """Whether the body comes in one piece, whatever was asked for: JSON, or a page that somebody put in between."""
-        content_type, _, _ = self.headers.get("content-type", "").partition(";")
-        return content_type.strip().lower() in ("application/json", "text/html")
+        return self._content_type in ("application/json", _PAGE)
 
     async def read(self) -> bytes:
         """Return what has arrived since the last read, waiting for it; empty at the end."""
         return await self._response.read()
+
+    @property
+    def _content_type(self) -> str:
+        content_type, _, _ = self.headers.get("content-type", "").partition(";")
+        return content_type.strip().lower()
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the `body` have arrived; of a page that somebody put in between, none are an answer's."""
+        return 0 if self._content_type == _PAGE else self._read + self._response.unread
 
     async def body(self) -> bytes:
         """Return the whole body; raise Broken if it is cut or too long."""
         body = bytearray()
         while chunk := await self.read():
             body += chunk
-            if len(body) > MAX_BODY:
+            self._read = len(body)
+            if self._read > MAX_BODY:
                 raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
         return bytes(body)
 

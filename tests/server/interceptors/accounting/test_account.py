@@ -3,10 +3,12 @@
 import pytest
 
 from fakes.calls import a_call
-from fakes.metering import INPUT, OUTPUT, PRICE, MeteredCalls, a_budget
+from fakes.metering import ESTIMATE, HOLD, INPUT, OUTPUT, PRICE, MeteredCalls, a_budget
 from fakes.model_calls import a_prompt
 from penstockd.interceptors.accounting.account import Account
 from penstockd.ledger import EntryStatus
+from penstockd.limits import BudgetDemand
+from penstockd.model import Price
 from penstockd.outcome import Attempt, Outcome
 from penstockd.principal import Principal
 from penstockd.rules import Rulebook
@@ -15,10 +17,14 @@ from penstockd.usage import Usage
 
 
 def account(
-    *, reported: Usage | None = None, is_counted: bool = False, labels: dict[str, str] | None = None
+    *,
+    reported: Usage | None = None,
+    is_counted: bool = False,
+    labels: dict[str, str] | None = None,
+    price: Price | None = PRICE,
 ) -> Account:
     """The account of a call to a model, whose provider has reported this so far, or of all of the answer."""
-    model = MeteredCalls().model("a").model
+    model = MeteredCalls().model("a", price=price).model
     attempt = Attempt(model="a", started_at=0.0, usage=reported or Usage(), is_counted=is_counted)
     prompt = a_prompt([MeteredCalls().model("a")])
     request = type(prompt)(
@@ -136,6 +142,38 @@ def test_a_refusal_costs_nothing(reason: str) -> None:
     assert (entry.usage, entry.cost_nanousd, entry.is_estimated) == (Usage(), 0, False)
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (EntryStatus.CANCELLED, ""),
+        (EntryStatus.FAILED, "deadline"),
+        (EntryStatus.FAILED, "first_token_timeout"),
+        (EntryStatus.FAILED, "connection_reset"),
+    ],
+)
+def test_what_was_never_sent_costs_nothing(status: EntryStatus, reason: str) -> None:
+    """Whatever ended it while it was connecting; the same costs its input once it was sent."""
+    unsent, sent = account(), account()
+    unsent.attempt.is_unsent = True
+
+    entry = unsent.broken(status, reason)
+
+    assert (entry.status, entry.usage, entry.cost_nanousd, entry.is_estimated) == (status, Usage(), 0, False)
+    assert sent.broken(status, reason).usage == Usage(uncached_input=INPUT)
+
+
+def test_what_was_heard_was_sent_for() -> None:
+    """Nothing that an attempt says of itself makes an answer free."""
+    heard, counted = account(), account(reported=Usage(uncached_input=4))
+    heard.hear("x" * 20)
+    for each in (heard, counted):
+        each.attempt.is_unsent = True
+
+    costs = [each.broken(EntryStatus.CANCELLED, "").cost_nanousd for each in (heard, counted)]
+
+    assert costs == [2 * INPUT + 5 * 5, 4 * 2]
+
+
 def test_an_error_as_the_first_word_of_a_stream_costs_nothing_either() -> None:
     """An overload means the same before a 200 and after it; what was heard or counted before it is charged."""
     first, late, counted = account(), account(), account(reported=Usage(uncached_input=4, output=1))
@@ -201,6 +239,25 @@ def test_a_refusal_before_any_output_costs_the_input_that_was_counted() -> None:
     entry = ended.broken(EntryStatus.FAILED, "content_filter")
 
     assert (entry.cost_nanousd, entry.is_estimated) == (4 * 2, False)
+
+
+def test_what_is_held_covers_every_kind_of_input() -> None:
+    """A cache write may be dearer than other input; what dies on its way is charged as if there were no cache."""
+    begun = account()
+    (demand,) = begun.demands
+
+    assert isinstance(demand, BudgetDemand)
+    assert demand.amount == HOLD == PRICE.cost(Usage(cache_write_input=INPUT, output=OUTPUT))
+    assert begun.held().cost_nanousd == ESTIMATE < HOLD
+
+
+def test_what_used_nothing_costs_nothing_at_a_price_that_nobody_knows() -> None:
+    """What it would have used has no known cost."""
+    failed, cut = account(price=None), account(price=None)
+
+    assert failed.held().cost_nanousd is None
+    assert failed.broken(EntryStatus.FAILED, "connect_failed").cost_nanousd == 0
+    assert cut.broken(EntryStatus.CANCELLED, "").cost_nanousd is None
 
 
 def test_what_was_used_is_told_by_key_and_unit() -> None:

@@ -297,6 +297,84 @@ async def test_the_text_of_an_answer_that_ended_badly_is_known_though_nobody_is_
     assert (len(streamed.text.encode()) + streamed.attempt.bytes_unsaid) == 5
 
 
+@pytest.mark.parametrize("pause", [(), (Wait(0.05),)])
+async def test_how_much_came_of_an_answer_in_one_piece_is_known_though_it_was_cut(
+    kind: Kind, upstream: Upstream, provide: Provide, pause: tuple[Step, ...]
+) -> None:
+    """What came had been made, and is billed."""
+    whole = response(kind.answer(TEXT, kind.usage))
+    missing = 10
+    upstream.answer(whole[:-missing], *pause, CLOSE)
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=False)
+
+    assert failure.reason == "truncated"
+    assert heard.attempt.bytes_unsaid == len(kind.answer(TEXT, kind.usage)) - missing
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"message": {"content": {"text": TEXT}}}], "content": TEXT},
+        {"choices": [{"message": {"content": TEXT}, "finish_reason": 7}], "content": [], "stop_reason": 7},
+        {"choices": [{"delta": {"content": TEXT}, "finish_reason": "stop"}], "stop_reason": "end_turn"},
+        {},
+    ],
+    ids=["another text", "another ending", "no message", "nothing"],
+)
+async def test_how_much_came_of_an_answer_that_does_not_fit_is_known(
+    kind: Kind, upstream: Upstream, provide: Provide, body: Mapping[str, object]
+) -> None:
+    """Whatever is in it was made, and is billed."""
+    encoded = msgspec.json.encode(body)
+    upstream.answer(response(encoded))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=False)
+
+    assert failure.reason == "malformed"
+    assert heard.attempt.bytes_unsaid == len(encoded)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"error": {"message": "Overloaded", "type": "overloaded_error"}}, "stream_error"),
+        ({"error": {"message": "slow down", "type": "rate_limit_error"}}, "rate_limited"),
+        ({"error": {"message": "no", "type": "content_filter"}}, "content_filter"),
+        ({"choices": [{"finish_reason": "content_filter"}], "stop_reason": "refusal"}, "content_filter"),
+        ({"choices": [{"finish_reason": "tool_calls"}], "stop_reason": "tool_use"}, "tool_call"),
+    ],
+)
+async def test_what_says_that_nothing_was_made_has_made_nothing(
+    kind: Kind, upstream: Upstream, provide: Provide, body: Mapping[str, object], reason: str
+) -> None:
+    """However long it is: it costs no more than an HTTP error would."""
+    upstream.answer(response(msgspec.json.encode(body)))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=False)
+
+    assert failure.reason == reason
+    assert heard.attempt.bytes_unsaid == 0
+
+
+async def test_an_answer_without_a_message_that_was_counted_is_not_measured(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """What its provider counted is exact."""
+    body = msgspec.json.decode(kind.answer("", kind.usage))
+    without = {name: value for name, value in body.items() if name not in ("choices", "content")}
+    upstream.answer(response(msgspec.json.encode(without)))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard, streams=False)
+
+    assert failure.reason == "malformed"
+    assert (heard.attempt.usage, heard.attempt.is_counted, heard.attempt.bytes_unsaid) == (kind.usage, True, 0)
+
+
 @pytest.mark.parametrize("usage", [Usage(), None])
 async def test_usage_may_be_zero_or_missing(
     kind: Kind, upstream: Upstream, provide: Provide, usage: Usage | None
@@ -469,13 +547,16 @@ async def test_an_event_that_is_none_is_malformed(
     assert (await failed(provide(kind))).reason == "malformed"
 
 
-async def test_html_with_a_200_is_malformed_when_a_stream_was_asked_for(
-    kind: Kind, upstream: Upstream, provide: Provide
+@pytest.mark.parametrize("streams", [True, False])
+async def test_html_with_a_200_is_malformed_and_nothing_that_a_model_said(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
 ) -> None:
-    """A page that somebody put in between is no stream."""
+    """A page that somebody put in between."""
     upstream.answer(response(b"<html></html>", content_type="text/html; charset=utf-8"))
+    heard = Heard()
 
-    assert (await failed(provide(kind))).reason == "malformed"
+    assert (await failed(provide(kind), heard, streams=streams)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid == 0
 
 
 async def test_a_stream_without_a_reason_to_end_is_broken(kind: Kind, upstream: Upstream, provide: Provide) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from fakes.providers import OPENAI
 from fakes.upstream import response
-from penstockd.models.providers.connection import Connection
+from penstockd.models.providers.connection import Connection, Unanswered
+from penstockd.outcome import Attempt
 
 WHOLE = response(OPENAI.answer("a"))
 
@@ -52,11 +53,11 @@ async def test_a_caller_who_leaves_late_does_not_disturb_the_next_exchange() -> 
     keeper, transport = Keeper(), Transport()
     connection = Connection(keeper)
     connection.connection_made(cast("asyncio.Transport", transport))
-    leaving = asyncio.ensure_future(connection.exchange(b"one"))
+    leaving = asyncio.ensure_future(connection.exchange(b"one", None))
     await asyncio.sleep(0)
     connection.data_received(WHOLE)
     assert keeper.free == [connection]
-    next_one = asyncio.ensure_future(connection.exchange(b"two"))
+    next_one = asyncio.ensure_future(connection.exchange(b"two", None))
 
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -74,7 +75,7 @@ async def test_a_caller_who_leaves_early_closes_its_connection() -> None:
     transport = Transport()
     connection = Connection(Keeper())
     connection.connection_made(cast("asyncio.Transport", transport))
-    leaving = asyncio.ensure_future(connection.exchange(b"one"))
+    leaving = asyncio.ensure_future(connection.exchange(b"one", None))
     await asyncio.sleep(0)
 
     leaving.cancel()
@@ -82,3 +83,16 @@ async def test_a_caller_who_leaves_early_closes_its_connection() -> None:
         await leaving
 
     assert transport.is_closing()
+
+
+async def test_a_connection_that_is_lost_before_its_first_exchange_sends_nothing() -> None:
+    """And the attempt still knows that."""
+    transport, attempt = Transport(), Attempt(model="a", started_at=0.0, is_unsent=True)
+    connection = Connection(Keeper())
+    connection.connection_made(cast("asyncio.Transport", transport))
+    transport.abort()
+
+    with pytest.raises(Unanswered):
+        await connection.exchange(b"one", attempt)
+
+    assert (transport.written, attempt.is_unsent) == ([], True)

@@ -1,5 +1,6 @@
 """What each provider is sent, and what is peculiar to how each counts."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -174,6 +175,42 @@ def test_the_name_of_the_most_tokens_fits_the_server(base_url: str, field: str |
             Usage(output=10, reasoning=10),
         ),
         ({"completion_tokens": 10**19}, Usage(output=MAX_TOKENS)),
+        # OpenAI's and OpenRouter's writes to the cache are of the prompt.
+        (
+            {"prompt_tokens": 18014, "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 18000}},
+            Usage(uncached_input=11, cached_input=3, cache_write_input=18000),
+        ),
+        (
+            {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8}},
+            Usage(cached_input=8, cache_write_input=2),
+        ),
+        # xAI's reasoning comes on top of the completion; where the total says otherwise it is of it.
+        (
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            Usage(uncached_input=32, output=103, reasoning=94),
+        ),
+        (
+            {
+                "prompt_tokens": 500,
+                "completion_tokens": 500,
+                "total_tokens": 1000,
+                "completion_tokens_details": {"reasoning_tokens": 200},
+            },
+            Usage(uncached_input=500, output=500, reasoning=200),
+        ),
+        # What is odd leaves the rest as it is.
+        ({"prompt_tokens": "10", "completion_tokens": 2}, Usage(output=2)),
+        ({"prompt_tokens": True, "completion_tokens": [2]}, Usage()),
+        (
+            {"prompt_tokens": 10, "prompt_tokens_details": [], "completion_tokens_details": "none"},
+            Usage(uncached_input=10),
+        ),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": {}}}, Usage(uncached_input=10)),
     ],
 )
 async def test_openai_usage_is_made_sense_of(
@@ -184,6 +221,23 @@ async def test_openai_usage_is_made_sense_of(
     upstream.answer(*stream(*chunks, b"data: " + openai_chunk([], usage=said) + b"\n\n", done))
 
     assert (await ask(provide(OPENAI), streams=True)).attempt.usage == usage
+
+
+@pytest.mark.parametrize("odd", [[], "n/a", 5, 0.5, True], ids=repr)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_answer_is_good_without_its_usage(
+    kind: Kind, upstream: Upstream, provide: Provide, odd: object, *, streams: bool
+) -> None:
+    """It was paid for; whoever counted it oddly leaves that to us."""
+    counted = re.compile(rb'"usage":\{[^{}]*(\{[^{}]*\}[^{}]*)*\}')
+    events = kind.events(("a",), kind.usage) if streams else [kind.answer("a", kind.usage)]
+    odd_events = [counted.sub(b'"usage":' + msgspec.json.encode(odd), event) for event in events]
+    upstream.answer(*(stream(*odd_events) if streams else [response(odd_events[0])]))
+
+    heard = await ask(provide(kind), streams=streams)
+
+    assert odd_events != events
+    assert (heard.text, heard.attempt.usage, heard.attempt.is_counted) == ("a", Usage(), False)
 
 
 async def test_openai_usage_that_comes_twice_counts_once(upstream: Upstream, provide: Provide) -> None:
@@ -220,6 +274,7 @@ async def test_openais_running_count_is_of_the_whole_answer_with_its_end(
     [
         ({"stop_reason": "refusal"}, {"output_tokens": 0}, True),
         ({"stop_reason": "refusal"}, {"input_tokens": 7}, False),
+        ({"stop_reason": "refusal"}, {"output_tokens": "7"}, False),
         ({"stop_reason": "refusal"}, None, False),
         ({"stop_reason": None}, {"output_tokens": 5}, False),
     ],
@@ -239,11 +294,12 @@ async def test_anthropics_count_of_output_is_of_the_whole_answer_with_its_end(
 
 
 async def test_anthropic_usage_is_cumulative(upstream: Upstream, provide: Provide) -> None:
-    """A later count replaces an earlier one; what it is silent about stays; negative counts are none."""
+    """A later count replaces an earlier one; what it is silent or odd about stays; negative counts are none."""
     first, *rest = anthropic_events(("a",), ANTHROPIC.usage)
     deltas = [
         anthropic_event("message_delta", delta={}, usage={"output_tokens": 5, "input_tokens": None}),
         anthropic_event("message_delta", delta={}, usage={"output_tokens": 11, "cache_read_input_tokens": -1}),
+        anthropic_event("message_delta", delta={}, usage={"output_tokens": "12", "input_tokens": [1]}),
     ]
     upstream.answer(*stream(first, *deltas, *rest))
 

@@ -186,6 +186,6 @@ async def test_tls_is_never_left_out(upstream: Upstream) -> None:
     keeper = Connections(Dialer(Origin.of(upstream.url.replace("http", "https")), proxy=None, trust=None, timeout=1.0))
 
     with pytest.raises(RuntimeError):
-        await keeper.exchange(b"")
+        await keeper.exchange(b"", None)
 
     assert upstream.connections == []

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from math import inf, nan
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -18,10 +20,23 @@ from penstockd.errors import Draining
 from penstockd.foreign_tasks import LINGER
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Timeouts
+from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.foreign import Foreign
+from penstockd.models.providers.retry_hint import ABSURD
 from penstockd.models.timed import Timed
-from penstockd.outcome import FinishReason
-from penstockd.upstream import LONGEST_ACCOUNT, PROVIDER_ERROR, Broken, CoolingDown, TimedOut
+from penstockd.outcome import Attempt, FinishReason
+from penstockd.upstream import (
+    LONGEST_ACCOUNT,
+    PROVIDER_ERROR,
+    Blame,
+    Broken,
+    CoolingDown,
+    PassedOver,
+    Rejected,
+    TimedOut,
+    UpstreamFailure,
+)
+from penstockd.usage import Usage
 
 Provider = Callable[[Call[Prompt]], Awaitable[None]]
 
@@ -153,6 +168,185 @@ async def test_what_it_says_by_our_classes_stands() -> None:
         await ask(saying(failure))
 
     assert raised.value is failure
+
+
+@pytest.mark.parametrize("hint", [nan, inf, 1e300, -0.1, ABSURD + 1, "3"], ids=str)
+async def test_a_hint_that_makes_no_sense_is_none(hint: Any) -> None:  # noqa: ANN401 - whatever somebody writes
+    """As with what a provider says over HTTP; the rest of what it says stands."""
+    failure = CoolingDown("429", retry_after=hint)
+
+    with pytest.raises(CoolingDown) as raised:
+        await ask(saying(failure))
+
+    assert raised.value is failure
+    assert failure.retry_after is None
+
+
+class Blameless(UpstreamFailure):
+    """Says nothing of its model."""
+
+    reason = "odd"
+
+
+class Blaming(UpstreamFailure):
+    """Says no reason."""
+
+    blame = Blame.FAILURE
+
+
+class Wordless(Rejected):
+    """Does not call its parent."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Mislabelled(CoolingDown):
+    """Says its reason as metrics cannot take it."""
+
+    reason = "Rate-Limited"
+
+
+def failing(kind: type[UpstreamFailure], *said: Any, **more: Any) -> UpstreamFailure:  # noqa: ANN401
+    """A failure as somebody may write it who has no type checker."""
+    return kind(*said, **more)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        failing(UpstreamFailure, "odd"),
+        failing(Blameless, "odd"),
+        failing(Wordless),
+        failing(Broken, None),
+        failing(Rejected, ValueError("odd")),
+        failing(PassedOver, "odd"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("before", [(), (TEXT,)], ids=["at once", "later"])
+async def test_what_it_says_wrongly_by_our_classes_is_a_failure_like_any_other(
+    before: tuple[Reply, ...], failure: UpstreamFailure
+) -> None:
+    """Breakers, metrics and statuses would break on it; and that nothing was sent is not for it to say."""
+    with pytest.raises(Broken) as raised:
+        await ask(saying(*before, failure))
+
+    assert raised.value.reason == PROVIDER_ERROR
+    assert raised.value.message == f"the provider raised {type(failure).__name__}"
+    assert raised.value.__cause__ is failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (failing(Broken, "odd", reason=5), "broken"),
+        (failing(Broken, "odd", reason=""), "broken"),
+        (failing(Broken, "odd", reason="HTTP 500: <html>"), "broken"),
+        (failing(CoolingDown, "odd", reason="x" * 65, retry_after=3.0), "rate_limited"),
+        (failing(Rejected, "odd", reason="Policy-Violation"), "rejected"),
+        (failing(Blaming, "odd"), PROVIDER_ERROR),
+        (failing(Mislabelled, "odd", retry_after=3.0), PROVIDER_ERROR),
+    ],
+    ids=repr,
+)
+async def test_a_reason_that_is_no_label_is_its_classs(failure: UpstreamFailure, reason: str) -> None:
+    """Metrics have a series for each; what else it says, and whose affair it is, stands."""
+    hint = failure.retry_after
+
+    with pytest.raises(UpstreamFailure) as raised:
+        await ask(saying(failure))
+
+    assert raised.value is failure
+    assert (failure.reason, failure.message, failure.retry_after) == (reason, "odd", hint)
+
+
+def done(**said: Any) -> Reply:  # noqa: ANN401
+    """An end as somebody may write it who has no type checker."""
+    return Completed(**{"finish_reason": FinishReason.STOP, **said})
+
+
+NO_REPLIES = {
+    "no text": Delta(cast("str", None)),
+    "bytes": Delta(cast("str", b"text")),
+    "half a character": Delta("\ud83d"),
+    "its own reason": done(finish_reason="stop"),
+    "no reason": done(finish_reason=None),
+    "no usage": done(usage=None),
+    "usage as JSON has it": done(usage={"output": 1}),
+    "a float": done(usage=Usage(output=cast("int", 1.5))),
+    "below zero": done(usage=Usage(output=-1)),
+    "below zero, cached": done(usage=Usage(uncached_input=9, cached_input=-1)),
+    "absurd": done(usage=Usage(output=MAX_TOKENS + 1)),
+    "a bare text": cast("Reply", "text"),
+    "nothing": cast("Reply", None),
+}
+
+NO_REPLY = pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES.keys())
+
+
+@NO_REPLY
+@pytest.mark.parametrize("before", [(), (TEXT,)], ids=["at once", "later"])
+async def test_what_is_no_reply_is_a_failure_of_the_model(before: tuple[Reply, ...], reply: Reply) -> None:
+    """It is not handed on, where it would be the caller's failure, or money that comes back."""
+    heard = Heard()
+
+    with pytest.raises(Broken, match=r"^the provider sent a ") as raised:
+        await ask(saying(*before, reply), send=heard.take)
+
+    assert raised.value.reason == PROVIDER_ERROR
+    assert (heard.deltas, heard.completed) == (["text"] * len(before), None)
+
+
+@NO_REPLY
+async def test_whoever_makes_nothing_of_it_fails_all_the_same(reply: Reply) -> None:
+    """Or the answer would have a hole."""
+    heard = Heard()
+
+    async def provider(call: Call[Prompt]) -> None:
+        for each in (reply, TEXT, DONE):
+            with contextlib.suppress(Broken, RuntimeError):
+                await call.send(each)
+
+    with pytest.raises(Broken, match=r"^the provider sent a "):
+        await ask(provider, send=heard.take)
+
+    assert (heard.deltas, heard.completed) == ([], None)
+
+
+async def test_the_most_that_is_billed_passes() -> None:
+    """And text of any script."""
+    reply = done(usage=Usage(uncached_input=MAX_TOKENS, output=MAX_TOKENS))
+
+    heard = await ask(saying(Delta("Grüße 😀"), reply))
+
+    assert heard.text == "Grüße 😀"
+    assert heard.completed is reply
+
+
+@pytest.mark.parametrize("usage", [None, Usage(output=-5), Usage(output=cast("int", 0.5))], ids=repr)
+@pytest.mark.parametrize("last", [DONE, ValueError("odd")], ids=["whole", "broken"])
+async def test_what_it_notes_of_its_use_and_no_use_can_be_is_forgotten(
+    last: Reply | BaseException, usage: Usage | None
+) -> None:
+    """By the time that the attempt is charged."""
+    attempt = Attempt(model="m", started_at=0.0)
+    noted: list[tuple[Usage, int]] = []
+
+    async def send(_: Reply) -> None:
+        noted.append((attempt.usage, attempt.bytes_unsaid))
+
+    async def provider(call: Call[Prompt]) -> None:
+        assert call.request.attempt is attempt
+        attempt.usage, attempt.bytes_unsaid = cast("Usage", usage), cast("int", "odd")
+        await saying(last)(call)
+
+    call = asking(send)
+    with contextlib.suppress(Broken):
+        await Foreign(provider, Log("test"))(replace(call, request=replace(call.request, attempt=attempt)))
+    noted.append((attempt.usage, attempt.bytes_unsaid))
+
+    assert set(noted) == {(Usage(), 0)}
 
 
 async def test_an_end_without_an_answer_is_a_failure() -> None:

@@ -376,19 +376,28 @@ async def test_a_stream_that_does_not_end_after_its_last_event_is_cut(
 
 
 async def test_a_call_cancelled_while_connecting_ends_at_once(blackhole: str, provide: Provide) -> None:
-    """Nothing waits for a host that does not answer."""
-    asking = asyncio.ensure_future(ask(provide(OPENAI, base_url=blackhole)))
+    """Nothing waits for a host that does not answer, and nothing was sent."""
+    heard = Heard()
+    asking = asyncio.ensure_future(ask(provide(OPENAI, base_url=blackhole), heard=heard))
     await asyncio.sleep(0.02)
 
     assert await seconds_to_cancel(asking) < PROMPTLY
+    assert heard.attempt.is_unsent
 
 
-async def test_a_call_cancelled_in_the_handshake_closes_its_connection(upstream: Upstream, provide: Provide) -> None:
-    """A TLS handshake that hangs is left."""
-    asking = asyncio.ensure_future(ask(provide(OPENAI, base_url=upstream.url.replace("http:", "https:"))))
-    await upstream.connected()
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_call_cancelled_in_the_handshake_closes_its_connection(
+    upstream: Upstream, provide: Provide, *, proxied: bool
+) -> None:
+    """A TLS handshake that hangs is left, and so is a proxy that gives no way; nothing was sent."""
+    url, heard = upstream.url.replace("http:", "https:"), Heard()
+    provider = provide(OPENAI, base_url=url, proxy=upstream.url) if proxied else provide(OPENAI, base_url=url)
+    asking = asyncio.ensure_future(ask(provider, heard=heard))
+    await (upstream.received() if proxied else upstream.connected())
 
     await closes_promptly(upstream, asking)
+
+    assert heard.attempt.is_unsent
 
 
 PHASES: dict[str, tuple[bool, tuple[Step, ...]]] = {
@@ -406,11 +415,14 @@ async def test_a_cancelled_call_closes_its_connection(
 ) -> None:
     """Whatever is being waited for, a cancellation reaches the upstream's socket at once."""
     upstream.answer(*steps)
-    asking = asyncio.ensure_future(ask(provide(kind), streams=streams))
+    heard = Heard()
+    asking = asyncio.ensure_future(ask(provide(kind), streams=streams, heard=heard))
     await upstream.received()
     await asyncio.sleep(0.02)
 
     await closes_promptly(upstream, asking)
+
+    assert not heard.attempt.is_unsent
 
 
 async def test_a_call_cancelled_mid_stream_closes_its_connection(
