@@ -103,6 +103,14 @@ class OutOfTime(UpstreamFailure):
     reason = "deadline"
 
 
+class SlowReader(UpstreamFailure):
+    """The model's own time was up while its caller had yet to take what it said; not the model's fault."""
+
+    blame = Blame.NONE
+    is_callers_affair = True
+    reason = "slow_reader"
+
+
 class CoolingDown(UpstreamFailure):
     """The provider asks for patience (429)."""
 

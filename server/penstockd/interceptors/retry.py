@@ -42,11 +42,11 @@ class Retry:
             except UpstreamFailure as failure:
                 self._tell(call, choice.model, failure)
                 trial.failed(choice, failure)
-            except BaseException:
-                trial.abandoned(choice)
+            except BaseException as error:
+                choice.abandon(error)
                 raise
             else:
-                trial.answered(choice)
+                choice.deposit()
                 return
             finally:
                 choice.end()

@@ -9,14 +9,17 @@ from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timer import Timer, TimeUp
-from penstockd.upstream import OutOfTime, TimedOut, UpstreamFailure
+from penstockd.upstream import OutOfTime, SlowReader, TimedOut, UpstreamFailure
 
 _Limit: TypeAlias = tuple[float, str]
 _NEVER: Final = (inf, "")
 
 
 class Timed:
-    """Ends an attempt when its time is up: TimedOut if the model is to blame, OutOfTime if the caller's limit is."""
+    """Ends an attempt when its time is up: TimedOut if the model is to blame, OutOfTime if the caller's limit is.
+
+    SlowReader says that the caller took too long over what the model said.
+    """
 
     def __init__(self, answer: Handler[Prompt], *, timeouts: Timeouts, clock: Clock) -> None:
         self._answer = answer
@@ -111,7 +114,10 @@ class _Watch:
         given = due - self._started_at
         if not self._has_spoken and not reason and given >= self._timeouts.first_token:
             reason = "first_token_timeout"
-        if reason and not self._is_sending:
+        # A unary answer waits for nobody to read it, only for our own books.
+        if reason and self._is_sending and self._call.request.streams:
+            return SlowReader(f"{reason} after {given:.3g} s, for want of a faster reader")
+        if reason:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
 

@@ -1,12 +1,14 @@
 """One call makes the attempts that can help it, and no others."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import HANGS, Answer, Thought
-from penstockd.call import Overtime, Reply
+from fakes.virtual_time import VirtualClock
+from penstockd.call import Call, Handler, Overtime, Reply, Send
 from penstockd.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -15,8 +17,10 @@ from penstockd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from penstockd.model import Timeouts
+from penstockd.interceptors.circuit_breaker import CircuitBreaker as Admission
+from penstockd.model import Prompt, Timeouts
 from penstockd.resilience.allowance import Allowance
+from penstockd.resilience.breaker import CircuitBreaker
 from penstockd.resilience.circuit import BreakerPolicy
 from penstockd.resilience.retry_budget import RetryBudget
 from penstockd.resilience.token_bucket import TokenBucket
@@ -24,6 +28,8 @@ from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, Out
 
 DEAD = Broken("no route to host", reason="connect")
 OPENS_AT_ONCE = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0)
+AT_ONCE = 0.002
+"""Seconds that are no wait."""
 
 
 def test_a_model_that_answers_is_asked_once() -> None:
@@ -157,7 +163,7 @@ def test_a_repeat_waits_as_long_as_the_provider_asks() -> None:
     asked = calls.answer(a)
 
     assert asked.heard.text == "text"
-    assert asked.seconds == pytest.approx(3.0)
+    assert asked.seconds == pytest.approx(3.0, abs=AT_ONCE)
 
 
 def test_the_one_that_asks_for_less_patience_is_repeated_first() -> None:
@@ -408,6 +414,305 @@ def test_a_call_waits_for_room_once() -> None:
     assert asked.seconds == pytest.approx(2.0 + 0.1 + 0.2 + 0.4)
 
 
+@pytest.mark.parametrize(("within", "waited"), [(60.0, 2.0), (4.0, 1.0)])
+def test_what_is_left_of_the_wait_for_room_may_be_waited_later(within: float, waited: float) -> None:
+    """All waits for room together are no longer than one may be; the backoff comes on top."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=1), calls.model("b", DEAD, max_in_flight=1)
+    assert a.model.permits.take()
+    assert b.model.permits.take()
+
+    async def main() -> Asked:
+        task = asyncio.ensure_future(calls.ask(a, b, within=within))
+        later(0.5, b.model.permits.release)
+        later(0.55, b.model.permits.take)
+        return await task
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.attempts == [("b", "connect")]
+    assert asked.outcome.waited == pytest.approx(waited + 0.1)
+    assert b.repeats_left() == 10
+
+
+def test_a_full_model_is_passed_over_in_the_second_round_too() -> None:
+    """For another that failed before and has room."""
+    calls = ModelCalls()
+    a, b = calls.model("a", DEAD, max_in_flight=1), calls.model("b", DEAD, "text")
+
+    async def main() -> Asked:
+        later(0.05, a.model.permits.take)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("a", "connect"), ("b", "connect"), ("b", "")]
+    assert asked.seconds == pytest.approx(0.1)
+    assert (a.repeats_left(), b.repeats_left()) == (10, 9)
+
+
+def test_a_model_that_is_back_by_the_second_round_is_asked_first() -> None:
+    """It was not tried yet, so it costs nobody's retry budget."""
+    calls = ModelCalls()
+    a, b = calls.model("a", DEAD), calls.model("b", "text")
+    b.model.breaker.trip("test", 0.05)
+
+    asked = calls.answer(a, b)
+
+    assert asked.attempts == [("a", "connect"), ("b", "")]
+    assert asked.seconds == pytest.approx(0.1)
+    assert a.repeats_left() == 10
+
+
+def test_room_is_waited_for_in_the_second_round_too() -> None:
+    """At whichever model has it first, tried before or not."""
+    calls = ModelCalls()
+    a, b = calls.model("a", DEAD, max_in_flight=1), calls.model("b", DEAD, "text", max_in_flight=1)
+
+    async def main() -> Asked:
+        for model in (a, b):
+            later(0.05, model.model.permits.take)
+        later(0.4, b.model.permits.release)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("a", "connect"), ("b", "connect"), ("b", "")]
+    assert asked.seconds == pytest.approx(0.4)
+    assert (a.repeats_left(), b.repeats_left()) == (10, 9)
+
+
+def test_a_provider_that_asks_for_patience_is_asked_when_that_is_over_though_another_is_full() -> None:
+    """Whichever comes first."""
+    calls = ModelCalls()
+    a = calls.model("a", DEAD, max_in_flight=1)
+    b = calls.model("b", CoolingDown("429", retry_after=5.0), "text")
+
+    async def main() -> Asked:
+        later(0.05, a.model.permits.take)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("a", "connect"), ("b", "rate_limited"), ("b", "")]
+    assert asked.seconds == pytest.approx(5.0, abs=AT_ONCE)
+
+
+@pytest.mark.parametrize(("room_after", "asked_first"), [(1.0, "b"), (0.2, "a")])
+def test_whichever_comes_first_room_or_a_grant_is_taken(room_after: float, asked_first: str) -> None:
+    """One model is full, the other's grant is back in half a second."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=1), calls.model("b", allowance=back_in(calls, 0.5))
+    assert a.model.permits.take()
+    assert b.model.allowance.take(0)
+
+    async def main() -> Asked:
+        later(room_after, a.model.permits.release)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [(asked_first, "")]
+    assert asked.seconds == pytest.approx(min(room_after, 0.5), abs=AT_ONCE)
+    assert a.model.permits.waiting == 0
+
+
+def test_who_waits_for_room_keeps_its_place_when_another_model_comes_due() -> None:
+    """One waits for a from the start, another from 0.3 s on; b's grant, due at 0.5 s, is lost; then a has room."""
+    calls = ModelCalls()
+    a = calls.model("a", (5.0, "text"), (5.0, "text"), max_in_flight=1)
+    b = calls.model("b", allowance=back_in(calls, 0.5))
+    assert a.model.permits.take()
+    assert b.model.allowance.take(0)
+
+    async def second() -> Asked:
+        await asyncio.sleep(0.3)
+        return await calls.ask(a)
+
+    async def main() -> tuple[Asked, Asked]:
+        later(0.5, b.model.allowance.take, 0)
+        later(0.6, a.model.permits.release)
+        return await asyncio.gather(calls.ask(a, b), second())
+
+    first, other = calls.run(main())
+
+    assert first.attempts == [("a", "")]
+    assert first.seconds == pytest.approx(5.6)
+    assert isinstance(other.refusal, ModelsUnavailable)
+
+
+def test_a_full_queue_is_no_end_of_the_wait_for_a_grant() -> None:
+    """Nobody waits in it, and the other model is asked when it comes due."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=0), calls.model("b", allowance=back_in(calls, 0.5))
+    while a.model.permits.enqueue(lambda: None) is not None:
+        pass
+    assert b.model.allowance.take(0)
+
+    asked = calls.answer(a, b)
+
+    assert asked.attempts == [("b", "")]
+    assert asked.seconds == pytest.approx(0.5, abs=AT_ONCE)
+
+
+@pytest.fixture
+def booked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other calls run between the choice of a model and its circuit's word, as while the meter writes its ledger."""
+    admitted = Admission.__call__
+
+    async def booked(it: Admission, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
+        await asyncio.sleep(0)
+        await admitted(it, call, proceed)
+
+    monkeypatch.setattr(Admission, "__call__", booked)
+
+
+@pytest.mark.usefixtures("booked_first")
+def test_who_comes_second_to_a_probe_may_ask_the_model_later() -> None:
+    """It is looked at once more at the end of the wait for room."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=0), calls.model("b")
+    b.model.breaker.trip("test", 0.5)
+
+    async def main() -> tuple[Asked, Asked]:
+        return await asyncio.gather(calls.ask(a, b), calls.ask(a, b))
+
+    asked = calls.run(main())
+
+    assert [each.attempts for each in asked] == [[("b", "")]] * 2
+    assert [each.seconds for each in asked] == pytest.approx([0.5, 2.0], abs=AT_ONCE)
+    assert b.in_flight == 0
+
+
+@pytest.mark.usefixtures("booked_first")
+def test_a_repeat_that_comes_second_to_a_probe_is_still_to_be_made() -> None:
+    """What was passed over was none: it costs no budget, and no longer backoff than a pause."""
+    calls = ModelCalls(max_attempts=2, base_delay=2.0)
+    policy = BreakerPolicy(consecutive_failures=1_000_000, min_calls=1_000_000, probe_timeout=0.5)
+    a = calls.model("a", DEAD, DEAD, policy=policy)
+
+    async def main() -> tuple[Asked, Asked]:
+        later(0.5, a.model.breaker.trip, "test", 0.5)
+        return await asyncio.gather(calls.ask(a), calls.ask(a))
+
+    asked = calls.run(main())
+
+    assert [each.attempts for each in asked] == [[("a", "connect"), ("a", "")]] * 2
+    assert [each.seconds for each in asked] == pytest.approx([1.0, 2.5], abs=AT_ONCE)
+    assert (a.in_flight, a.repeats_left()) == (0, 8)
+
+
+def test_a_model_that_passes_a_call_over_is_not_asked_again_at_once() -> None:
+    """Whatever its circuit says of when it will admit a call."""
+    calls = ModelCalls()
+    a = calls.model("a")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CircuitBreaker, "admit", lambda _: None)
+        asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == pytest.approx(0.15)
+    assert asked.attempts == []
+
+
+def test_a_circuit_whose_probe_comes_due_ends_a_wait_for_room() -> None:
+    """It needs somebody's call to close again."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=0), calls.model("b")
+    b.model.breaker.trip("test", 0.5)
+
+    asked = calls.answer(a, b)
+
+    assert asked.attempts == [("b", "")]
+    assert asked.seconds == pytest.approx(0.5, abs=AT_ONCE)
+
+
+def test_a_grant_that_went_to_another_is_no_end_of_the_wait_for_room() -> None:
+    """The full model has a place within the time that was promised."""
+    calls = ModelCalls()
+    a, b = calls.model("a", max_in_flight=1), calls.model("b", allowance=back_in(calls, 0.5))
+    assert a.model.permits.take()
+    assert b.model.allowance.take(0)
+
+    async def main() -> Asked:
+        later(0.5, b.model.allowance.take, 0)
+        later(1.0, a.model.permits.release)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("a", "")]
+    assert asked.seconds == pytest.approx(1.0)
+
+
+def test_a_place_without_a_grant_is_no_end_of_the_wait_for_another_grant() -> None:
+    """The place goes back, and the other model is asked when it comes due."""
+    calls = ModelCalls()
+    a = calls.model("a", max_in_flight=1, allowance=back_in(calls, 10.0))
+    b = calls.model("b", allowance=back_in(calls, 0.5))
+    assert a.model.permits.take()
+    assert b.model.allowance.take(0)
+
+    async def main() -> Asked:
+        later(0.2, a.model.allowance.take, 0)
+        later(0.2, a.model.permits.release)
+        return await calls.ask(a, b)
+
+    asked = calls.run(main())
+
+    assert asked.attempts == [("b", "")]
+    assert asked.seconds == pytest.approx(0.5, abs=AT_ONCE)
+    assert a.in_flight == 0
+
+
+def test_an_event_loop_that_wakes_too_soon_costs_nobody_an_answer() -> None:
+    """It counts in milliseconds: what comes due within one of them is not due yet."""
+    calls = ModelCalls()
+    a = calls.model("a", CoolingDown("429", retry_after=1.5), "text")
+    b = calls.model("b", allowance=back_in(calls, 0.5))
+    assert b.model.allowance.take(0)
+
+    async def sleep(_: VirtualClock, seconds: float) -> None:
+        await asyncio.sleep(seconds - 0.0005)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VirtualClock, "sleep", sleep)
+        asked = calls.run(both(calls.ask(b), calls.ask(a)))
+
+    assert [each.heard.text for each in asked] == ["ok", "text"]
+
+
+def test_a_crowd_does_not_wait_for_the_few_repeats_that_the_budget_grants() -> None:
+    """Those who will get none are told at once."""
+    calls = ModelCalls()
+    a = calls.model("a", *[DEAD] * 30)
+
+    async def main() -> list[Asked]:
+        return await asyncio.gather(*(calls.ask(a) for _ in range(30)))
+
+    asked = calls.run(main())
+
+    assert sum(each.seconds == 0.0 for each in asked) == 20
+    assert sum(each.heard.text == "ok" for each in asked) == 10
+
+
+def back_in(calls: ModelCalls, seconds: float) -> Allowance:
+    """One request at a time, granted again `seconds` after it was taken."""
+    return Allowance(requests=TokenBucket(1.0 / seconds, 1, calls.clock))
+
+
+def later(seconds: float, do: Callable[..., object], *given: object) -> None:
+    """Have it done after `seconds`, as by another call."""
+    asyncio.get_running_loop().call_later(seconds, do, *given)
+
+
+async def both(one: Awaitable[Asked], other: Awaitable[Asked]) -> tuple[Asked, Asked]:
+    """Make one call, then the other."""
+    return await one, await other
+
+
 def test_a_grant_that_is_used_up_passes_a_model_over() -> None:
     """The provider's own limit is met before the provider has to say so."""
     calls = ModelCalls()
@@ -435,7 +740,7 @@ def test_a_grant_that_is_soon_back_is_waited_for() -> None:
 
     assert (first.heard.text, first.seconds) == ("ok", 0.0)
     assert second.heard.text == "ok"
-    assert second.seconds == pytest.approx(0.5)
+    assert second.seconds == pytest.approx(0.5, abs=AT_ONCE)
 
 
 def test_a_grant_that_comes_too_late_is_not_waited_for() -> None:
@@ -526,7 +831,7 @@ def test_a_place_whose_grant_went_to_another_is_given_back() -> None:
 
 
 def test_a_repeat_that_finds_no_room_is_no_repeat() -> None:
-    """The budget gets it back."""
+    """Once it was waited for in vain, the budget has it back."""
     calls = ModelCalls()
     a = calls.model("a", DEAD, max_in_flight=1)
 
@@ -597,6 +902,36 @@ def test_under_20_ms_nothing_is_started() -> None:
 
     assert isinstance(asked.refusal, DeadlineExceeded)
     assert a.calls == []
+
+
+@pytest.mark.parametrize(("within", "attempts"), [(0.255, 1), (0.28, 2)])
+def test_a_repeat_that_would_have_less_is_not_waited_for(within: float, attempts: int) -> None:
+    """Its backoff leaves 55 ms, of which 50 are for our own ending; or 80, of which 30 are the attempt's."""
+    calls = ModelCalls(base_delay=0.2, draw=0.9999)
+    a = calls.model("a", DEAD, HANGS)
+
+    asked = calls.answer(a, within=within)
+
+    assert len(a.calls) == attempts
+    assert asked.seconds == pytest.approx(0.0 if attempts == 1 else within - 0.05, abs=AT_ONCE)
+    assert a.repeats_left() == 11 - attempts
+
+
+def test_room_that_comes_too_late_for_an_answer_is_given_back() -> None:
+    """The caller hears of its deadline, and the model of nothing."""
+    calls = ModelCalls()
+    a = calls.model("a", max_in_flight=1)
+    assert a.model.permits.take()
+
+    async def main() -> Asked:
+        later(0.0178, a.model.permits.release)
+        return await calls.ask(a, within=0.0715)
+
+    asked = calls.run(main())
+
+    assert isinstance(asked.refusal, DeadlineExceeded)
+    assert asked.refusal.message == "too little time is left to ask a model"
+    assert (a.calls, a.in_flight) == ([], 0)
 
 
 def test_time_that_runs_out_between_attempts_tells_of_the_failures() -> None:
@@ -700,9 +1035,31 @@ def test_an_error_of_the_callers_send_is_nobodys_failure() -> None:
     asked = calls.answer(a, b, send=lambda _: gone)
 
     assert isinstance(asked.error, ConnectionResetError)
+    assert asked.attempts == [("a", "internal")]
     assert a.model.breaker.error_rate == 0.0
     assert a.in_flight == 0
     assert b.calls == []
+
+
+def test_a_reader_too_slow_for_the_models_time_is_told_that_the_answer_broke_off() -> None:
+    """Its own deadline is far, so more time would not help; nor is the model to blame."""
+    calls = ModelCalls()
+    a = calls.model("a", ("one", "two", "three"), timeouts=Timeouts(total=2.0), policy=OPENS_AT_ONCE)
+
+    def slow(asked: Asked) -> Send:
+        async def send(reply: Reply) -> None:
+            await calls.clock.sleep(1.5)
+            await asked.heard.take(reply)
+
+        return send
+
+    asked = calls.answer(a, within=600.0, send=slow)
+
+    assert isinstance(asked.refusal, StreamBroken)
+    assert asked.refusal.message == "the answer broke off: slow_reader"
+    assert asked.refusal.metadata == {"partial": "true"}
+    assert asked.attempts == [("a", "slow_reader")]
+    assert (a.model.breaker.error_rate, a.model.breaker.futility) == (0.0, 0.0)
 
 
 def test_a_refusal_of_ours_on_the_way_to_the_model_ends_the_call() -> None:
@@ -714,6 +1071,7 @@ def test_a_refusal_of_ours_on_the_way_to_the_model_ends_the_call() -> None:
     asked = calls.answer(a, b)
 
     assert asked.error is refusal
+    assert asked.attempts == [("a", "models_unavailable")]
     assert a.in_flight == 0
     assert b.calls == []
 

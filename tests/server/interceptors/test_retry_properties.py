@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,9 @@ from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import HANGS, Answer, ScriptedModel
 from penstockd.errors import PenstockError
 from penstockd.model import Timeouts
+from penstockd.resilience.allowance import Allowance
 from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.resilience.token_bucket import TokenBucket
 from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, Rejected, TooLong, UpstreamFailure
 
 FAILURES: st.SearchStrategy[UpstreamFailure] = st.one_of(
@@ -57,6 +60,71 @@ def test_every_ending_leaves_the_books_in_order(
         assert len(model.calls) == sum(name == model.name for each in asked for name, _ in each.attempts)
     for each in asked:
         assert_in_order(each, within)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is in the way of one model: it fails so often, and is full, or granted to others, for some of the time."""
+
+    failures: int
+    since: float
+    until: float
+    by_grant: bool
+
+
+TROUBLES = st.builds(
+    lambda since, seconds, failures, by_grant: Trouble(failures, since, since + seconds, by_grant),
+    since=st.sampled_from([0.0, 0.05, 0.15, 0.3]),
+    seconds=st.sampled_from([0.01, 0.06, 0.2, 0.6, 1.2]),
+    failures=st.integers(0, 2),
+    by_grant=st.booleans(),
+)
+
+
+@settings(max_examples=250)
+@given(troubles=st.lists(TROUBLES, min_size=1, max_size=3), draw=st.sampled_from([0.0, 0.3, 0.999]))
+def test_no_call_gives_up_before_a_model_that_could_answer_in_time_was_asked(
+    troubles: list[Trouble], draw: float
+) -> None:
+    """Each model answers in the end, its trouble over in less time than calls wait for room: so does the call."""
+    calls = ModelCalls(max_attempts=2 * 3 + 1, draw=draw)
+    models = [troubled(calls, str(number), trouble) for number, trouble in enumerate(troubles)]
+
+    async def main() -> Asked:
+        for model, trouble in zip(models, troubles, strict=True):
+            begin(model, trouble)
+        return await calls.ask(*models)
+
+    asked = calls.run(main())
+
+    assert asked.heard.text == "ok"
+    assert len(asked.attempts) <= 1 + sum(trouble.failures for trouble in troubles)
+
+
+def troubled(calls: ModelCalls, name: str, trouble: Trouble) -> ScriptedModel:
+    """A model that fails, then answers, and takes one call at a time."""
+    dead = [Broken("no route to host", reason="connect")] * trouble.failures
+    if not trouble.by_grant:
+        return calls.model(name, *dead, max_in_flight=1)
+    # It does not fail: a repeat would have to wait for a grant of its own, together longer than calls wait.
+    requests = TokenBucket(1.0 / (trouble.until - trouble.since), 1.0, calls.clock)
+    return calls.model(name, allowance=Allowance(requests=requests))
+
+
+def begin(model: ScriptedModel, trouble: Trouble) -> None:
+    """Let another call have the model's one place, or its provider's grant, for as long as the trouble lasts."""
+    at, it = asyncio.get_running_loop().call_later, model.model
+
+    def take() -> None:
+        if trouble.by_grant:
+            it.allowance.take(0)
+        elif it.permits.take():
+            at(trouble.until - trouble.since, it.permits.release)
+
+    if trouble.since:
+        at(trouble.since, take)
+    else:
+        take()
 
 
 async def asked_at_once(

@@ -13,7 +13,7 @@ from penstockd.call import Call, Completed, Delta, Overtime, Reply
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timed import Timed
 from penstockd.outcome import FinishReason
-from penstockd.upstream import OutOfTime, TimedOut
+from penstockd.upstream import OutOfTime, SlowReader, TimedOut
 
 TIMEOUTS = Timeouts(first_token=20.0, idle=15.0, total=120.0)
 DONE = Completed(finish_reason=FinishReason.STOP)
@@ -139,8 +139,21 @@ def test_a_slow_reader_is_not_the_models_fault() -> None:
         await asyncio.sleep(50.0)
 
     assert attempt(1.0, Delta("a"), 1.0, DONE, send=slowly) == pytest.approx(102.0)
-    with pytest.raises(OutOfTime):
+    with pytest.raises(SlowReader):
         attempt(1.0, Delta("a"), 1.0, Delta("b"), 1.0, DONE, send=slowly)
+    with pytest.raises(OutOfTime):
+        attempt(1.0, Delta("a"), 1.0, Delta("b"), 1.0, DONE, send=slowly, within=60.0)
+
+
+def test_a_unary_answer_has_no_slow_reader() -> None:
+    """What its end waits for is our own ledger."""
+
+    async def slowly(_: Reply) -> None:
+        await asyncio.sleep(50.0)
+
+    with pytest.raises(TimedOut) as failure:
+        attempt(100.0, DONE, streams=False, send=slowly)
+    assert failure.value.reason == "total_timeout"
 
 
 OVERTIME = [
@@ -200,7 +213,7 @@ def test_time_that_is_up_before_the_end_is_handed_on_is_a_failure() -> None:
     async def never(_: Reply) -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(OutOfTime):
+    with pytest.raises(SlowReader):
         attempt(DONE, send=never)
 
 

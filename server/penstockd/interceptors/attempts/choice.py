@@ -1,9 +1,13 @@
 """One attempt that the retry loop has decided on."""
 
+from asyncio import CancelledError
+
 from msgspec.structs import replace
 
+from penstockd import conventions as names
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.clock import Clock
+from penstockd.errors import Internal, can_be_told
 from penstockd.model import Model, Prompt
 from penstockd.outcome import Attempt, FinishReason
 
@@ -11,11 +15,10 @@ from penstockd.outcome import Attempt, FinishReason
 class Choice:
     """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
 
-    def __init__(
-        self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, withdrawn_at: float | None
-    ) -> None:
-        """A repeat says when it was withdrawn from the retry budget, in monotonic seconds."""
+    def __init__(self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, is_repeat: bool) -> None:
+        """A repeat has just been withdrawn from the retry budget, and so many tokens from what the provider grants."""
         self.model = model
+        self.is_repeat = is_repeat
         self.is_committed = False
         self.finish_reason: FinishReason | None = None
         self.attempt = Attempt(
@@ -24,7 +27,6 @@ class Choice:
             started_at=clock.monotonic(),
             held_tokens=held_tokens,
         )
-        self._withdrawn_at = withdrawn_at
         self._caller = caller
         self._clock = clock
 
@@ -60,12 +62,25 @@ class Choice:
 
     def deposit(self) -> None:
         """Count a first try that ended by itself, for the retry budget."""
-        if self._withdrawn_at is None:
+        if not self.is_repeat:
             self.model.retries.deposit()
+
+    def abandon(self, error: BaseException) -> None:
+        """Note that `error` ended it by no fault of its model's, unless it was answered by then."""
+        if not self.attempt.is_complete:
+            self.attempt.reason = _reason(error)
+        self.refund()
 
     def refund(self) -> None:
         """Leave the retry budget as it was, and the provider's grant where nothing was sent."""
-        if self._withdrawn_at is not None:
-            self.model.retries.refund(self._clock.monotonic() - self._withdrawn_at)
+        if self.is_repeat:
+            self.model.retries.refund(self._clock.monotonic() - self.attempt.started_at)
         if not any(attempt is self.attempt for attempt in self._caller.outcome.attempts):
             self.model.allowance.give_back_request()
+
+
+def _reason(error: BaseException) -> str:
+    """Why an attempt ended that its caller left, or that an error of ours cut short."""
+    if isinstance(error, CancelledError):
+        return names.CANCELLED
+    return error.reason.lower() if can_be_told(error) else Internal.reason.lower()

@@ -1,38 +1,64 @@
 """Waits for a place at one of several models that are full."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self
 
 from penstockd.model import Model
+from penstockd.resilience.permits import Place
 
 
-async def first_room(models: Sequence[Model], seconds: float) -> Model | None:
-    """Return the first of `models` to have room within `seconds`, its permit taken, or None.
+class Places:
+    """One call's places in the queues of full models, kept until the block ends.
 
-    Waiters are served in the order they came; a permit granted to one who left meanwhile goes to the next.
+    Who comes first is served first; a permit that was granted by the end and not taken goes to the next in its queue.
     """
-    granted: asyncio.Future[Model] = asyncio.get_running_loop().create_future()
-    places = [place for model in models if (place := model.permits.enqueue(_grant(model, granted))) is not None]
-    if not places:
-        return None
-    try:
-        await asyncio.wait([granted], timeout=seconds)
-    except asyncio.CancelledError:
-        if granted.done():
-            granted.result().permits.release()
-        raise
-    finally:
-        for place in places:
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+        self._grants = 0
+        self._granted: deque[Model] = deque()
+        self._is_granted = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for place in self._places:
             place.leave()
-        granted.cancel()
-    return None if granted.cancelled() else granted.result()
+        while self._granted:
+            self._granted.popleft().permits.release()
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether a permit may still be granted."""
+        return self._grants < len(self._places)
 
-def _grant(model: Model, granted: asyncio.Future[Model]) -> Callable[[], None]:
-    def grant() -> None:
-        if granted.done():
-            model.permits.release()
+    def enter(self, model: Model) -> None:
+        """Wait for `model` from now on, which may grant a permit at once; not if its queue is full."""
+        place = model.permits.enqueue(partial(self._grant, model))
+        if place is not None:
+            self._places.append(place)
+
+    def take(self) -> Model | None:
+        """The first model that granted a permit, which is then the caller's to release; None if none did."""
+        return self._granted.popleft() if self._granted else None
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is a permit to take, at most `seconds`."""
+        if self._granted:
             return
-        granted.set_result(model)
+        self._is_granted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_granted.wait()
 
-    return grant
+    def _grant(self, model: Model) -> None:
+        self._grants += 1
+        self._granted.append(model)
+        self._is_granted.set()

@@ -1,10 +1,8 @@
 """One call's way through the models of its route: which to try next, and by when."""
 
-from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from math import inf, isinf
-from typing import TypeVar
 
 from penstockd import conventions as names
 from penstockd.call import Call
@@ -12,7 +10,7 @@ from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, PenstockError
 from penstockd.interceptors.attempts import conclusion
 from penstockd.interceptors.attempts.choice import Choice
-from penstockd.interceptors.attempts.room import first_room
+from penstockd.interceptors.attempts.room import Places
 from penstockd.model import Model, Prompt, estimate
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State
@@ -20,12 +18,12 @@ from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, ma
 from penstockd.tracing import present
 from penstockd.upstream import QuotaSpent, ToolCalled, TooLong, UpstreamFailure
 
-T = TypeVar("T")
-
 _FOR_GOOD = (TooLong, QuotaSpent, ToolCalled)
 """Failures that waiting does not mend and that open no circuit."""
 LONGEST_WAIT_FOR_ROOM = 2.0
-"""Seconds a call waits when every model that could take it is full; a quarter of what is left, if that is less."""
+"""Seconds in all that a call waits where whoever could take it is full; a quarter of what is left, if that is less."""
+EARLY = 0.001
+"""Seconds by which an event loop may wake us too soon: it counts in milliseconds."""
 
 
 class Trial:
@@ -47,19 +45,17 @@ class Trial:
         self._attempts_left = max_attempts
         self._told_of_wait = told_of_wait
         self._untried = list(call.request.route.order())
-        self._repeatable: list[tuple[Model, float]] = []
+        self._repeatable: list[Model] = []
         self._failures: list[UpstreamFailure] = []
-        self._asked: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
         self._repeats = 0
-        self._has_waited_for_room = False
+        self._patience = LONGEST_WAIT_FOR_ROOM
 
     async def next(self) -> Choice:
         """Return the next attempt to make, its permit taken, or raise what the call has come to."""
         if self._attempts_left == 0:
             raise self._conclusion()
-        if self._remaining() - margin(self._remaining()) < MINIMUM:
-            raise self._out_of_time()
-        choice = self._fresh() or await self._with_room() or await self._repeat()
+        choice = self._free(self._untried) or await self._with_room(self._untried) or await self._repeat()
         self._attempts_left -= 1
         return choice
 
@@ -77,92 +73,131 @@ class Trial:
             by = first_content_by(now, self._call.ends_at, NO_NEXT)
         return choice.call(first_content_by=by, margin=margin(self._remaining()))
 
-    def answered(self, choice: Choice) -> None:
-        """Note that an attempt answered."""
-        choice.deposit()
-
     def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
         """Note that an attempt failed; raise if that ends the call."""
         choice.attempt.reason = failure.reason
         choice.deposit()
         self._failures.append(failure)
         not_before = self._clock.monotonic() + (failure.retry_after or 0.0)
-        self._asked[choice.model.name] = inf if isinstance(failure, _FOR_GOOD) else not_before
+        self._not_before[choice.model.name] = inf if isinstance(failure, _FOR_GOOD) else not_before
         error = conclusion.of_a_failure(failure, is_committed=choice.is_committed)
         if error is not None:
             raise error from failure
         if failure.may_repeat:
-            self._repeatable.append((choice.model, not_before))
+            self._repeatable.append(choice.model)
 
     def passed_over(self, choice: Choice) -> None:
-        """Count no attempt where the circuit admitted none: nothing was sent."""
+        """Count no attempt where the circuit admitted none: nothing was sent. After a pause the model may be asked."""
         self._attempts_left += 1
-        choice.refund()
-
-    def abandoned(self, choice: Choice) -> None:
-        """Note that an attempt ended by no fault of its model's; the retry budget stays as it was."""
-        if not choice.attempt.is_complete:
-            choice.attempt.reason = "cancelled"
+        self._not_before[choice.model.name] = self._clock.monotonic() + self._backoff.pause()
+        if choice.is_repeat:
+            self._repeats -= 1
+            self._repeatable.append(choice.model)
+        else:
+            self._untried.insert(0, choice.model)
         choice.refund()
 
     @cached_property
     def _tokens(self) -> int:
         return estimate(self._call.request).total
 
-    def _fresh(self) -> Choice | None:
-        """Choose the next untried model that can be asked at once."""
-        for model in self._untried:
-            if model.breaker.wait() == 0 and self._take(model):
-                return self._first_try(model)
+    def _free(self, models: Sequence[Model]) -> Choice | None:
+        """Choose the first of `models` that can be asked at once."""
+        for model in models:
+            held = self._held(model)  # before there is a permit to be lost: not every text can be counted
+            if model.permits.take() and (choice := self._choice(model, held)) is not None:
+                return choice
         return None
 
-    async def _with_room(self) -> Choice | None:
-        """Wait, once, for an untried model that is merely full, or over what its provider grants us."""
-        passing = [model for model in self._untried if model.breaker.wait() == 0]
-        if not passing or self._has_waited_for_room:
+    async def _with_room(self, models: Sequence[Model]) -> Choice | None:
+        """Wait a little where one of `models` is merely full, or over what its provider grants us."""
+        since = self._clock.monotonic()
+        until = since + min(self._patience, self._remaining() / 4)
+        if until - since < EARLY or not self._has_time() or all(self._back_in(model) > 0 for model in models):
             return None
-        self._has_waited_for_room = True
-        longest = min(LONGEST_WAIT_FOR_ROOM, self._remaining() / 4)
-        full = [model for model in passing if self._is_granted(model)]
-        if not full:
-            soonest = min(model.allowance.wait(self._tokens) for model in passing)
-            if soonest > longest:
+        with Places() as places:
+            choice = await self._first(models, places, until)
+        self._patience = until - self._clock.monotonic()
+        return choice or self._free(models)
+
+    async def _first(self, models: Sequence[Model], places: Places, until: float) -> Choice | None:
+        """Choose the first of `models` to have room before `until`; each is waited for once it is due.
+
+        It is looked at then and not again, lest a crowd that waits for one grant do nothing else.
+        """
+        for due, model in sorted(((self._due(model), model) for model in models), key=lambda pair: pair[0]):
+            if due >= until:
+                break
+            choice = await self._granted(places, due)
+            if choice is not None:
+                return choice
+            await self._sleep_until(due)
+            if self._wait(model) == 0 and self._is_affordable(model):
+                places.enter(model)
+        return await self._granted(places, until)
+
+    async def _granted(self, places: Places, until: float) -> Choice | None:
+        """Choose the first that grants us a permit before `until` and may be asked; None once no place is left."""
+        while True:
+            while (model := places.take()) is not None:
+                if (choice := self._choice(model, self._held(model))) is not None:
+                    return choice
+            seconds = until - self._clock.monotonic()
+            if not places.are_waiting or seconds < EARLY:
                 return None
-            await self._waited("grant", self._clock.sleep(soonest))
-            return self._fresh()
-        model = await self._waited("room", first_room(full, longest))
-        if model is None:
-            return None
-        if not model.allowance.take(self._held(model)):
-            model.permits.release()
-            return None
-        return self._first_try(model)
+            await self._waited("room", places.wait(seconds))
+
+    async def _sleep_until(self, due: float) -> None:
+        seconds = due - self._clock.monotonic()
+        if seconds >= EARLY:
+            await self._waited("grant", self._clock.sleep(seconds))
 
     async def _repeat(self) -> Choice:
-        """Wait out the backoff, then ask a model again that failed before; raise if that cannot help."""
-        found = self._repeat_within_budget()
-        if found is None:
-            raise self._conclusion()
-        repeatable, delay = found
-        model, _ = repeatable
-        self._repeats += 1
-        withdrawn_at = self._clock.monotonic()
-        try:
-            await self._waited("backoff", self._clock.sleep(delay))
-        except CancelledError:
-            model.retries.refund(self._clock.monotonic() - withdrawn_at)
-            raise
-        if not self._take(model):
-            model.retries.refund(self._clock.monotonic() - withdrawn_at)
-            raise self._conclusion()
-        self._repeatable.remove(repeatable)
-        return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=withdrawn_at)
+        """Wait out the backoff, then ask whoever can be, a model that failed before too; raise if nobody can."""
+        pending = list(self._repeatable)
+        while (found := self._soonest(pending)) is not None:
+            await self._back_off(*found)
+            models = [*self._untried, *self._repeatable]
+            if choice := self._free(models) or await self._with_room(models):
+                return choice
+            pending = [model for model in pending if self._back_in(model) > 0]
+        raise self._conclusion()
 
-    async def _waited(self, what_for: str, waiting: Awaitable[T]) -> T:
-        """Return what `waiting` comes to, and let the call know how long that took."""
+    def _soonest(self, models: Sequence[Model]) -> tuple[Model, float] | None:
+        """The soonest repeat that its model's budget grants and that comes in time, and after how many seconds."""
+        for model in sorted(models, key=self._back_in):
+            delay = self._backoff.delay(self._repeats + 1, self._back_in(model) + EARLY)
+            if model.breaker.state is not State.OPEN and self._has_time(after=delay) and self._is_affordable(model):
+                return model, delay
+        return None
+
+    async def _back_off(self, model: Model, seconds: float) -> None:
+        """Wait `seconds`, with a repeat kept in the model's budget: a crowd must not wait for what a few will get."""
+        model.retries.withdraw()
         since = self._clock.monotonic()
         try:
-            return await waiting
+            await self._waited("backoff", self._clock.sleep(seconds))
+        finally:
+            model.retries.refund(self._clock.monotonic() - since)
+
+    def _choice(self, model: Model, held: int) -> Choice | None:
+        """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
+        may_ask = self._back_in(model) == 0 and self._is_affordable(model) and self._has_time()
+        if not (may_ask and model.allowance.take(held)):
+            model.permits.release()
+            return None
+        is_repeat = model in self._repeatable
+        if is_repeat:
+            model.retries.withdraw()
+            self._repeats += 1
+        (self._repeatable if is_repeat else self._untried).remove(model)
+        return Choice(model, self._call, self._clock, held_tokens=held, is_repeat=is_repeat)
+
+    async def _waited(self, what_for: str, waiting: Awaitable[None]) -> None:
+        """Await `waiting`, and let the call know how long that took."""
+        since = self._clock.monotonic()
+        try:
+            await waiting
         finally:
             seconds = self._clock.monotonic() - since
             self._call.outcome.waited += seconds
@@ -170,57 +205,44 @@ class Trial:
             if trace := present():
                 trace.note(names.WAIT_EVENT, {names.PENSTOCK_WAIT: what_for, names.PENSTOCK_WAIT_SECONDS: seconds})
 
-    def _is_granted(self, model: Model) -> bool:
-        return model.allowance.wait(self._held(model)) == 0
+    def _is_affordable(self, model: Model) -> bool:
+        """Whether its retry budget grants it, if it would be a repeat."""
+        return model not in self._repeatable or model.retries.available > 0
+
+    def _has_time(self, *, after: float = 0.0) -> bool:
+        """Whether an attempt that is started `after` seconds could still be answered."""
+        remaining = self._remaining() - after
+        return remaining - margin(remaining) >= MINIMUM
 
     def _held(self, model: Model) -> int:
         return self._tokens if model.allowance.tokens else 0
 
-    def _take(self, model: Model) -> bool:
-        """Take the model's permit, and of its provider's grant what the call may use; both or neither."""
-        held = self._held(model)
-        if not model.permits.take():
-            return False
-        if model.allowance.take(held):
-            return True
-        model.permits.release()
-        return False
-
-    def _first_try(self, model: Model) -> Choice:
-        self._untried.remove(model)
-        return Choice(model, self._call, self._clock, held_tokens=self._held(model), withdrawn_at=None)
-
-    def _repeat_within_budget(self) -> tuple[tuple[Model, float], float] | None:
-        """The soonest repeat that its model's budget grants and that comes in time, and after how many seconds."""
-        now = self._clock.monotonic()
-        waits = [
-            (max(not_before - now, model.breaker.wait()), (model, not_before))
-            for model, not_before in self._repeatable
-            if model.breaker.state is not State.OPEN
-        ]
-        for wait, repeatable in sorted(waits, key=lambda item: item[0]):
-            delay = self._backoff.delay(self._repeats + 1, wait)
-            if delay < self._remaining() - margin(self._remaining()) and repeatable[0].retries.withdraw():
-                return repeatable, delay
-        return None
-
     def _remaining(self) -> float:
         return self._call.ends_at - self._clock.monotonic()
 
-    def _out_of_time(self) -> PenstockError:
-        return self._conclusion() if self._failures else DeadlineExceeded("too little time is left to ask a model")
-
     def _conclusion(self) -> PenstockError:
+        if not self._failures and not self._has_time():
+            return DeadlineExceeded("too little time is left to ask a model")
         models = self._call.request.route.models
         most = max((model.allowance.most_tokens for model in models), default=inf)
         if self._tokens > most:
             return conclusion.of_a_size(self._tokens, most)
         soonest = min(map(self._wait, models))
         retry_after = None if isinf(soonest) else max(soonest, self._backoff.pause())
-        unasked = [model.breaker.cause for model in models if model.name not in self._asked]
+        unasked = [model.breaker.cause for model in self._untried]
         return conclusion.of_all(self._failures, unasked=unasked, retry_after=retry_after)
+
+    def _due(self, model: Model) -> float:
+        """When to look whether the model may be asked: at once, or when that should be so."""
+        wait = self._wait(model)
+        return self._clock.monotonic() + (wait + EARLY if wait else 0.0)
 
     def _wait(self, model: Model) -> float:
         """Seconds until the model may answer this request: inf if it never will, though asked again."""
-        left_alone = self._asked.get(model.name, 0.0) - self._clock.monotonic()
-        return max(left_alone, model.breaker.wait(), model.allowance.wait(self._held(model)))
+        return max(self._back_in(model), model.allowance.wait(self._held(model)))
+
+    def _back_in(self, model: Model) -> float:
+        """Seconds for which the model is to be left alone, or its circuit is open; inf if that is for good."""
+        not_before = self._not_before.get(model.name)
+        admitted_in = model.breaker.wait()
+        return admitted_in if not_before is None else max(not_before - self._clock.monotonic(), admitted_in)

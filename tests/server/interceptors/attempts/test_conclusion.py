@@ -24,6 +24,7 @@ from penstockd.upstream import (
     OutOfTime,
     QuotaSpent,
     Rejected,
+    SlowReader,
     TimedOut,
     ToolCalled,
     TooLong,
@@ -34,8 +35,9 @@ SECRET = "sk-secret"
 BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME = Broken(SECRET), CoolingDown(SECRET), TimedOut(SECRET), OutOfTime(SECRET)
 MISCONFIGURED, QUOTA, TOO_LONG, FILTERED = Misconfigured(SECRET), QuotaSpent(SECRET), TooLong(SECRET), Filtered(SECRET)
 TOOL = ToolCalled(SECRET)
+SLOW = SlowReader(SECRET)
 REJECTED = Rejected("temperature is out of range")
-EVERY = [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG, FILTERED, TOOL, REJECTED]
+EVERY = [BROKEN, COOLING, TIMED_OUT, OUT_OF_TIME, MISCONFIGURED, QUOTA, TOO_LONG, FILTERED, TOOL, SLOW, REJECTED]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,7 @@ def test_after_the_first_text_the_caller_knows_that_it_has_a_part(failure: Upstr
         ([BROKEN, TIMED_OUT], [], UpstreamTimeout),
         ([TIMED_OUT, BROKEN], [], ModelsUnavailable),
         ([BROKEN, OUT_OF_TIME], [], DeadlineExceeded),
+        ([SLOW], [], ModelsUnavailable),
         ([TOO_LONG, TOO_LONG], [], ContextTooLong),
         ([TOO_LONG], ["reset"], ModelsUnavailable),
         ([TOO_LONG], [""], ModelsUnavailable),

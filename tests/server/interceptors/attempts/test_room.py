@@ -7,7 +7,7 @@ import pytest
 from fakes import virtual_time
 from fakes.scripted_model import ScriptedModel
 from fakes.virtual_time import VirtualClock
-from penstockd.interceptors.attempts.room import first_room
+from penstockd.interceptors.attempts.room import Places
 from penstockd.model import Model
 from penstockd.resilience.permits import Permits
 
@@ -18,6 +18,17 @@ def full(clock: VirtualClock, name: str = "a", places: int = 1) -> Model:
     while model.permits.take():
         pass
     return model
+
+
+async def first_room(models: list[Model], seconds: float) -> Model | None:
+    """The first of `models` to have room within `seconds`, its permit taken, or None."""
+    with Places() as places:
+        for model in models:
+            places.enter(model)
+        if (model_now := places.take()) is not None or not places.are_waiting:
+            return model_now
+        await places.wait(seconds)
+        return places.take()
 
 
 def test_waiters_are_served_in_the_order_they_came() -> None:
@@ -81,6 +92,48 @@ def test_room_that_is_there_is_taken_at_once() -> None:
     assert virtual_time.run(clock, first_room([b, a], 10.0)) is b
     assert clock.monotonic() == 1000.0
     assert (b.permits.in_flight, a.permits.waiting) == (1, 0)
+
+
+def test_a_place_is_kept_from_one_wait_to_the_next() -> None:
+    """Who looks up in between is still before those who came later."""
+    clock = VirtualClock()
+    model = full(clock)
+
+    async def main() -> Model | None:
+        with Places() as places:
+            places.enter(model)
+            await places.wait(1.0)
+            later = asyncio.ensure_future(first_room([model], 10.0))
+            await places.wait(1.0)
+            model.permits.release()
+            found = places.take()
+            later.cancel()
+            return found
+
+    assert virtual_time.run(clock, main()) is model
+    assert (model.permits.in_flight, model.permits.waiting) == (1, 0)
+
+
+def test_a_grant_that_is_not_taken_is_no_wait_twice() -> None:
+    """Each wait is for the next permit, and where no place is left there is none to come."""
+    clock = VirtualClock()
+    a, b = full(clock, "a"), full(clock, "b")
+
+    async def main() -> None:
+        with Places() as places:
+            places.enter(a)
+            places.enter(b)
+            a.permits.release()
+            await places.wait(1.0)
+            assert (clock.monotonic(), places.take(), places.are_waiting) == (1000.0, a, True)
+            await places.wait(1.0)
+            assert (clock.monotonic(), places.take()) == (1001.0, None)
+            b.permits.release()
+            assert not places.are_waiting
+
+    virtual_time.run(clock, main())
+
+    assert (a.permits.in_flight, b.permits.in_flight) == (1, 0)
 
 
 def test_a_cancelled_waiter_hands_its_permit_to_the_next() -> None:
