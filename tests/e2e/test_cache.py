@@ -277,6 +277,46 @@ async def test_an_idempotency_key_joins_and_replays_over_reconnects(daemons: Dae
     assert await spent(daemon) == (1, COST)
 
 
+async def test_who_comes_back_under_its_key_with_more_time_gets_the_answer_it_paid_for(
+    daemons: Daemons, upstream: Upstream
+) -> None:
+    """It comes when the first deadline has passed; it is asked for once and charged once, behind the cache too."""
+    gate = asyncio.Event()
+    as_asked(upstream, gate)
+    daemon = await daemons.start(models={"fast": openai(upstream, price=PRICE)}, cache=CACHED)
+    keyed = ProcessRequest(input="hello", idempotency_key="k")
+    loop = asyncio.get_running_loop()
+
+    async with wire(daemon.target) as lost:
+        began = loop.time()
+        call = lost.start(PROCESS, keyed.SerializeToString(), timeout=3.0)
+        await upstream.received()
+        call.cancel()
+        await daemon.line("call finished", code="CANCELLED")
+    async with wire(daemon.target) as caller:
+        back = asyncio.create_task(caller.ask(PROCESS, keyed, timeout=20.0))
+        await asyncio.sleep(began + 3.5 - loop.time())
+        gate.set()
+        text, account = read(await back, PROCESS)
+
+    assert (text, account.cache_status, upstream.calls) == ("Once upon", CACHE_STATUS_COALESCED, 1)
+    assert await spent(daemon) == (1, COST)
+
+
+async def test_a_hanging_model_is_asked_once_by_those_who_share_a_deadline(
+    daemons: Daemons, upstream: Upstream
+) -> None:
+    """Nobody asks it again in the moment that is left when their time is up."""
+    upstream.answer_always(HANG)
+    daemon = await daemons.start(models={"fast": openai(upstream, price=PRICE)}, cache=CACHED)
+
+    async with wire(daemon.target) as caller:
+        ends = await asyncio.gather(*(caller.ask(PROCESS, HELLO, timeout=2.0) for _ in range(5)))
+
+    assert {ended.code for ended in ends} == {StatusCode.DEADLINE_EXCEEDED}
+    assert upstream.calls == 1
+
+
 async def joined_keyed(daemon: Penstockd) -> None:
     """Give a call that is on its way the time to arrive."""
     async with AgentClient(daemon.target) as client:

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace
 
+from fakes import virtual_time
 from fakes.caching import SECRET, KeptAgent, answer, answers
 from fakes.calls import PROCESS, REQUEST, STREAM
 from fakes.clock import FakeClock
+from fakes.keyed_cache import KeyedCache
 from fakes.shared_work import DONE, Caller, Work, settled, through
+from fakes.virtual_time import VirtualClock
 from penstockd.agent import Directory
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Answer, Answers, Lookups
-from penstockd.errors import ContentFiltered, StreamBroken
+from penstockd.errors import ContentFiltered, DeadlineExceeded, StreamBroken
 from penstockd.interceptors.cache import Cache
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.flights.replay import LONGEST_PIECE, pieces
@@ -304,3 +307,60 @@ async def test_tenants_share_nothing() -> None:
     house.work.end()
     await first.ends()
     await second.ends()
+
+
+KEYED = replace(REQUEST, idempotency_key="k")
+
+
+@pytest.mark.parametrize("first", [REQUEST, KEYED])
+@pytest.mark.parametrize("last", [KEYED, replace(KEYED, idempotency_key="other")])
+def test_callers_with_keys_and_without_share_the_latest_limit(first: Request, last: Request) -> None:
+    """Whoever began, and by whichever key the one with the most time came, the first one's included."""
+    clock = VirtualClock()
+
+    async def main() -> tuple[KeyedCache, list[Caller]]:
+        house = KeyedCache(clock)
+        callers = [house.asks(first, within=0.5)]
+        await settled()
+        callers.append(house.asks(KEYED, within=1.0))
+        await settled()
+        assert house.ends_in == pytest.approx(1.0)
+        callers.append(house.asks(last, within=4.0))
+        await settled()
+        assert house.ends_in == pytest.approx(4.0)
+        house.work.say("hel")
+        await clock.sleep(3.0)
+        house.work.say("lo")
+        house.work.end()
+        return house, [await caller.ends() for caller in callers]
+
+    house, (*short, long) = virtual_time.run(clock, main())
+
+    assert [type(caller.error) for caller in short] == [DeadlineExceeded] * 2
+    assert (long.error, long.text, long.outcome.cache) == (None, "hello", CacheStatus.COALESCED)
+    assert (len(house.work.calls), house.work.cancels) == (1, 0)
+
+
+def test_a_twin_without_a_key_keeps_the_work_alive_for_those_with_one() -> None:
+    """Nobody under the key waits any more, its flight is over, and who comes back under it joins the twin's work."""
+    clock = VirtualClock()
+
+    async def main() -> tuple[KeyedCache, list[Caller]]:
+        house = KeyedCache(clock)
+        lost = house.asks(KEYED, within=4.0, method=STREAM)
+        await settled()
+        twin = house.asks(within=4.0, method=STREAM)
+        house.work.say("hel")
+        await settled()
+        await lost.cancels()
+        await clock.sleep(1.5)
+        back = house.asks(KEYED, within=4.0, method=STREAM)
+        await settled()
+        house.work.say("lo")
+        house.work.end()
+        return house, [await twin.ends(), await back.ends()]
+
+    house, callers = virtual_time.run(clock, main())
+
+    assert [(caller.error, caller.text) for caller in callers] == [(None, "hello")] * 2
+    assert len(house.work.calls) == 1

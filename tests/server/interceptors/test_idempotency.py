@@ -1,14 +1,20 @@
 """A request that is sent again under the same key is the same request."""
 
+from types import NoneType
+
 import pytest
 from msgspec.structs import replace
 
+from fakes import virtual_time
 from fakes.caching import SECRET
-from fakes.calls import REQUEST, STREAM
+from fakes.calls import PROCESS, REQUEST, STREAM
 from fakes.clock import FakeClock
+from fakes.keyed_cache import KeyedCache
 from fakes.shared_work import DONE, Caller, Work, settled, through
+from fakes.virtual_time import VirtualClock
 from penstockd.answer_keys import AnswerKeys
-from penstockd.errors import InvalidRequest, ModelsUnavailable, StreamBroken, UpstreamRejected
+from penstockd.call import Method
+from penstockd.errors import DeadlineExceeded, InvalidRequest, ModelsUnavailable, StreamBroken, UpstreamRejected
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import Idempotency
 from penstockd.outcome import CacheStatus, FinishReason
@@ -229,3 +235,59 @@ async def test_an_answer_cut_at_a_length_is_replayed_as_it_was() -> None:
 
     assert replayed.completed
     assert (replayed.text, replayed.completed.finish_reason) == ("half of", FinishReason.LENGTH)
+
+
+@pytest.mark.parametrize("method", [PROCESS, STREAM])
+def test_who_comes_back_with_more_time_gives_it_to_the_work_behind_the_cache(method: Method) -> None:
+    """It is the same work, and goes on to the later limit, though it is shared once more in there."""
+    clock = VirtualClock()
+
+    async def main() -> tuple[KeyedCache, Caller]:
+        house = KeyedCache(clock)
+        lost = house.asks(KEYED, within=1.0, method=method)
+        house.work.say("hel")
+        await settled()
+        await lost.cancels()
+        await clock.sleep(0.5)
+        assert house.ends_in == pytest.approx(0.5)
+        back = house.asks(KEYED, within=4.0, method=method)
+        await settled()
+        assert house.ends_in == pytest.approx(4.0)
+        await clock.sleep(3.0)
+        house.work.say("lo")
+        house.work.end()
+        return house, await back.ends()
+
+    house, back = virtual_time.run(clock, main())
+
+    assert (back.error, back.text, back.outcome.cache) == (None, "hello", CacheStatus.COALESCED)
+    assert (len(house.work.calls), house.work.cancels) == (1, 0)
+
+
+@pytest.mark.parametrize("method", [PROCESS, STREAM])
+def test_a_key_has_the_time_of_the_latest_caller_under_it(method: Method) -> None:
+    """Not the first one's, and not that of a twin without a key, who keeps the work behind the cache going."""
+    clock = VirtualClock()
+
+    async def main() -> tuple[KeyedCache, list[Caller], list[float]]:
+        house = KeyedCache(clock)
+        callers = [house.asks(KEYED, within=1.0, method=method)]
+        await settled()
+        callers.append(house.asks(KEYED, within=2.0, method=method))
+        callers.append(house.asks(within=4.0, method=method))
+        began, took = clock.monotonic(), []
+        house.work.say("hel")
+        for caller in callers[:2]:
+            await caller.ends()
+            took.append(clock.monotonic() - began)
+        house.work.say("lo")
+        house.work.end()
+        await callers[2].ends()
+        return house, callers, took
+
+    house, callers, took = virtual_time.run(clock, main())
+
+    assert [type(caller.error) for caller in callers] == [DeadlineExceeded, DeadlineExceeded, NoneType]
+    assert took == pytest.approx([0.95, 1.9])
+    assert callers[2].text == "hello"
+    assert (len(house.work.calls), house.work.cancels) == (1, 0)

@@ -52,7 +52,8 @@ class Flights:
         may_fly_again = True
         while (failure := await self._listen(work, call, keep)) is not None:
             is_no_affair = is_anothers(failure, call)
-            if call is work.call or not work.may_be_flown_again or not (may_fly_again or is_no_affair):
+            left = call.ends_at - self._clock.monotonic()
+            if call is work.call or not work.may_be_flown_again(left) or not (may_fly_again or is_no_affair):
                 raise work.error(failure, call)
             may_fly_again = may_fly_again and is_no_affair
             call.outcome.cache = status
@@ -120,7 +121,6 @@ class Flights:
 
         seat = work.flight.board(wake, wants_pieces=call.method.streams)
         work.keep = work.keep or keep
-        work.overtime.grant(call.expires_at)
         limit = OwnLimit(call, work.overtime, self._clock, wake)
         self._attend(work)
         outcome, first = call.outcome, work.call.outcome

@@ -14,6 +14,7 @@ from penstockd.errors import (
     BudgetExhausted,
     ContentFiltered,
     ContextTooLong,
+    DeadlineExceeded,
     Internal,
     PenstockError,
     RateLimited,
@@ -32,6 +33,9 @@ Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
 
 _WOULD_REPEAT = (AgentNotFound, ContentFiltered, ContextTooLong, UpstreamMisconfigured, UpstreamRejected)
 """What another try would meet again. All else may pass, or is about the first caller alone, such as its limits."""
+LATE = 1.0
+"""Seconds left to a caller below which it does not fly again after a DEADLINE_EXCEEDED: it gave the work all it had but
+our own ending, half a second at most, so that only one with more came too late to be heard."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -52,11 +56,12 @@ class Work:
     successor: "Work | None" = None
     is_told: bool = False
 
-    @property
-    def may_be_flown_again(self) -> bool:
-        """Whether it failed before anything was heard, in a way that another try may not."""
+    def may_be_flown_again(self, left: float) -> bool:
+        """Whether it failed before anything was heard, in a way that another try of `left` seconds may not."""
         ending = self.flight.ending
-        return not self.flight.pieces and isinstance(ending, PenstockError) and not isinstance(ending, _WOULD_REPEAT)
+        if self.flight.pieces or not isinstance(ending, PenstockError) or isinstance(ending, _WOULD_REPEAT):
+            return False
+        return not isinstance(ending, DeadlineExceeded) or left > LATE
 
     def error(self, ending: BaseException, call: Call[Request]) -> BaseException:
         """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
@@ -71,31 +76,49 @@ class Work:
 
 
 class OwnLimit:
-    """Wakes a listener at the end of its own time, should the work that it listens to have been granted more."""
+    """Lets work take the time that one listener has, and wakes that listener at its end, should the work have more.
+
+    A listener may itself be work that others share: what they grant it, it grants on.
+    """
 
     __slots__ = ("_call", "_clock", "_overtime", "_timer", "_wake", "is_over")
 
     def __init__(self, call: Call[Request], overtime: Overtime, clock: Clock, wake: Callable[[], None]) -> None:
+        """`call` is the listener's, `overtime` the work's."""
         self.is_over = False
         self._call = call
         self._overtime = overtime
         self._clock = clock
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
-        overtime.watch(self._granted)
-        self._granted()
+        if call.overtime is not None:
+            call.overtime.watch(self._extend)
+        self._extend()
 
     def close(self) -> None:
-        """Wake nobody any more."""
+        """Grant nothing and wake nobody any more."""
+        if self._call.overtime is not None:
+            self._call.overtime.unwatch(self._extend)
+        self._stop()
+
+    def _extend(self) -> None:
+        """Let the work take as long as the listener may by now, and watch for the listener's end anew."""
+        self._stop()
+        self.is_over = False
+        self._overtime.grant(self._call.ends_at)
+        self._overtime.watch(self._granted)
+        self._granted()
+
+    def _granted(self) -> None:
+        if self._overtime.until > self._call.ends_at:
+            self._overtime.unwatch(self._granted)
+            remaining = self._call.ends_at - self._clock.monotonic()
+            self._timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
+
+    def _stop(self) -> None:
         self._overtime.unwatch(self._granted)
         if self._timer is not None:
             self._timer.cancel()
-
-    def _granted(self) -> None:
-        if self._overtime.until > self._call.expires_at:
-            self._overtime.unwatch(self._granted)
-            remaining = self._call.expires_at - self._clock.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
 
     def _expire(self) -> None:
         self.is_over = True

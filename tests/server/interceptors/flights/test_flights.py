@@ -226,6 +226,25 @@ async def test_after_an_error_that_may_pass_those_who_joined_share_one_new_fligh
     assert (statuses.count(CacheStatus.BYPASSED), statuses.count(CacheStatus.COALESCED)) == (1, 48)
 
 
+@pytest.mark.parametrize(("left", "flights_in_all"), [(0.5, 1), (1.0, 1), (1.5, 2), (60.0, 2)])
+async def test_nobody_flies_again_in_what_is_left_for_our_own_ending(left: float, flights_in_all: int) -> None:
+    """The work had all the time that its callers have, and who joined it when that was over already has more."""
+    clock = FakeClock()
+    flights, work = Flights(clock), Work()
+    first = rides(flights, work, expires_at=clock.monotonic() + 10.0)
+    await settled()
+    joined = rides(flights, work, expires_at=clock.monotonic() + 10.0 + left)
+    await settled()
+    clock.advance(10.0)
+    work.fail(DeadlineExceeded("too late"))
+    work.say("a")
+    work.end()
+
+    assert isinstance((await first.ends()).error, DeadlineExceeded)
+    assert isinstance((await joined.ends()).error, DeadlineExceeded) is (flights_in_all == 1)
+    assert len(work.calls) == flights_in_all
+
+
 async def test_there_is_one_new_flight_at_most() -> None:
     """When that fails too, it has failed, also for who comes to it late."""
     flights, work = Flights(FakeClock()), Work()
