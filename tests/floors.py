@@ -33,6 +33,7 @@ FLOORS = (
         "request_id",
         "rules",
         "tracing",
+        "under_way",
         "upstream",
         "usage",
     },

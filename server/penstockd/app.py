@@ -44,6 +44,7 @@ from penstockd.services.pool import PoolService
 from penstockd.services.usage import UsageService
 from penstockd.state import State
 from penstockd.succession import Succession
+from penstockd.under_way import UnderWay
 
 
 class App:
@@ -67,15 +68,30 @@ class App:
 
     def build(self, settings: Settings) -> Runtime:
         """Return what `settings` amount to; raises ConfigErrors for providers and agents that cannot be made."""
-        state, before = self.state, self.succession.present
         builder = PoolBuilder(settings, clock=self._clock, log=self._log)
+        try:
+            return self._runtime(settings, builder)
+        except BaseException:
+            # Before there is a runtime in service, the process ends, and they with it.
+            if self.succession.present is not None:
+                self.succession.discard(builder.made)
+            raise
+
+    def use(self, runtime: Runtime) -> None:
+        """Serve by `runtime` from now on; calls in flight end by the one they came by."""
+        self.state.apply(runtime.settings, runtime.rulebook)
+        self.succession.use(runtime)
+
+    def _runtime(self, settings: Settings, builder: PoolBuilder) -> Runtime:
+        state, before = self.state, self.succession.present
         try:
             pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
         except ConfigErrors as errors:
             raise ConfigErrors([*errors.errors, *unloadable(settings)]) from errors
         rules = rulebook(settings)
         agents = AgentBuilder(settings, pool, ask=self._around_a_model_call(settings, rules), log=self._log).build()
-        chains = self._around_a_call(settings, rules, agents)
+        under_way = UnderWay()
+        chains = self._around_a_call(settings, rules, agents, under_way)
         return Runtime(
             settings=settings,
             rulebook=rules,
@@ -89,14 +105,10 @@ class App:
                 chains=chains,
                 clock=self._clock,
             ),
+            under_way=under_way,
         )
 
-    def use(self, runtime: Runtime) -> None:
-        """Serve by `runtime` from now on; calls in flight end by the one they came by."""
-        self.state.apply(runtime.settings, runtime.rulebook)
-        self.succession.use(runtime)
-
-    def _around_a_call(self, settings: Settings, rules: Rulebook, agents: Directory) -> Chains:
+    def _around_a_call(self, settings: Settings, rules: Rulebook, agents: Directory, under_way: UnderWay) -> Chains:
         """The interceptors around a call, outermost first."""
         server, state = settings.server, self.state
         telemetry = Telemetry(
@@ -133,7 +145,8 @@ class App:
         )
 
         def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
-            return chain([telemetry, deadline, auth, rate_limit, shed, idempotency, cache], handler)
+            counted = under_way.counting(handler)
+            return chain([telemetry, deadline, auth, rate_limit, shed, idempotency, cache], counted)
 
         def around_any_other_call(handler: Handler[Q]) -> Handler[Q]:
             return chain([telemetry, deadline, auth], handler)
@@ -160,6 +173,7 @@ class App:
             ledger=state.ledger,
             settlements=state.settlements,
             denials=state.denials,
+            added_budgets=state.added_budgets,
             alerts=state.alerts,
             price_alarm=state.price_alarm,
             clock=self._clock,
@@ -171,10 +185,10 @@ class App:
 
 def check(settings: Settings) -> None:
     """Build what `settings` describe and throw it away; raises ConfigErrors for what cannot be made."""
-    log = Log("penstockd")
-    app = App(ledger=NoLedger(), clock=SystemClock(), log=log, exporters=exporters_from({}, version=""))
+    clock, log = SystemClock(), Log("penstockd")
+    app = App(ledger=NoLedger(), clock=clock, log=log, exporters=exporters_from({}, version=""))
     mistakes: list[ConfigError] = []
-    for make in (app.build, partial(certificate, log=log)):
+    for make in (app.build, partial(certificate, clock=clock, log=log)):
         try:
             make(settings)
         except ConfigErrors as errors:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from penstockd.ledger import Spending
 from penstockd.limits import BudgetDemand, Crossing, LimitStore
 from penstockd.principal import Principal
-from penstockd.rules import Caller, Per, Rulebook, budget_demand
+from penstockd.rules import Caller, Per, Rulebook, TenantRules, budget_demand
 
 AT_ONCE = 1_000
 """Spendings that are added up before whoever else is ready has a turn."""
@@ -97,6 +97,15 @@ async def take_over(
         for crossing in demand.crossings(0, standing[demand.key])
         if (demand.key, demand.is_shadow, crossing.fraction) not in told
     ]
+
+
+def in_both(one: Rulebook, other: Rulebook) -> Rulebook:
+    """The budgets of `one` that `other` has too; a changed limit makes no other budget."""
+    tenants = {}
+    for name, rules in one.tenants.items():
+        kept = {(rule.per, rule.period) for rule in other.of(name).budgets}
+        tenants[name] = TenantRules(budgets=[rule for rule in rules.budgets if (rule.per, rule.period) in kept])
+    return Rulebook(tenants)
 
 
 async def _sums(rulebook: Rulebook, spent: Spent, now: float) -> Mapping[BudgetDemand, int]:

@@ -121,6 +121,12 @@ class LimitStore(Protocol):
         fractions that this crossed, each once per period.
         """
 
+    async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence["Crossing"]:
+        """Count as spent what `demands` ask and nobody held, whether it fits or not; demands with one key count once.
+
+        What cannot be counted now is counted later, and is no error. Returns the budget fractions that this crossed.
+        """
+
     async def budget(self, key: str) -> BudgetState:
         """Return a budget as it stands."""
 

@@ -1,4 +1,4 @@
-"""What one configuration amounts to: its models, its agents, its rules, and the endpoints that serve them."""
+"""What one configuration amounts to: its models, its agents, its rules, its endpoints, and what is under way."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from penstockd.config import Settings
 from penstockd.endpoint import Endpoint
 from penstockd.models.pool import Pool
 from penstockd.rules import Rulebook
+from penstockd.under_way import UnderWay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +20,4 @@ class Runtime:
     pool: Pool
     agents: Directory
     endpoints: list[Endpoint[Any]]
+    under_way: UnderWay

@@ -64,7 +64,7 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         reads_certificates=settings.server.requires_certificates,
     )
     app.use(app.build(settings))
-    certificates = certificate(settings, log)
+    certificates = certificate(settings, clock=clock, log=log)
     dropped = _dropped(telemetry, sink)
     _show(telemetry, version, dropped, certificates)
     snapshots = _snapshots(app, telemetry, dropped, clock=clock, version=version)

@@ -7,7 +7,7 @@ from secrets import token_bytes
 
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
-from penstockd.budgets import rebuild, take_over
+from penstockd.budgets import in_both, rebuild, take_over
 from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.config import Settings
@@ -16,6 +16,7 @@ from penstockd.gauges.budget_gauge import BudgetGauge
 from penstockd.gauges.cache_gauge import show_cache
 from penstockd.gauges.daemon_gauge import show_ledger
 from penstockd.gauges.gauges import Gauges
+from penstockd.interceptors.accounting.added_budgets import AddedBudgets
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
@@ -69,6 +70,7 @@ class State:
         self._clock = clock
         self.budget_gauge = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
         self._rulebook = self._watched = Rulebook({})
+        self.added_budgets = AddedBudgets(self.limits, rulebook=lambda: self._rulebook)
         self._tenants = tenants
         self._promoted_at = clock.monotonic()
         show_cache(gauges, answers=self.answers, lookups=self.lookups, flights=self.flights)
@@ -79,6 +81,9 @@ class State:
         cache = settings.cache
         self.in_flight.limit = settings.server.max_in_flight
         self.answers.cache.limit(max_entries=cache.max_entries if cache.enabled else 0, max_bytes=cache.max_bytes)
+        if self._rulebook is not self._watched:
+            # It comes and goes between two looks: nothing was counted in the budgets that it lacks.
+            self._watched = in_both(self._watched, self._rulebook)
         self._rulebook = rulebook
 
     async def remember_spending(self) -> list[Crossing]:

@@ -9,6 +9,7 @@ from typing import cast
 import grpc
 
 from penstockd.certificate_expiry import expires_at
+from penstockd.clock import Clock
 from penstockd.logs.log import Log
 
 Stamp = tuple[tuple[int, int], ...]
@@ -17,11 +18,12 @@ Stamp = tuple[tuple[int, int], ...]
 class CertificateFiles:
     """A certificate chain, its key and who may vouch for callers, in PEM files, read again whenever one has changed."""
 
-    def __init__(self, *, cert: Path, key: Path, client_ca: Path | None = None, log: Log) -> None:
+    def __init__(self, *, cert: Path, key: Path, client_ca: Path | None = None, clock: Clock, log: Log) -> None:
         """Read nothing yet; with `client_ca`, callers need a certificate of one of its authorities."""
         self._cert = cert
         self._key = key
         self._client_ca = client_ca
+        self._clock = clock
         self._log = log
         self._stamp: Stamp = ()
         self.expires_at = nan
@@ -61,6 +63,8 @@ class CertificateFiles:
             return None
         self._stamp = stamp
         self._log.info("the TLS certificate was read anew", cert=str(self._cert))
+        if self.expires_at <= self._clock.wall():
+            self._log.warning("the TLS certificate has expired, and callers refuse it", cert=str(self._cert))
         return configuration
 
     def _unlike_a_pair(self, error: ssl.SSLError) -> str:

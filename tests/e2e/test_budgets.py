@@ -12,7 +12,7 @@ from fakes.crowd import Crowd
 from fakes.live_daemon import Daemons
 from fakes.models import openai
 from fakes.stage import NEVER_OPENS
-from fakes.upstream import Received, Script, Upstream, response, stream
+from fakes.upstream import LAST_CHUNK, STREAM_HEAD, Received, Script, Upstream, chunk, response, stream
 from penstock.v1.usage_service_pb2 import BudgetState
 from penstockd.usage import Usage
 
@@ -21,6 +21,7 @@ CALLS = 600
 LIMIT = 0.02
 DEAREST = 0.001
 """More USD than any one call holds."""
+PATIENCE = 20.0
 
 
 async def test_spent_and_held_never_exceed_the_budget(daemons: Daemons, upstream: Upstream, tmp_path: Path) -> None:
@@ -122,6 +123,35 @@ async def test_what_a_killed_daemons_call_has_crossed_is_told_at_the_next_start(
             await daemon.stop()
 
     assert alerts == [0.5]
+
+
+async def test_a_budget_that_a_reload_adds_counts_what_was_under_way(daemons: Daemons, upstream: Upstream) -> None:
+    """Once, and with what was spent before: in the end it says what the ledger says."""
+    usage, go_on = Usage(uncached_input=9, output=100), asyncio.Event()
+    first, *rest = answers.openai_events(["hel", "lo"], usage)[1:]
+    upstream.answer(response(answers.openai_answer("hello", usage)))
+    upstream.answer(STREAM_HEAD, chunk(first), go_on, *map(chunk, rest), LAST_CHUNK)
+    models = {"fast": openai(upstream, price={"input": 1, "output": 100})}
+    tenants = {"default": {"budgets": [{"per": "tenant", "usd": 1, "period": "total"}]}}
+    daemon = await daemons.start(models=models)
+
+    async with penstock.AgentClient(daemon.target) as client, asyncio.timeout(PATIENCE):
+        await client.process("before", max_output_tokens=100)
+        stream = client.stream("meanwhile", max_output_tokens=100)
+        await anext(stream)
+        daemons.configure(models=models, tenants=tenants)
+        daemon.signal(signal.SIGHUP)
+        spent = 0
+        while not spent:
+            spent = sum([budget.spent_nanousd for budget in (await client.get_usage()).budgets])
+        go_on.set()
+        async for _ in stream:
+            pass
+        usages = await client.get_usage()
+
+    assert spent == 10_009_000
+    assert [(budget.spent_nanousd, budget.held_nanousd) for budget in usages.budgets] == [(2 * spent, 0)]
+    assert usages.total.cost_nanousd == 2 * spent
 
 
 async def watch(client: penstock.AgentClient, seen: list[BudgetState]) -> None:

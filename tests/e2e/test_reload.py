@@ -153,6 +153,20 @@ async def test_a_provider_of_ones_own_is_closed_after_the_calls_that_came_by_it(
         assert (await call).output == "open"
 
 
+async def test_a_provider_of_ones_own_is_closed_after_keyed_work_that_its_caller_has_left(daemons: Daemons) -> None:
+    """It is done by the old configuration, for whoever comes back for it."""
+    daemon = await daemons.start(models={"old": {"provider": "fakes.own_models:closing"}})
+
+    async with AgentClient(daemon.target) as client:
+        call = asyncio.create_task(client.process("go", idempotency_key="k"))
+        await _until_the_first_attempt_failed(client)
+        call.cancel()
+        daemons.configure(models={"echo": ECHO})
+        await reload(daemon)
+
+        assert (await client.process("go", idempotency_key="k")).output == "open"
+
+
 async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
     """Rather than silently left as it was."""
     daemon = await daemons.start(models={"echo": ECHO})
@@ -163,10 +177,11 @@ async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
     assert daemon.logged("this setting takes a restart to change", setting="server.drain_timeout")
 
 
-async def test_an_agent_that_leaves_takes_nobody_with_it(daemons: Daemons) -> None:
+@pytest.mark.parametrize("module", ["exiting_module", "interrupting_module"])
+async def test_an_agent_that_leaves_takes_nobody_with_it(module: str, daemons: Daemons) -> None:
     """A module that ends whoever imports it is a mistake like any other."""
     daemon = await daemons.start(models={"echo": ECHO})
-    daemons.configure(models={"echo": ECHO}, agents={"gone": {"python": "fakes.exiting_module:run"}})
+    daemons.configure(models={"echo": ECHO}, agents={"gone": {"python": f"fakes.{module}:run"}})
 
     await reload(daemon, says=REFUSED)
 

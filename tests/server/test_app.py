@@ -1,10 +1,14 @@
 """Everything is built from the settings, and put together."""
 
+import asyncio
+
 import pytest
 
 from fakes.config_file import ConfigFile
-from fakes.house import TWO
+from fakes.house import TWO, House
+from fakes.open_models import OPEN
 from penstockd.app import check
+from penstockd.builders.agents import AgentBuilder
 from penstockd.config import ConfigErrors
 
 
@@ -31,3 +35,44 @@ def test_check_says_everything_that_cannot_be_made_at_once(config: ConfigFile) -
         "models.a.provider",
         "server.tls",
     ]
+
+
+OWN = """
+models:
+  a: {provider: "fakes.open_models:opened", model: m, max_in_flight: 1}
+agents: {default: {route: {models: [a]}}}
+"""
+ANOTHER = OWN.replace("max_in_flight: 1", "max_in_flight: 2")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ANOTHER.replace("agents: {", "agents: {x: {python: 'fakes.broken_module:run'}, "),
+        ANOTHER.replace("agents:", "  b: {provider: 'fakes.broken_module:make', model: m}\nagents:"),
+    ],
+)
+async def test_what_was_made_for_a_refused_reload_is_closed(house: House, refused: str) -> None:
+    """Else each SIGHUP until the file is right would leave connections behind; what is in service stays open."""
+    OPEN.clear()
+    house.start(OWN)
+    in_service = list(OPEN)
+
+    for _ in range(3):
+        house.reload(refused)
+        assert len(OPEN) == 2
+        await asyncio.wait_for(OPEN[1].closed.wait(), 5)
+
+    assert in_service == OPEN
+
+
+async def test_what_was_made_is_closed_whatever_is_the_matter(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw keeps a configuration from being used as well."""
+    OPEN.clear()
+    house.start(OWN)
+    monkeypatch.setattr(AgentBuilder, "build", lambda _self: 1 / 0)
+
+    house.reload(ANOTHER)
+    await asyncio.wait_for(OPEN[1].closed.wait(), 5)
+
+    assert len(OPEN) == 1

@@ -8,10 +8,13 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
+from penstockd.budgets import budget_states
 from penstockd.builders.rules import rulebook
 from penstockd.exporters.exporters import exporters_from
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, NoLedger, Spending
 from penstockd.logs.log import Log
+from penstockd.principal import Principal
+from penstockd.rules import Caller
 from penstockd.state import UPKEEP_EVERY, State
 
 SPENT = Spending(tenant="default", user_id="", agent="default", key="", cost_nanousd=6 * 10**8)
@@ -22,10 +25,13 @@ class Book(NoLedger):
 
     is_away = False
 
+    def __init__(self) -> None:
+        self.spendings = [SPENT]
+
     async def spent(self, since: float) -> Sequence[Spending]:
         if self.is_away:
             raise LedgerUnavailable("the disk is gone")
-        return [SPENT]
+        return self.spendings
 
 
 class Stage:
@@ -39,13 +45,21 @@ class Stage:
         self._config = config
         self._caplog = caplog
 
-    def bound(self, usd: float) -> None:
-        """Let the tenant spend so many dollars a month."""
+    def bound(self, usd: float | None, *more: str) -> None:
+        """Let the tenant spend so many dollars a month, and bind it by `more` budgets; None for as many as it likes."""
+        budgets = ", ".join([*([] if usd is None else [f"{{per: tenant, usd: {usd}}}"]), *more])
         settings = self._config.load(f"""
             models: {{m: {{provider: echo}}}}
-            tenants: {{default: {{budgets: [{{per: tenant, usd: {usd}}}]}}}}
+            tenants: {{default: {{budgets: [{budgets}]}}}}
         """)
-        self.state.apply(settings, rulebook(settings))
+        self.rulebook = rulebook(settings)
+        self.state.apply(settings, self.rulebook)
+
+    async def spent(self) -> list[int]:
+        """What counts in each of the tenant's budgets."""
+        caller = Caller(principal=Principal(tenant="default"), user_id="", agent="")
+        states = await budget_states(self.rulebook, self.state.limits, caller, self._clock.wall())
+        return [state.spent for state in states]
 
     @asynccontextmanager
     async def kept_up(self) -> AsyncIterator[None]:
@@ -105,6 +119,35 @@ async def test_a_lowered_budget_is_told_of_when_the_ledger_can_be_read_again(sta
         await stage.upkeep()
 
     assert stage.alerts == [0.8]
+
+
+async def test_a_budget_that_was_away_for_a_moment_counts_what_was_spent_meanwhile(stage: Stage) -> None:
+    """Two reloads may come between two looks."""
+    stage.bound(1)
+    await stage.state.remember_spending()
+
+    async with stage.kept_up():
+        await stage.upkeep()
+        stage.bound(None)
+        stage.ledger.spendings = [SPENT, SPENT]
+        stage.bound(1)
+        await stage.upkeep()
+
+    assert await stage.spent() == [2 * SPENT.cost_nanousd]
+
+
+async def test_another_budget_that_comes_and_changes_tells_nobody_again(stage: Stage) -> None:
+    """What a budget had crossed before was told, however many reloads come between two looks."""
+    stage.bound(1)
+    await stage.state.remember_spending()
+
+    async with stage.kept_up():
+        await stage.upkeep()
+        stage.bound(1, "{per: user, usd: 5}")
+        stage.bound(1, "{per: user, usd: 7}")
+        await stage.upkeep()
+
+    assert stage.alerts == []
 
 
 async def test_without_its_spending_a_daemon_does_not_start(stage: Stage) -> None:

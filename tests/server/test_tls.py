@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from fakes.certificates import Authority
+from fakes.clock import FakeClock
 from peers import peer
 from penstockd.certificate_expiry import expires_at
 from penstockd.logs.log import Log
@@ -41,10 +42,10 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def in_use(files: Files, *, asks_callers: bool = True) -> CertificateFiles:
+def in_use(files: Files, *, asks_callers: bool = True, clock: FakeClock | None = None) -> CertificateFiles:
     """The same files as a listener has taken them."""
-    ca = files["ca"] if asks_callers else None
-    certificate = CertificateFiles(cert=files["cert"], key=files["key"], client_ca=ca, log=Log("test"))
+    ca, clock = files["ca"] if asks_callers else None, clock or FakeClock()
+    certificate = CertificateFiles(cert=files["cert"], key=files["key"], client_ca=ca, clock=clock, log=Log("test"))
     certificate.credentials()
     return certificate
 
@@ -63,6 +64,21 @@ def test_renewed_files_are_taken_once(files: Files, names: tuple[str, ...]) -> N
 
     assert isinstance(certificate.renewed(), grpc.ServerCertificateConfiguration)
     assert certificate.renewed() is None
+
+
+def test_a_renewal_by_what_has_expired_is_told_of(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    """It is taken all the same: whoever put it there may know better than this machine's clock."""
+    clock = FakeClock()
+    certificate = in_use(files, clock=clock)
+    files.write("cert", "key")
+    assert certificate.renewed() is not None
+    assert caplog.messages == []
+
+    clock.advance(50 * 365 * 86400.0)
+    files.write("cert", "key")
+
+    assert certificate.renewed() is not None
+    assert caplog.messages == ["the TLS certificate has expired, and callers refuse it"]
 
 
 @pytest.mark.parametrize("half", ["cert", "key"])

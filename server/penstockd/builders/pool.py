@@ -33,7 +33,8 @@ class PoolBuilder:
     """Builds the pool of one configuration, taking over every model whose definition is the same as before."""
 
     def __init__(self, settings: Settings, *, clock: Clock, log: Log) -> None:
-        """Build what `settings` describe."""
+        """Build what `settings` describe; `made` are the providers that this took, whatever came of it."""
+        self.made: list[object] = []
         self._settings = settings
         self._clock = clock
         self._log = log
@@ -56,6 +57,7 @@ class PoolBuilder:
             except OSError as error:
                 mistakes.append(ConfigError(f"models.{name}.ca", f"must be a file of PEM certificates: {error}"))
                 continue
+            self.made.append(provider)
             providers[name] = provider
             if same is not None:  # only whom it trusts has changed
                 models[name] = replace(same.models[name], answer=self._timed(settings, provider))

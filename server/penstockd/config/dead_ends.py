@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 
+from penstockd.certificate_expiry import expires_at
 from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.grammar import Rate
 from penstockd.config.model_settings import ModelSettings
@@ -84,6 +86,17 @@ def expired(tenants: Mapping[str, TenantSettings], today: date) -> Iterator[str]
                     f"tenants.{name}.keys[{index}].expires: the key {key.name} has ended at the beginning of "
                     f"{key.expires} (UTC) and lets nobody in: remove it, or give it a later date"
                 )
+
+
+def outlived(cert: Path, now: float) -> Iterator[str]:
+    """A certificate that callers refuse by `now`, unix seconds; what cannot be read is told of elsewhere."""
+    try:
+        end = expires_at(cert.read_text(errors="replace"))
+    except OSError:
+        return
+    if end <= now:
+        ended = f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M} (UTC)"
+        yield f"server.tls.cert: the certificate has expired at {ended}, and callers refuse it: renew {cert}"
 
 
 def _decisive(route: RouteSettings) -> tuple[str, ...]:

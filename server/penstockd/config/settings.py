@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_
 
 from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.context import Context
-from penstockd.config.dead_ends import DeadEnds, expired
+from penstockd.config.dead_ends import DeadEnds, expired, outlived
 from penstockd.config.errors import Mistake
 from penstockd.config.exposure import exposed
 from penstockd.config.model_settings import ModelSettings
@@ -89,8 +89,10 @@ class Settings(Section):
         return tuple(found)
 
     def warnings_at(self, now: float) -> tuple[str, ...]:
-        """The same, and the keys that have expired by `now`, unix seconds."""
-        return (*self.warnings, *expired(self.tenants, datetime.fromtimestamp(now, UTC).date()))
+        """The same, and what has expired by `now`, unix seconds: keys and the certificate."""
+        keys = expired(self.tenants, datetime.fromtimestamp(now, UTC).date())
+        certificate = outlived(self.server.tls.cert, now) if self.server.tls else ()
+        return (*self.warnings, *keys, *certificate)
 
     @field_validator("models")
     @classmethod

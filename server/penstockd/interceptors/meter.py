@@ -8,6 +8,7 @@ from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.errors import AccountingUnavailable, PriceUnknown
 from penstockd.interceptors.accounting.account import Account
+from penstockd.interceptors.accounting.added_budgets import AddedBudgets
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
@@ -35,6 +36,7 @@ class Meter:
         ledger: Ledger,
         settlements: Settlements,
         denials: Denials,
+        added_budgets: AddedBudgets,
         alerts: BudgetAlerts,
         price_alarm: PriceAlarm,
         clock: Clock,
@@ -46,6 +48,7 @@ class Meter:
         self._ledger = ledger
         self._settlements = settlements
         self._denials = denials
+        self._added_budgets = added_budgets
         self._alerts = alerts
         self._price_alarm = price_alarm
         self._clock = clock
@@ -114,7 +117,7 @@ class Meter:
     async def _settle(self, account: Account, entry: Entry) -> None:
         account.give_back_grant(used=entry.usage.total)
         closing = self._close(account, entry)
-        if account.demands and not self._store.is_local:
+        if not self._store.is_local:
             closing = self._settlements.run(closing)
         await closing
 
@@ -139,11 +142,13 @@ class Meter:
             if account.demands:
                 self._alerts.tell(await self._store.settle(account.hold_id, account.used(entry)))
         finally:
-            await self._write(entry)
+            await self._write(account, entry)
 
-    async def _write(self, entry: Entry) -> None:
+    async def _write(self, account: Account, entry: Entry) -> None:
         try:
             await self._ledger.close(entry)
         except LedgerUnavailable as error:
             # The ledger keeps the entry and writes it when it can; the answer was paid for and is delivered.
             self._log.warning("an attempt waits for the ledger", error=str(error), request_id=entry.request_id)
+        finally:
+            self._alerts.tell(await self._added_budgets.count(account, entry, began_by=self._rulebook))

@@ -1,14 +1,14 @@
 """The models of one configuration, and what becomes of those that a reload leaves behind."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 from penstockd.clock import Clock
 from penstockd.model import Model
 
 DRAINED_EVERY = 0.1
-"""Seconds between looks at whether a model that is left behind still has calls in flight."""
+"""Seconds between looks at whether a pool that is left behind is still in use."""
 
 
 @runtime_checkable
@@ -29,21 +29,18 @@ class Pool:
         self._clock = clock
 
     async def close(self, *, but: "Pool | None" = None, is_used: Callable[[], bool] = lambda: False) -> None:
-        """Close every provider that `but` does not use on, each once its last call has ended; cancelled, at once.
+        """Close every provider that `but` does not use on, once none can be asked any more; cancelled, at once.
 
-        `is_used` says whether a call may still come to ask a model, though it asks none now: between two attempts, say.
+        `is_used` says whether one still can: by what is under way, and between two attempts now, say.
         """
         kept = set() if but is None else {id(provider) for provider in but.providers.values()}
-        closing = [
-            self._close(self.models[name], provider, is_used)
-            for name, provider in self.providers.items()
-            if id(provider) not in kept and isinstance(provider, Closeable)
-        ]
-        await asyncio.gather(*closing)
-
-    async def _close(self, model: Model, provider: Closeable, is_used: Callable[[], bool]) -> None:
         try:
-            while is_used() or model.permits.in_flight > 0:
+            while is_used():
                 await self._clock.sleep(DRAINED_EVERY)
         finally:
-            await provider.close()
+            await close_all(provider for provider in self.providers.values() if id(provider) not in kept)
+
+
+async def close_all(providers: Iterable[object]) -> None:
+    """Close those of `providers` that hold connections."""
+    await asyncio.gather(*(provider.close() for provider in providers if isinstance(provider, Closeable)))

@@ -60,6 +60,10 @@ class MemoryBudgets:
         self.held -= demand.amount
         account.spent += round(used)
 
+    def spend(self, demand: BudgetDemand) -> None:
+        """Count as spent what `demand` asks, though nobody held it."""
+        self._account(demand.key, demand.resets_at).spent += demand.amount
+
     def sweep(self, count: int) -> None:
         """Forget what is idle among the next `count` budgets."""
         self._accounts.sweep(count)

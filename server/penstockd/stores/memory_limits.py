@@ -108,6 +108,13 @@ class MemoryLimits:
         """End a hold, by what was used of what it took; return the budget fractions that this crossed."""
         return self._settle(hold_id, used)
 
+    async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence[Crossing]:
+        """Count as spent what `demands` ask and nobody held; return the budget fractions that this crossed."""
+        before = self._spent(demands)
+        for demand in {demand.key: demand for demand in demands}.values():
+            self._budgets.spend(demand)
+        return self._crossings(demands, before)
+
     async def budget(self, key: str) -> BudgetState:
         """Return a budget as it stands."""
         return self._budgets.state(key)
@@ -131,14 +138,17 @@ class MemoryLimits:
         if hold is None:
             return []
         watched = [demand for demand in hold.demands if isinstance(demand, BudgetDemand) and demand.alert_at]
-        before = {demand.key: self._budgets.state(demand.key).spent for demand in watched}
+        before = self._spent(watched)
         for key, demand in hold.taken.items():
             self._books[type(demand)].settle(demand, hold_id, used.get(key, 0))
-        return [
-            crossing
-            for demand in watched
-            for crossing in demand.crossings(before[demand.key], self._budgets.state(demand.key).spent)
-        ]
+        return self._crossings(watched, before)
+
+    def _spent(self, demands: Sequence[BudgetDemand]) -> Mapping[str, int]:
+        return {demand.key: self._budgets.state(demand.key).spent for demand in demands}
+
+    def _crossings(self, demands: Sequence[BudgetDemand], before: Mapping[str, int]) -> list[Crossing]:
+        spent = self._spent(demands)
+        return [crossing for demand in demands for crossing in demand.crossings(before[demand.key], spent[demand.key])]
 
     def _remember(self, hold_id: str) -> None:
         self._settled[hold_id] = None

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from fakes.certificates import Authority
+from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from peers import peer
 from penstockd.builders.certificate import certificate
@@ -29,12 +30,12 @@ def settings(authority: Authority, directory: Path, **server: str) -> Settings:
 
 def test_in_plaintext_there_is_none(tmp_path: Path) -> None:
     """Nothing is read."""
-    assert certificate(ConfigFile(tmp_path).load(""), Log("test")) is None
+    assert certificate(ConfigFile(tmp_path).load(""), clock=FakeClock(), log=Log("test")) is None
 
 
 def test_files_that_fit_together_are_taken(authority: Authority, tmp_path: Path) -> None:
     """A certificate, its key, and who vouches for callers."""
-    files = certificate(settings(authority, tmp_path), Log("test"))
+    files = certificate(settings(authority, tmp_path), clock=FakeClock(), log=Log("test"))
 
     assert files is not None
     assert isinstance(files.credentials(), grpc.ServerCredentials)
@@ -49,7 +50,7 @@ def test_what_does_not_fit_is_said_at_start(authority: Authority, tmp_path: Path
     (tmp_path / "locked.key").write_text(locked, encoding="utf-8")
 
     with pytest.raises(ConfigErrors) as raised:
-        certificate(settings(authority, tmp_path, **{wrong: what}), Log("test"))
+        certificate(settings(authority, tmp_path, **{wrong: what}), clock=FakeClock(), log=Log("test"))
 
     [error] = raised.value.errors
     assert str(error).startswith("server.tls: cannot be used: ")

@@ -1,10 +1,14 @@
 """What is well formed, and yet lets no ordinary call through, is told of at the start."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from fakes.certificates import self_signed
 from fakes.config_file import ConfigFile
+from peers import peer
+from penstockd.certificate_expiry import expires_at
 
 MODELS = """
 models:
@@ -195,3 +199,25 @@ def test_a_key_that_has_ended_is_told_of(config: ConfigFile, now: float, *, is_o
     assert settings.warnings == ()
     assert len(told) == is_over
     assert all(each.startswith("tenants.t.keys[0].expires: the key k has ended at ") for each in told)
+
+
+@pytest.mark.parametrize(("later", "is_over"), [(-0.1, False), (0.0, True)])
+def test_a_certificate_that_has_expired_is_told_of(
+    config: ConfigFile, tmp_path: Path, later: float, *, is_over: bool
+) -> None:
+    """Callers refuse it, and see no more than that."""
+    cert, key = self_signed(peer("openssl"), tmp_path)
+    settings = config.load(MODELS + f"server: {{tls: {{cert: {cert}, key: {key}}}}}")
+
+    told = settings.warnings_at(expires_at(cert.read_text(encoding="ascii")) + later)
+
+    assert [each.partition(" at ")[0] for each in told] == ["server.tls.cert: the certificate has expired"] * is_over
+
+
+def test_a_certificate_that_was_taken_away_is_no_warning(config: ConfigFile, tmp_path: Path) -> None:
+    """Whoever needs it tells of that."""
+    cert, key = self_signed(peer("openssl"), tmp_path)
+    settings = config.load(MODELS + f"server: {{tls: {{cert: {cert}, key: {key}}}}}")
+    cert.unlink()
+
+    assert settings.warnings_at(0.0) == ()

@@ -51,24 +51,8 @@ def test_an_idle_pool_closes_at_once(scene: Scene) -> None:
     assert scene.connections.closed_at == 1000.0
 
 
-def test_a_call_in_flight_is_waited_for(scene: Scene) -> None:
-    """Its connection is closed after its end, and soon."""
-    assert scene.a.permits.take()
-
-    async def main() -> None:
-        closing = asyncio.ensure_future(scene.pool.close())
-        await scene.clock.sleep(7.0)
-        assert scene.connections.closed_at is None
-        scene.a.permits.release()
-        await closing
-
-    virtual_time.run(scene.clock, main())
-
-    assert scene.connections.closed_at == pytest.approx(1007.0, abs=0.15)
-
-
-def test_a_call_between_two_attempts_is_waited_for(scene: Scene) -> None:
-    """It holds no permit, and comes back."""
+def test_a_pool_that_is_used_is_waited_for(scene: Scene) -> None:
+    """Its connections are closed after the end of that, and soon."""
     is_used: Callable[[], bool] = lambda: scene.clock.monotonic() < 1003.0  # noqa: E731 - a question of one line
 
     virtual_time.run(scene.clock, scene.pool.close(is_used=is_used))
@@ -76,12 +60,20 @@ def test_a_call_between_two_attempts_is_waited_for(scene: Scene) -> None:
     assert scene.connections.closed_at == pytest.approx(1003.0, abs=0.2)
 
 
-def test_a_cancelled_close_waits_no_longer(scene: Scene) -> None:
-    """A call that never ends does not keep the daemon: its connections are closed under it."""
+def test_a_busy_model_that_the_next_pool_uses_on_is_not_waited_for(scene: Scene) -> None:
+    """Its old connections may be gone while its permits, which both pools share, are never all free."""
     assert scene.a.permits.take()
 
+    virtual_time.run(scene.clock, scene.pool.close(but=scene.pool_of(Connections(scene.clock))))
+
+    assert scene.connections.closed_at == 1000.0
+
+
+def test_a_cancelled_close_waits_no_longer(scene: Scene) -> None:
+    """A call that never ends does not keep the daemon: its connections are closed under it."""
+
     async def main() -> None:
-        closing = asyncio.ensure_future(scene.pool.close())
+        closing = asyncio.ensure_future(scene.pool.close(is_used=lambda: True))
         await scene.clock.sleep(1.0)
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):

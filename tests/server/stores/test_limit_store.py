@@ -250,6 +250,23 @@ async def test_a_budget_starts_at_what_the_ledger_says(bench: Bench) -> None:
     assert (await store.hold("late", [budget(2 * USD)])).denial is not None
 
 
+async def test_what_nobody_held_is_spent_all_the_same(bench: Bench) -> None:
+    """Once, by whatever limits it is counted, over them or not; what is held stays so."""
+    store = bench.store
+    await store.hold("h", [budget(2 * USD)])
+
+    crossings = await store.spend(
+        [budget(12 * USD, 10 * USD, alert_at=(0.5, 1.0)), budget(12 * USD, 20 * USD, alert_at=(0.5, 1.0))]
+    )
+
+    assert await store.budget("budget") == BudgetState(spent=12 * USD, held=2 * USD)
+    assert [(each.demand.limit, each.fraction, each.spent) for each in crossings] == [
+        (10 * USD, 0.5, 12 * USD),
+        (10 * USD, 1.0, 12 * USD),
+        (20 * USD, 0.5, 12 * USD),
+    ]
+
+
 async def test_a_shadow_counts_and_denies_nothing(bench: Bench) -> None:
     """What it would have denied is told; money and places count as they are used."""
     store = bench.store
