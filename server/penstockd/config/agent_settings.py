@@ -31,6 +31,11 @@ class AgentCacheSettings(Section):
     ttl: Time | None = None
 
 
+def is_off(cache: object) -> bool:
+    """Whether an agent's `cache` is the short form that keeps nothing."""
+    return cache is False or (isinstance(cache, str) and cache.lower() == "off")
+
+
 def _cache_form(cache: object) -> str | None:
     return "[off]" if cache == "off" else "[map]"
 
@@ -38,7 +43,7 @@ def _cache_form(cache: object) -> str | None:
 def _off(cache: object) -> object:
     if cache is None or isinstance(cache, dict):
         return cache
-    if cache is False or (isinstance(cache, str) and cache.lower() == "off"):
+    if is_off(cache):
         return "off"
     raise Mistake("must be off, or a map such as {ttl: 10m}")
 

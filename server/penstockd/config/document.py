@@ -16,7 +16,10 @@ def read_document(path: Path, named_by: str) -> Tree:
     try:
         tree = parse_yaml(read_text(path))
     except Mistake as mistake:
-        raise ConfigErrors([ConfigError(named_by, mistake.message)]) from mistake
+        message, meant = mistake.message, None
+        if named_by.endswith("_FILE"):  # then the path is the text of a file, which may be the configuration itself
+            message, meant = "must name a file whose text is the path of one that can be read", "PENSTOCK_CONFIG"
+        raise ConfigErrors([ConfigError(named_by, message, meant)]) from mistake
     except NotYaml as error:
         raise ConfigErrors([ConfigError(f"{path}:{error.line}:{error.column}", error.problem)]) from error
     if tree is None:

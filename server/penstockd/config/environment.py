@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from penstockd.config.assignment import Assignment
 from penstockd.config.context import Context
 from penstockd.config.errors import ConfigError, Mistake, nearest
-from penstockd.config.places import keep_private, read_text
+from penstockd.config.places import keep_private, read_text, refuse_home
 from penstockd.config.spelled_out import SPELLED_OUT, setting_named
 from penstockd.config.tree import Tree, branch
 from penstockd.config.yaml_text import NotYaml, parse_yaml
@@ -41,19 +41,10 @@ _OF_KUBERNETES: Final = re.compile(  # what it sets in every pod beside a Servic
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One setting, its new value, and who says so."""
-
-    path: tuple[str, ...]
-    value: object
-    origin: str
-
-
 class Environment:
     """The variables that concern us. `errors` has what is wrong with them, `notes` what people should be told.
 
-    An empty variable counts as unset.
+    An empty variable counts as unset; an empty file that one names is a mistake.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -61,7 +52,7 @@ class Environment:
         self.notes: list[str] = []
         self._environ = {name: value for name, value in environ.items() if value}
         self._fixed: dict[str, str] = {}
-        self._secret_files: dict[str, Path] = {}
+        self._files: dict[str, Path] = {}
         for name in NAMES:
             self._look_up(name)
         for name in self._environ:
@@ -72,38 +63,50 @@ class Environment:
         """The value of one of the fixed names, perhaps out of the file that NAME_FILE names."""
         return self._fixed.get(name)
 
+    def origin(self, name: str) -> str:
+        """The variable that says what `name` is: itself or NAME_FILE."""
+        return f"{name}_FILE" if name in self._files else name
+
     @property
     def has_llm(self) -> bool:
         """Whether the environment alone describes a model."""
         return "LLM_API_KEY" in self._fixed or "LLM_BASE_URL" in self._fixed
 
-    def assignments(self, tree: Tree, fill: Callable[[Tree], Tree]) -> list[Assignment]:
-        """What the environment sets in `tree`: by the fixed names first, then by those that spell a setting out.
+    def assignments(self, tree: Tree, fill: Callable[[object, tuple[str, ...], str], object]) -> list[Assignment]:
+        """What the environment sets in `tree`: by names that spell a setting out, and what these leave to fixed names.
 
-        `fill` fills in references, which the latter may have as the file has.
+        `fill` fills in references, which the former may have as the file has.
         """
-        found: list[Assignment] = []
-        has_llm_already = "llm" in branch(tree, "models")
-        if self.has_llm and not has_llm_already:
-            found.append(Assignment(("models", "llm"), dict(_LLM), "LLM_API_KEY or LLM_BASE_URL"))
-        elif not has_llm_already and "LLM_MODEL" in self._fixed:
-            del self._fixed["LLM_MODEL"]
-            self.notes.append("LLM_MODEL: has no effect without LLM_API_KEY or LLM_BASE_URL")
-        for name in (name for name in SETTINGS if name in self._fixed):
+        spelled_out: list[Assignment] = []
+        names = [name for name in self._environ if name.startswith(SPELLED_OUT)]
+        for name in sorted(names, key=lambda name: (name.count("__"), name)):  # a section before what is in it
             with self._noting(name):
-                found.append(Assignment(SETTINGS[name], _meaning(name, self._fixed[name]), name))
-        spelled_out = [name for name in self._environ if name.startswith(SPELLED_OUT)]
-        for name in sorted(spelled_out, key=lambda name: (name.count("__"), name)):  # a section before what is in it
-            with self._noting(name):
-                path, written = setting_named(name, tree), {name: _yaml(self._environ[name])}
-                found.append(Assignment(path, fill(written)[name], name))
-        return found
+                path = setting_named(name, tree)
+                spelled_out.append(Assignment(path, fill(_yaml(self._environ[name]), path, name), name))
+                tree = spelled_out[-1].laid_over(tree)
+        fixed = self._by_fixed_names(llm=branch(tree, "models", "llm"))
+        return [*spelled_out, *(each for each in fixed if not any(its.says(each.path) for its in spelled_out))]
 
     def check_files(self, context: Context) -> None:
         """Look at who may read the files that secrets came from."""
-        for name, path in self._secret_files.items():
-            with self._noting(name):
-                keep_private(path, context)
+        for name in (name for name in _SECRETS if name in self._files):
+            with self._noting(self.origin(name)):
+                keep_private(self._files[name], context)
+
+    def _by_fixed_names(self, *, llm: Tree) -> list[Assignment]:
+        """`llm` is what all others say of the model of that name."""
+        found: list[Assignment] = []
+        if self.has_llm and "provider" not in llm:
+            missing = [name for name in _LLM if name not in llm]
+            found += [
+                Assignment(("models", "llm", name), _LLM[name], "LLM_API_KEY or LLM_BASE_URL") for name in missing
+            ]
+        elif "provider" not in llm and self._fixed.pop("LLM_MODEL", ""):
+            self.notes.append("LLM_MODEL: has no effect without LLM_API_KEY or LLM_BASE_URL")
+        for name in (name for name in SETTINGS if name in self._fixed):
+            with self._noting(self.origin(name)):
+                found.append(Assignment(SETTINGS[name], _meaning(name, self._fixed[name]), self.origin(name)))
+        return found
 
     def _look_up(self, name: str) -> None:
         value, file = self._environ.get(name), self._environ.get(f"{name}_FILE")
@@ -111,9 +114,8 @@ class Environment:
             if value and file:
                 raise Mistake(f"is set, and {name}_FILE too: set one of them")
             if file:
-                value = read_text(Path(file)).strip()
-                if name in _SECRETS:
-                    self._secret_files[f"{name}_FILE"] = Path(file)
+                value = _line_of(Path(file), meant="PENSTOCK_CONFIG" if name == "PENSTOCK_CONFIG" else None)
+                self._files[name] = Path(file)
             if value:
                 self._fixed[name] = value
 
@@ -142,11 +144,22 @@ def _meaning(name: str, text: str) -> object:
                 raise Mistake("must be a plain number of seconds, such as 30")
             return f"{text}s"
         case "PENSTOCK_STATE_DIR":
+            refuse_home(text)
             return str(Path(text).absolute())
         case "PENSTOCK_LISTEN":
             return anchored(text)
         case _:
             return text
+
+
+def _line_of(file: Path, *, meant: str | None) -> str:
+    """What the file says, which is never repeated: it may be secret."""
+    text = read_text(file).strip()
+    if not text:
+        raise Mistake(f"{file} is empty")
+    if not text.isprintable():
+        raise Mistake(f"{file} must have one line of plain text in it", meant)
+    return text
 
 
 def _yaml(text: str) -> object:

@@ -32,10 +32,10 @@ class ConfigError:
 
 
 class ConfigErrors(Exception):
-    """Every mistake of a configuration, ordered by path."""
+    """Every mistake of a configuration once, ordered by path."""
 
     def __init__(self, errors: Iterable[ConfigError]) -> None:
-        self.errors = tuple(sorted(errors, key=str))
+        self.errors = tuple(sorted(set(errors), key=str))
         super().__init__("\n".join(map(str, self.errors)))
 
 

@@ -1,21 +1,22 @@
 """Reads the configuration: command line over environment over file over defaults."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from penstockd.config.assignment import Assignment
 from penstockd.config.complete import complete
 from penstockd.config.context import Context
 from penstockd.config.document import read_document
-from penstockd.config.environment import Assignment, Environment, anchored
-from penstockd.config.errors import ConfigError, ConfigErrors, dotted
+from penstockd.config.environment import Environment, anchored
+from penstockd.config.errors import ConfigErrors
 from penstockd.config.messages import explain
 from penstockd.config.nulls import without_nulls
 from penstockd.config.settings import Settings
 from penstockd.config.substitution import Substitution
-from penstockd.config.tree import Tree, branch, put
+from penstockd.config.tree import Tree, branch
 
 
 def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
@@ -28,14 +29,14 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     file = path or _named_by(environment)
     substitution = Substitution(environ)
     try:
-        document = read_document(file, "PENSTOCK_CONFIG" if path is None else "--config") if file else {}
+        document = read_document(file, "--config" if path else environment.origin("PENSTOCK_CONFIG")) if file else {}
         tree = substitution.fill(document)
     except ConfigErrors as unread:
-        environment.assignments({}, substitution.fill)  # for what is wrong with them
+        environment.assignments({}, substitution.fill_setting)  # for what is wrong with them
         raise ConfigErrors([*unread.errors, *environment.errors, *substitution.errors]) from unread
-    assignments = [*environment.assignments(tree, substitution.fill), *_assignments(flags)]
+    assignments = [*environment.assignments(tree, substitution.fill_setting), *_assignments(flags)]
     for assignment in assignments:
-        put(tree, assignment.path, assignment.value)
+        tree = assignment.laid_over(tree)
     tree = without_nulls(tree, Settings)
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
     context = _context(tree, file, document)
@@ -44,8 +45,9 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
     try:
         settings = Settings.model_validate(tree, context=replace(context, warnings=tuple(notes)))
     except ValidationError as error:
-        origins = {dotted(assignment.path): assignment.origin for assignment in assignments}
-        raise ConfigErrors(_first_of_each_path([*errors, *explain(error, origins)])) from None
+        said = {each.path for each in errors}
+        errors += [each for each in explain(error, assignments) if each.path not in said]
+        raise ConfigErrors(errors) from None
     if errors:
         raise ConfigErrors(errors)
     return settings
@@ -88,10 +90,3 @@ def _state_home(environ: Mapping[str, str]) -> str:
     if named.startswith("/"):
         return named
     return f"{home}/.local/state" if home else "/var/lib"
-
-
-def _first_of_each_path(errors: Iterable[ConfigError]) -> Iterable[ConfigError]:
-    first: dict[str, ConfigError] = {}
-    for error in errors:
-        first.setdefault(error.path, error)
-    return first.values()

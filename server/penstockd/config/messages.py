@@ -1,12 +1,13 @@
 """What the checks found, in words for people."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from penstockd.config.assignment import Assignment
 from penstockd.config.errors import ConfigError, Mistake, dotted, nearest
 from penstockd.config.schema import Shape, names_in, step
 from penstockd.config.settings import Settings
@@ -36,14 +37,14 @@ _WORDS: Final = {
 _FOLLOWS: Final = "default_factory_not_called"  # another mistake's echo
 
 
-def explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[ConfigError]:
+def explain(error: ValidationError, assignments: Sequence[Assignment]) -> Iterator[ConfigError]:
     """Each mistake by its path, with the name in the environment that brought it, where one did."""
     for detail in error.errors(include_url=False, include_input=True):
         if detail["type"] == _FOLLOWS:
             continue
         path = tuple(part for part in detail["loc"] if isinstance(part, int) or not part.startswith("["))
         message, suggestion = _say(detail, path)
-        yield ConfigError(dotted(path), message + _origin(path, origins), suggestion)
+        yield ConfigError(dotted(path), message + _origin(path, assignments), suggestion)
 
 
 def _say(detail: ErrorDetails, path: tuple[str | int, ...]) -> tuple[str, str | None]:
@@ -68,7 +69,6 @@ def _shape(path: tuple[str | int, ...]) -> Shape:
     return shape
 
 
-def _origin(path: tuple[str | int, ...], origins: Mapping[str, str]) -> str:
-    above = (dotted(path[:length]) for length in range(len(path), 0, -1))
-    origin = next((origins[each] for each in above if each in origins), None)
+def _origin(path: tuple[str | int, ...], assignments: Sequence[Assignment]) -> str:
+    origin = next((each.origin for each in reversed(assignments) if each.sets(path)), None)
     return f" (from {origin})" if origin else ""

@@ -27,13 +27,23 @@ def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def read_text(path: Path) -> str:
-    """What the file says; raises Mistake."""
+    """What the file says; raises Mistake, which repeats no path that is rather the text of a file."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Mistake(f"cannot read {path}: {error.strerror}") from error
+        raise Mistake(f"cannot read {_shown(path)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Mistake(f"cannot read {path}: it is not UTF-8") from error
+
+
+def refuse_home(path: str) -> None:
+    """Refuse a `~`, for which only a shell knows what it means; raises Mistake."""
+    if path.startswith("~"):
+        raise Mistake("must be spelled out: ~ is the name of a directory here; write ./~ for that")
+
+
+def _shown(path: Path) -> str:
+    return str(path) if str(path).isprintable() else "a file whose name has several lines"
 
 
 def is_public(path: Path) -> bool:
@@ -64,6 +74,7 @@ def _base_url(text: str) -> str:
 def _path(value: object, info: ValidationInfo[Context]) -> Path:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise Mistake("must be a path")
+    refuse_home(value)
     return info.context.base / value
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from penstockd.config.errors import ConfigError, dotted, nearest
@@ -9,6 +10,8 @@ from penstockd.config.tree import Tree
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<name>[^}]*)(?P<end>\}?)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+_NOT_UTF_8: Final = re.compile(r"[\ud800-\udfff]")  # what Python reads a byte as that is none
 
 
 class Substitution:
@@ -21,6 +24,13 @@ class Substitution:
     def fill(self, tree: Tree) -> Tree:
         """The same tree with every reference in its texts replaced, names excepted."""
         return {name: self._fill(value, (name,)) for name, value in tree.items()}
+
+    def fill_setting(self, value: object, path: tuple[str, ...], origin: str) -> object:
+        """The same of one value at `path`, which the variable `origin` sets."""
+        own = Substitution(self._environ)
+        filled = own._fill(value, path)
+        self.errors += [replace(error, message=f"{error.message} (from {origin})") for error in own.errors]
+        return filled
 
     def _fill(self, tree: object, path: tuple[str | int, ...]) -> object:
         match tree:
@@ -43,10 +53,18 @@ class Substitution:
             self._note(path, f"${{{name}}} is not set in the environment", nearest(name, self._environ))
         elif not self._environ[name]:
             self._note(path, f"${{{name}}} is empty in the environment")
+        elif _NOT_UTF_8.search(self._environ[name]):
+            self._note(path, f"${{{name}}} is not UTF-8 in the environment")
         return self._environ.get(name, "")
 
     def _note(self, path: tuple[str | int, ...], message: str, suggestion: str | None = None) -> None:
-        self.errors.append(ConfigError(dotted(path), message, suggestion))
+        """Add it to what is wrong with the same text, if it is not said already."""
+        where, before = dotted(path), ""
+        if self.errors and self.errors[-1].path == where:
+            if message in self.errors[-1].message:
+                return
+            before = f"{self.errors.pop().text}; "
+        self.errors.append(ConfigError(where, before + message, suggestion))
 
 
 def refers(text: str) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import yaml
-from yaml.constructor import ConstructorError
+
+from penstockd.config.yaml_bounds import Bounded, Refusal
 
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = (
@@ -14,6 +15,9 @@ _SCALARS: Final = (
     ("int", r"[-+]?[0-9]{1,19}", list("-+0123456789")),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", list("-+.0123456789")),
 )
+_SIGNS: Final = {"alias": "*", "anchor": "&", "tag": "!"}
+"""What PyYAML calls these, in messages that may repeat the text after them."""
+_SIGNED: Final = re.compile(rf"\b(?:{'|'.join(_SIGNS)})\b")
 
 
 class NotYaml(ValueError):
@@ -27,44 +31,74 @@ class NotYaml(ValueError):
 
 
 def parse_yaml(text: str) -> object:
-    """The one document in `text`; raises NotYaml."""
+    """The one document in `text`; raises NotYaml, which repeats no value: it may be secret."""
+    loader = None
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader with still fewer constructors
+        loader = _Loader(text)
+        return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        problem = error.problem or "is not YAML"
-        if problem.startswith("but "):
-            problem = f"{error.context}, {problem}"
+        problem = _without_values(error)
         if mark and text[mark.index - 1 : mark.index + 1] == "${":
             problem += "; put ${…} in quotes inside { } and [ ]"
-        raise NotYaml(problem, line, column) from error
+        raise NotYaml(problem, *_place(mark)) from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         column = len(before) - before.rfind("\n")
         raise NotYaml("a character that YAML does not allow", before.count("\n") + 1, column) from error
+    except (ValueError, OverflowError) as error:  # PyYAML's own, of an escape such as \UFFFFFFFF
+        raise NotYaml("a number that is too large", *_place(loader.get_mark() if loader else None)) from error
 
 
-class _Loader(yaml.SafeLoader):
+def understand(kind: type[yaml.resolver.BaseResolver]) -> None:
+    """Have `kind` tell numbers, switches and nothing from text as `parse_yaml` does."""
+    for name, pattern, first in _SCALARS:
+        kind.add_implicit_resolver(_TAG + name, re.compile(rf"(?:{pattern})\Z"), first)
+
+
+def _place(mark: yaml.Mark | None) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def _without_values(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "is not YAML"
+    if isinstance(error, Refusal):
+        return problem
+    kind = _SIGNED.search(f"{error.context} {problem}")
+    if kind:
+        return _means_nothing(kind[0])
+    if problem.startswith("but "):
+        return f"{error.context}, {problem}"
+    return problem.partition(", but found")[0] if isinstance(error, yaml.scanner.ScannerError) else problem
+
+
+def _means_nothing(kind: str) -> str:
+    return f"this {kind} means nothing here; put text that begins with {_SIGNS[kind]} in quotes"
+
+
+class _Loader(Bounded):
     """The core of YAML 1.2: `off`, `no`, `1:30` and dates are text, not booleans, numbers and dates in disguise."""
 
 
 _Loader.yaml_implicit_resolvers = {}
 
 
-def _map(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
+def _map(loader: _Loader, node: yaml.Node) -> dict[str, object]:
+    if not isinstance(node, yaml.MappingNode):
+        raise Refusal("is no map", node.start_mark)
     named: dict[str, object] = {}
     merged: dict[str, object] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise ConstructorError(None, None, "a name must be text", key.start_mark)
+            raise Refusal("a name must be text", key.start_mark)
         if key.value == "<<":
             for source in _sources(loader, value):
                 merged = {**source, **merged}
             continue
-        if key.value in named:
-            raise ConstructorError(None, None, f'"{key.value}" is given twice', key.start_mark)
-        named[key.value] = loader.construct_object(value, deep=True)
+        name = _text(loader, key)
+        if name in named:
+            raise Refusal(f'"{name}" is given twice', key.start_mark)
+        named[name] = loader.construct_object(value, deep=True)
     return {**merged, **named}
 
 
@@ -72,7 +106,7 @@ def _sources(loader: _Loader, node: yaml.Node) -> Iterator[Mapping[str, object]]
     built = loader.construct_object(node, deep=True)
     for source in built if isinstance(built, list) else [built]:
         if not isinstance(source, dict):
-            raise ConstructorError(None, None, "<< takes a map, or a list of maps", node.start_mark)
+            raise Refusal("<< takes a map, or a list of maps", node.start_mark)
         yield source
 
 
@@ -80,24 +114,33 @@ def _list(loader: _Loader, node: yaml.SequenceNode) -> list[object]:
     return loader.construct_sequence(node, deep=True)
 
 
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """Joins what JSON writes as two escapes, such as the emoji of \ud83d\ude00."""
+    try:
+        return loader.construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        problem = "has one half of a character that is written as two, such as \\ud83d\\ude00"
+        raise Refusal(problem, node.start_mark) from error
+
+
 def _scalar(kind: Callable[[str], object]) -> Callable[[_Loader, yaml.ScalarNode], object]:
     def construct(loader: _Loader, node: yaml.ScalarNode) -> object:
         try:
             return kind(loader.construct_scalar(node))
         except ValueError as error:
-            raise ConstructorError(None, None, f"is no {node.tag}", node.start_mark) from error
+            raise Refusal(f"is no {node.tag.removeprefix(_TAG)}", node.start_mark) from error
 
     return construct
 
 
 def _refuse(_: _Loader, node: yaml.Node) -> None:
-    raise ConstructorError(None, None, f"{node.tag} means nothing here", node.start_mark)
+    raise Refusal(_means_nothing("tag"), node.start_mark)
 
 
 _Loader.yaml_constructors = {
     f"{_TAG}map": _map,
     f"{_TAG}seq": _list,
-    f"{_TAG}str": _scalar(str),
+    f"{_TAG}str": _text,
     f"{_TAG}null": _scalar(lambda _: None),
     f"{_TAG}bool": _scalar(lambda text: text.lower() == "true"),
     f"{_TAG}int": _scalar(int),
@@ -105,5 +148,4 @@ _Loader.yaml_constructors = {
     f"{_TAG}merge": _refuse,
     None: _refuse,
 }
-for _name, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
+understand(_Loader)

@@ -75,6 +75,63 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["", "\n", " \n\n"])
+def test_an_empty_file_is_a_mistake(text: str, tmp_path: Path) -> None:
+    """Whoever names it wants what is in it: half of a rotation is no reason to call the model without its key."""
+    file = tmp_path / "key"
+    file.write_text(text, encoding="utf-8")
+
+    assert mistakes({"LLM_API_KEY_FILE": str(file)}) == [f"LLM_API_KEY_FILE: {file} is empty"]
+
+
+def test_what_such_a_file_says_is_not_repeated(tmp_path: Path) -> None:
+    """It may be the configuration itself, secrets and all, in several lines or in one."""
+    lines, line, names_nothing = tmp_path / "lines", tmp_path / "line", tmp_path / "names_nothing"
+    lines.write_text("key_pepper: hunter2\nlog: {}\n", encoding="utf-8")
+    line.write_text("{key_pepper: hunter2}", encoding="utf-8")
+    names_nothing.write_text("hunter2" * 1000, encoding="utf-8")
+
+    assert mistakes({"PENSTOCK_CONFIG_FILE": str(lines)}) == [
+        f'PENSTOCK_CONFIG_FILE: {lines} must have one line of plain text in it; did you mean "PENSTOCK_CONFIG"?'
+    ]
+    for file in (line, names_nothing):
+        [mistake] = mistakes({"PENSTOCK_CONFIG_FILE": str(file)})
+        assert mistake.partition("; ")[::2] == (
+            "PENSTOCK_CONFIG_FILE: must name a file whose text is the path of one that can be read",
+            'did you mean "PENSTOCK_CONFIG"?',
+        )
+    assert mistakes({"PENSTOCK_STATE_DIR_FILE": str(lines)}) == [
+        f"PENSTOCK_STATE_DIR_FILE: {lines} must have one line of plain text in it"
+    ]
+
+
+@pytest.mark.parametrize("name", ["PENSTOCK_CONFIG", "LLM_API_KEY_FILE"])
+def test_a_path_that_is_the_text_of_a_file_is_not_repeated(name: str) -> None:
+    """As `$(cat penstock.yaml)` gives it."""
+    assert mistakes({name: "key_pepper: hunter2\nlog: {}"}) == [
+        f"{name}: cannot read a file whose name has several lines: No such file or directory"
+    ]
+
+
+def test_a_value_out_of_a_file_is_said_with_the_name_of_the_file(tmp_path: Path) -> None:
+    """There is no variable of the shorter name."""
+    (tmp_path / "level").write_text("loud", encoding="utf-8")
+    (tmp_path / "retries").write_text("many", encoding="utf-8")
+
+    assert mistakes({"LOG_LEVEL_FILE": str(tmp_path / "level"), "MAX_RETRIES_FILE": str(tmp_path / "retries")}) == [
+        "MAX_RETRIES_FILE: must be a whole number: how often a call is repeated",
+        "log.level: must be DEBUG or INFO or WARNING or ERROR or CRITICAL (from LOG_LEVEL_FILE)",
+    ]
+
+
+def test_the_configuration_may_be_named_by_a_file(config: ConfigFile, tmp_path: Path) -> None:
+    """Its path, and what is wrong in it is said as ever."""
+    config.path.write_text("log: {level: debug}", encoding="utf-8")
+    (tmp_path / "path").write_text(f"{config.path}\n", encoding="utf-8")
+
+    assert loaded({"PENSTOCK_CONFIG_FILE": str(tmp_path / "path")}).log.level == "DEBUG"
+
+
 def test_any_setting_can_be_spelled_out(config: ConfigFile) -> None:
     """Its value is YAML, and what is already there is found whatever its case."""
     text = "models: {gpt-4.1: {provider: echo}, gpt_4: {provider: echo}}"
@@ -106,9 +163,9 @@ def test_a_spelled_out_value_has_its_references_filled_in(config: ConfigFile) ->
     agent = config.load("{}", environ).agents["a"]
 
     assert (agent.description, agent.instructions) == ("of search", "${TEAM}")
-    assert config.mistakes("{}", {"PENSTOCK__LOG__LEVEL": "${NOWHERE}"}) == [
-        "PENSTOCK__LOG__LEVEL: ${NOWHERE} is not set in the environment",
-        "log.level: must be DEBUG or INFO or WARNING or ERROR or CRITICAL (from PENSTOCK__LOG__LEVEL)",
+    assert config.mistakes("{}", {"PENSTOCK__LOG__LEVEL": "${NOWHERE}", "PENSTOCK__SERVER": "{listen: '${NO}:1'}"}) == [
+        "log.level: ${NOWHERE} is not set in the environment (from PENSTOCK__LOG__LEVEL)",
+        "server.listen: ${NO} is not set in the environment (from PENSTOCK__SERVER)",
     ]
 
 
@@ -167,6 +224,11 @@ def test_names_of_others_are_left_alone(name: str) -> None:
         ("MAX_RETRIES", "-1", "MAX_RETRIES: must be a whole number: how often a call is repeated"),
         ("TIMEOUT_SECONDS", "30s", "TIMEOUT_SECONDS: must be a plain number of seconds, such as 30"),
         ("TIMEOUT_SECONDS", "0", "server.default_timeout: must be more than 0 (from TIMEOUT_SECONDS)"),
+        (
+            "PENSTOCK_STATE_DIR",
+            "~/x",
+            "PENSTOCK_STATE_DIR: must be spelled out: ~ is the name of a directory here; write ./~ for that",
+        ),
         ("CACHE_ENABLED", "maybe", "cache.enabled: must be true or false (from CACHE_ENABLED)"),
         (
             "PENSTOCK__LOG",

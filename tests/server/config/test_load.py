@@ -104,6 +104,46 @@ def test_the_environment_completes_the_llm_of_the_file(config: ConfigFile) -> No
     assert settings.models["llm"].model == "n"
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PENSTOCK__MODELS__LLM": "{provider: openai, base_url: 'http://h'}"},
+        {"PENSTOCK__MODELS": "{llm: {provider: openai, base_url: 'http://h', model: n}}"},
+        {"PENSTOCK__MODELS__LLM__PROVIDER": "openai", "PENSTOCK__MODELS__LLM__BASE_URL": "http://h"},
+    ],
+)
+def test_an_llm_that_is_spelled_out_is_completed_too(environ: dict[str, str]) -> None:
+    """By its name's short form, over which what is spelled out wins."""
+    settings = load(path=None, environ={**environ, "LLM_MODEL": "m"}, flags={})
+
+    assert (settings.models["llm"].base_url, settings.warnings) == ("http://h", ())
+    assert settings.models["llm"].model == ("n" if "PENSTOCK__MODELS" in environ else "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ("{}", {"PENSTOCK__MODELS__LLM": "{max_in_flight: 7}"}),
+        ("{}", {"PENSTOCK__MODELS__LLM__MAX_IN_FLIGHT": "7"}),
+        ("models: {llm: {max_in_flight: 7}}", {}),
+    ],
+)
+def test_the_llm_of_the_environment_is_completed_by_others(
+    config: ConfigFile, text: str, environ: dict[str, str]
+) -> None:
+    """As long as they do not say whose model it is."""
+    model = config.load(text, {**environ, "LLM_API_KEY": "sk-1"}).models["llm"]
+
+    assert (model.provider, model.model, model.max_in_flight) == ("openai", "gpt-4", 7)
+
+
+def test_the_defaults_of_llm_give_way_to_the_file(config: ConfigFile) -> None:
+    """It may say everything but whose model it is."""
+    model = config.load("models: {llm: {model: m, base_url: 'http://h'}}", {"LLM_API_KEY": "sk-1"}).models["llm"]
+
+    assert (model.provider, model.model, model.base_url) == ("openai", "m", "http://h")
+
+
 def test_a_model_name_alone_adds_no_model() -> None:
     """Nothing is called without a key or an address, and somebody should know."""
     settings = load(path=None, environ={"LLM_MODEL": "gpt-4"}, flags={})

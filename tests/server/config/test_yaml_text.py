@@ -1,5 +1,7 @@
 """YAML means what it looks like."""
 
+import json
+
 import pytest
 
 from penstockd.config.yaml_text import NotYaml, parse_yaml
@@ -51,15 +53,23 @@ def test_an_anchor_can_be_merged_and_overridden() -> None:
     [
         ("a: 1\nb: 2\na: 3", 3, 1, '"a" is given twice'),
         ("models:\n  fast: {model: a, model: b}", 2, 20, '"model" is given twice'),
+        *((f"{name}: 1\n{name}: 2", 2, 1, f'"{name}" is given twice') for name in ("tag", "an alias", "my-anchor")),
         ("? [a]\n: 1", 1, 3, "a name must be text"),
         ("a: !!python/name:os.system x", 1, 4, "means nothing here"),
-        ("a: !!int x", 1, 4, "is no tag:yaml.org,2002:int"),
+        ("a: !!int x", 1, 4, "is no int"),
+        ("a: !!map x", 1, 4, "is no map"),
         ("{<<: 3}", 1, 6, "<< takes a map"),
         ("a: [1", 1, 6, "expected ',' or ']'"),
-        ("a: *b", 1, 4, "found undefined alias"),
+        ("a: *b", 1, 4, "this alias means nothing here; put text that begins with * in quotes"),
+        ("a: &b", 1, 4, "this anchor is of nothing; put text that begins with & in quotes"),
+        ("a: [&b 1, &b 2]", 1, 11, "this anchor means nothing here; put text that begins with & in quotes"),
+        ("a: !b c", 1, 4, "this tag means nothing here; put text that begins with ! in quotes"),
         ("a: &a [*a]", 1, 4, "found unconstructable recursive node"),
         ("--- a\n--- b", 2, 1, "expected a single document in the stream, but found another document"),
         ("a: b\nc: \x07", 2, 4, "a character that YAML does not allow"),
+        ('a: "\\ud800"', 1, 4, "has one half of a character that is written as two"),
+        ('"\\ude00": a', 1, 1, "has one half of a character that is written as two"),
+        ('a: "\\UFFFFFFFF"', 1, 7, "a number that is too large"),
     ],
 )
 def test_what_is_no_yaml_is_refused_where_it_stands(text: str, line: int, column: int, problem: str) -> None:
@@ -69,3 +79,37 @@ def test_what_is_no_yaml_is_refused_where_it_stands(text: str, line: int, column
 
     assert problem in raised.value.problem
     assert (raised.value.line, raised.value.column) == (line, column)
+
+
+def test_a_character_that_json_writes_as_two_is_one() -> None:
+    """JSON is YAML, and by default Python writes emoji so, in names too."""
+    assert parse_yaml(json.dumps({"\U0001f600": ["Be kind \U0001f600", "\ufeffa"]})) == {
+        "\U0001f600": ["Be kind \U0001f600", "\ufeffa"]
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(f"{sign}{rest}" for sign in "*&!%@`|>" for rest in ("hunter2", "hunter2!x", "/hunter2", "<hunter2")),
+        "[&hunter2 a, &hunter2 b]",
+        "[hunter2",
+        "hunter2: a",
+        "- hunter2",
+        '"hunter2',
+        '"\\xhunter2',
+        "!!int hunter2",
+        "!!float hunter2",
+        "!!map hunter2",
+        "!!seq hunter2",
+        "!<hunter2>",
+        "!hunter2! a",
+    ],
+)
+def test_what_is_wrong_is_said_without_the_text_that_stands_there(value: str) -> None:
+    """It may be a secret that wants quotes."""
+    with pytest.raises(NotYaml) as raised:
+        parse_yaml(f"api_key: {value}")
+
+    assert "hunter2" not in raised.value.problem
+    assert "'h'" not in raised.value.problem
