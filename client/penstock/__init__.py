@@ -1,6 +1,5 @@
 """Penstock's client: asks the agents of a Penstock daemon, from asyncio or from threads."""
 
-from penstock.channel import TLS
 from penstock.client import AgentClient, Stream
 from penstock.errors import (
     AccountingUnavailable,
@@ -31,6 +30,7 @@ from penstock.errors import (
 )
 from penstock.request import Options, Turn
 from penstock.sync_client import SyncAgentClient, SyncStream
+from penstock.tls import TLS
 from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import Agent, Message, ProcessResponse
 from penstock.v1.pool_service_pb2 import Model

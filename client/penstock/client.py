@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import grpc.aio
 
-from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
 from penstock.pool import Action, set_model_request
 from penstock.request import Options
+from penstock.tls import TLS
 from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
     Agent,
@@ -38,11 +38,12 @@ class AgentClient:
 
     `target` is HOST:PORT, unix:PATH or several IPv4:PORT with commas between; None reads PENSTOCK_TARGET, else it is
     127.0.0.1:50051. `api_key` None reads PENSTOCK_API_KEY. `timeout` is in seconds, for calls that name none; one that
-    is longer than gRPC can say is 27,000 hours. `tls` is True for the usual authorities, or a TLS. Failed calls raise
-    a PenstockError.
+    is longer than gRPC can say is 27,000 hours. `tls` is True for the usual authorities, or a TLS, whose files are read
+    here: a ValueError says which cannot be used. Failed calls raise a PenstockError.
 
-    A client belongs to the event loop it was first used on. Once closed it raises RuntimeError, and the calls that
-    other tasks still had running end in a PenstockError whose reason is CANCELLED.
+    A client belongs to the event loop it was first used on. Make it after an os.fork(), not before; even then gRPC now
+    and then loses a child's first call, as UNREACHABLE. Once closed it raises RuntimeError, and the calls that other
+    tasks still had running end in a PenstockError whose reason is CANCELLED.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class AgentClient:
     # Opened late, because a channel belongs to the event loop that runs when it is made.
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
-        return self._connection.open_aio()
+        return self._connection.way.open_aio()
 
     @cached_property
     def _agents(self) -> "AgentServiceAsyncStub":

@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
 import grpc
 import grpc.aio
 
-from penstock import channel, request, usage
-from penstock.channel import TLS
+from penstock import request, usage
+from penstock.channel import Way
 from penstock.errors import PenstockError
 from penstock.request import Ask, Options
 from penstock.status import translate
+from penstock.tls import TLS
 from penstock.usage import UsageOptions
 from penstock.v1.usage_service_pb2 import GetUsageRequest
 
@@ -64,12 +64,10 @@ class Connection:
 
     def __init__(self, target: str | None, *, api_key: str | None, timeout: float, tls: bool | TLS) -> None:
         key = os.environ.get("PENSTOCK_API_KEY", "") if api_key is None else api_key
-        self.target = channel.address(target or os.environ.get("PENSTOCK_TARGET") or DEFAULT_TARGET)
-        self._tls = TLS() if tls is True else tls or None
+        where = target or os.environ.get("PENSTOCK_TARGET") or DEFAULT_TARGET
+        self.way = Way(where, TLS() if tls is True else tls or None)
         self._timeout = _checked(timeout)
         self._credentials = (("authorization", f"Bearer {_printable(key.strip())}"),) if key.strip() else ()
-        self.open_aio = partial(channel.open_aio, self.target, self._tls)
-        self.open_sync = partial(channel.open_sync, self.target, self._tls)
         self._is_closed = False
 
     def ask(self, kind: type[Ask], text: str, timeout: float | None, options: Options) -> Call[Ask]:

@@ -1,5 +1,6 @@
 """From a failed RPC to the exception that says why."""
 
+import re
 from collections.abc import Iterable
 from typing import TypeVar, cast
 
@@ -25,6 +26,22 @@ _BY_CODE: dict[StatusCode, type[PenstockError]] = {
     StatusCode.UNAVAILABLE: errors.Unreachable,
     StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
 }
+
+# gRPC's words for what kept it from a daemon, where they leave a person with nothing to do.
+_HINTS = (
+    # Replicas that were reached and whose health, which our channels watch, says NOT_SERVING.
+    (re.compile("backend unhealthy$"), "no replica is serving: each one drains, starts or is not ready"),
+    # Whoever refuses our side of a handshake says no more to us than that.
+    (
+        re.compile("last error: .*Socket closed$"),
+        "the connection is closed as it begins: does the port speak TLS, or want another certificate of ours?",
+    ),
+    (re.compile("WRONG_VERSION_NUMBER"), "the port speaks no TLS"),
+    (
+        re.compile("Hostname Verification Check failed"),
+        "the certificate names another host than the target's: server_name says which it should",
+    ),
+)
 
 _Trailers = dict[str, str | bytes]
 _Detail = TypeVar("_Detail", bound=Message)
@@ -60,9 +77,9 @@ def _explained(code: StatusCode, message: str, status: Status, trailers: _Traile
 
 
 def _in_our_words(message: str) -> str:
-    # gRPC's words for replicas that were reached and whose health, which our channels watch, says NOT_SERVING.
-    if message.endswith("backend unhealthy"):
-        return f"no replica is serving: each one drains, starts or is not ready ({message})"
+    for theirs, ours in _HINTS:
+        if theirs.search(message):
+            return f"{ours} ({message})"
     return message
 
 

@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from penstock.channel import TLS
 from penstock.connection import DEFAULT_TIMEOUT, Call, Connection
 from penstock.fold import Fold
 from penstock.pool import Action, set_model_request
 from penstock.request import Options
+from penstock.tls import TLS
 from penstock.usage import UsageOptions
 from penstock.v1.agent_service_pb2 import (
     Agent,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class SyncAgentClient:
     """Asks the agents of a Penstock daemon from any thread; every call has a deadline.
 
-    Its arguments are AgentClient's. Failed calls raise a PenstockError. Once closed it raises RuntimeError.
+    Its arguments are AgentClient's. Failed calls raise a PenstockError. Once closed it raises RuntimeError. As with its
+    twin, make it after an os.fork(), not before.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class SyncAgentClient:
         tls: bool | TLS = False,
     ) -> None:
         self._connection = Connection(target, api_key=api_key, timeout=timeout, tls=tls)
-        self._channel = self._connection.open_sync()
+        self._channel = self._connection.way.open_sync()
         self._agents = AgentServiceStub(self._channel)
         self._pool = PoolServiceStub(self._channel)
         self._usage = UsageServiceStub(self._channel)

@@ -127,7 +127,8 @@ class Daemon:
         # Our clients are told to go elsewhere at once, by GOAWAY. The grace is longer than what calls get of us: we cut
         # them with a status where gRPC would only reset them. It is ours to shorten below.
         grace = self._drain_timeout + 2 * LAST_WORDS
-        going = [asyncio.ensure_future(listener.server.stop(grace)) for listener in self._listeners]
+        # The others stay to the end: the process lives, and whoever asks should hear so.
+        going = asyncio.ensure_future(self._listeners[0].server.stop(grace))
         loop = asyncio.get_running_loop()
         drained_by = loop.time() + self._drain_timeout
         await _any_of(self._quiet(), self._hurrying.wait(), seconds=self._drain_timeout)
@@ -141,9 +142,9 @@ class Daemon:
         # An idle connection ends once its client has read up to a ping: to end it before would lose what is under way.
         # A client that is frozen, or a call whose message never comes, holds this up no longer than that may take.
         rest = max(0.0, min(LAST_BYTES - self._adapter.since_sent, drained_by - loop.time()))
-        await _any_of(asyncio.shield(going[0]), self._hurrying.wait(), seconds=rest)
+        await _any_of(asyncio.shield(going), self._hurrying.wait(), seconds=rest)
         ending = [listener.server.stop(None) for listener in self._listeners]
-        await _any_of(asyncio.gather(*ending, *going), seconds=LAST_WORDS)
+        await _any_of(asyncio.gather(*ending, going), seconds=LAST_WORDS)
         sweeping.cancel()
         await self.close()
         self._log.info("stopped", calls=self._adapter.in_flight)

@@ -40,7 +40,7 @@ def test_without_a_word_it_is_the_local_daemon(monkeypatch: pytest.MonkeyPatch) 
     """An empty variable counts as unset."""
     monkeypatch.setenv("PENSTOCK_TARGET", "")
 
-    assert connection().target == DEFAULT_TARGET
+    assert connection().way.address == DEFAULT_TARGET
 
 
 def test_the_request_id_travels_in_message_and_metadata(daemon: FakeDaemon) -> None:

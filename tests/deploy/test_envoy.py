@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 
 from fakes import answers
+from fakes.certificates import Authority
 from fakes.envoy import envoy
 from fakes.live_daemon import PATIENCE, Daemons
 from fakes.models import openai
 from fakes.upstream import HANG, Upstream, response, stream
+from peers import peer
 from penstock import AgentClient, PenstockError
 
 NOBODY_LEFT = "no healthy upstream"
@@ -34,18 +36,20 @@ async def post(url: str, path: str, body: object, **headers: str) -> tuple[int, 
 
 
 async def test_a_call_is_json_both_ways(tmp_path: Path) -> None:
-    """The two paths of the contract, and one that it does not know."""
+    """The two paths of the contract, and one that it does not know; a call keeps the name that its caller gave it."""
     async with Daemons(tmp_path) as daemons:
         daemon = await daemons.start()
         async with envoy(tmp_path, daemon.target) as url:
             status, kind, text = await post(url, "/v1/process", {"input": "hello there", "user_id": "u1"})
             named = await post(url, "/v1/agents/default:process", {"input": "hello there"}, **{"x-request-id": "r-17"})
+            unnamed = await post(url, "/v1/process", {"input": "hello"})
             unknown = await post(url, "/v1/nothing", {})
 
     answer: dict[str, Any] = json.loads(text)
     assert (status, kind, answer["output"]) == (200, "application/json", "hello there")
     assert answer["finishReason"] == "FINISH_REASON_STOP"
     assert (named[0], json.loads(named[2])["output"]) == (200, "hello there")
+    assert (json.loads(named[2])["requestId"], len(json.loads(unnamed[2])["requestId"])) == ("r-17", 36)
     assert unknown[0] == 404
 
 
@@ -99,6 +103,40 @@ async def test_grpc_passes_as_it_is(tmp_path: Path) -> None:
             streamed = [text async for text in client.stream("hello there")]
 
     assert answer.output == "".join(streamed) == "hello there"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Who vouches for daemons."""
+    return Authority(peer("openssl"), tmp_path / "authority")
+
+
+async def start_named(daemons: Daemons, authority: Authority, name: str) -> str:
+    """Start a daemon with a certificate for `name`, and return where."""
+    cert, key = map(str, authority.issue(name, f"DNS:{name}"))
+    return (await daemons.start(server={"tls": {"cert": cert, "key": key}})).target
+
+
+async def test_the_daemon_is_spoken_to_over_tls(tmp_path: Path, authority: Authority) -> None:
+    """By the name that its certificate has on Kubernetes; health checks go the same way as calls."""
+    async with Daemons(tmp_path) as daemons:
+        target = await start_named(daemons, authority, "penstock.penstock")
+        async with envoy(tmp_path, target, ca=authority.ca) as url, AgentClient(url.removeprefix("http://")) as client:
+            status, _, text = await post(url, "/v1/process", {"input": "hello there"})
+            answer = await client.process("hello there")
+
+    assert (status, json.loads(text)["output"]) == (200, "hello there")
+    assert answer.output == "hello there"
+
+
+async def test_a_daemon_of_another_name_is_not_spoken_to(tmp_path: Path, authority: Authority) -> None:
+    """Though the same authority vouches for it."""
+    async with Daemons(tmp_path) as daemons:
+        target = await start_named(daemons, authority, "other.penstock")
+        async with envoy(tmp_path, target, ca=authority.ca, until="ssl.fail_verify_san: 1") as url:
+            status, _, text = await post(url, "/v1/process", {"input": "hello"})
+
+    assert (status, text) == (503, NOBODY_LEFT)
 
 
 async def test_the_time_of_a_call_is_the_callers_or_the_daemons(tmp_path: Path, upstream: Upstream) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
@@ -23,7 +23,7 @@ from penstockd.changes import Changes
 from penstockd.grpc_adapter import Adapter
 from penstockd.grpc_server import grpc_server
 from penstockd.health import Health
-from penstockd.lifecycle import CannotListen, Daemon, Listener
+from penstockd.lifecycle import CannotListen, Daemon, Listener, Ports
 from penstockd.logs.log import Log
 from penstockd.outcome import FinishReason
 from penstockd.request import Request
@@ -67,13 +67,14 @@ class Closer:
 
 
 class Life:
-    """A daemon that runs, and its address."""
+    """A daemon that runs, its address, and that of its port for health alone."""
 
-    def __init__(self, daemon: Daemon, adapter: Adapter, health: Health, address: str) -> None:
+    def __init__(self, daemon: Daemon, adapter: Adapter, health: Health, ports: Ports) -> None:
         self.daemon = daemon
         self.adapter = adapter
         self.health = health
-        self.address = address
+        self.address = f"127.0.0.1:{ports.grpc}"
+        self.health_address = f"127.0.0.1:{ports.health}"
         self.running = asyncio.ensure_future(daemon.run())
 
     async def ask(self) -> Ended:
@@ -127,7 +128,7 @@ async def life(handle: Handle, **options: object) -> AsyncIterator[Life]:
     """A daemon that serves; the block must end it."""
     daemon, adapter, health = built(handle, **options)  # type: ignore[arg-type]  # they are built's own
     ports = await daemon.start()
-    it = Life(daemon, adapter, health, f"127.0.0.1:{ports.grpc}")
+    it = Life(daemon, adapter, health, ports)
     yield it
     await asyncio.wait_for(it.running, 10.0)
 
@@ -174,6 +175,24 @@ async def test_during_the_delay_calls_are_still_taken() -> None:
 
         assert (await it.ask()).code is grpc.StatusCode.OK
         it.daemon.stop()
+
+
+async def test_health_is_told_on_its_own_port_to_the_end() -> None:
+    """The process lives on with its last calls, when nobody new is let in any more."""
+    work = Work()
+    async with life(work) as it:
+        asked = asyncio.ensure_future(it.ask())
+        await work.started.wait()
+        it.daemon.stop()
+        await refused(it.address)
+
+        async with grpc.aio.insecure_channel(it.health_address) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+            told = [(await check(health_pb2.HealthCheckRequest(service=name))).status for name in ("liveness", "")]
+        work.release.set()
+
+        assert told == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+        assert (await asked).code is grpc.StatusCode.OK
 
 
 async def test_a_call_that_does_not_end_is_cut() -> None:
@@ -262,6 +281,16 @@ async def test_why_an_address_cannot_be_taken_is_said(tmp_path: Path, address: s
 
     with pytest.raises(CannotListen, match=rf": {reason}; PENSTOCK_LISTEN chooses another$"):
         await daemon.start()
+
+
+async def refused(address: str) -> None:
+    """Return once nobody listens at the address any more."""
+    host, _, port = address.rpartition(":")
+    with suppress(ConnectionError):  # a socket that closes just then resets whom it has let in
+        while True:
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            await writer.wait_closed()
 
 
 async def drained(it: Life) -> None:

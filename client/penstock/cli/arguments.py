@@ -112,6 +112,7 @@ def _add(add_parser: _AddParser, name: str, run: _Run, summary: str) -> argparse
     parser.add_argument("--ca", metavar="FILE", help="TLS; trust this authority (PEM)")
     parser.add_argument("--cert", metavar="FILE", help="our own certificate (PEM), for a daemon that wants one")
     parser.add_argument("--key", metavar="FILE", help="the key of that certificate (PEM)")
+    parser.add_argument("--server-name", metavar="HOST", help="whom the daemon's certificate names (the target's host)")
     return parser
 
 

@@ -71,7 +71,7 @@ def _events(connection: Connection, text: str, options: Options) -> int:
     """Print each event of the stream as the contract has it; a stream that breaks still raises why."""
     call = connection.ask(ProcessStreamRequest, text, None, options)
     fold = Fold(call)
-    with connection.open_sync() as channel, fold.errors():
+    with connection.way.open_sync() as channel, fold.errors():
         events = AgentServiceStub(channel).ProcessStream(call.request, timeout=call.timeout, metadata=call.metadata)
         for event in events:
             terminal.write_json(event)

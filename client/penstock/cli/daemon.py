@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from penstock.channel import TLS
 from penstock.connection import Connection
 from penstock.sync_client import SyncAgentClient
+from penstock.tls import TLS
 
 
 def client(chosen: Namespace) -> SyncAgentClient:
@@ -22,7 +22,9 @@ def _tls(chosen: Namespace) -> bool | TLS:
     if (chosen.cert is None) != (chosen.key is None):
         raise ValueError("--cert and --key go together: give both")
     if chosen.tls or chosen.ca is not None:
-        return TLS(ca=chosen.ca, cert=chosen.cert, key=chosen.key)
+        return TLS(ca=chosen.ca, cert=chosen.cert, key=chosen.key, server_name=chosen.server_name)
     if chosen.cert is not None:
         raise ValueError("--cert and --key need TLS: add --tls, or --ca FILE")
+    if chosen.server_name is not None:
+        raise ValueError("--server-name needs TLS: add --tls, or --ca FILE")
     return False

@@ -36,7 +36,7 @@ def _check(connection: Connection, service: str) -> str:
     # HealthCheckRequest and HealthCheckResponse have one field each, and on the wire they are these wrappers; so the
     # client needs no package for them.
     call = connection.call(StringValue(value=service), None)
-    with connection.open_sync(is_health_checked=False) as channel, call.errors():
+    with connection.way.open_sync(is_health_checked=False) as channel, call.errors():
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check", StringValue.SerializeToString, Int32Value.FromString
         )
