@@ -8,6 +8,7 @@ from penstockd.budgets import budget_states
 from penstockd.builders.agents import AgentBuilder, unloadable
 from penstockd.builders.certificate import certificate
 from penstockd.builders.identities import identify
+from penstockd.builders.ledger import check_driver
 from penstockd.builders.pool import PoolBuilder
 from penstockd.builders.rules import rulebook
 from penstockd.call import Call, Handler, Q, chain
@@ -188,7 +189,7 @@ def check(settings: Settings) -> None:
     clock, log = SystemClock(), Log("penstockd")
     app = App(ledger=NoLedger(), clock=clock, log=log, exporters=exporters_from({}, version=""))
     mistakes: list[ConfigError] = []
-    for make in (app.build, partial(certificate, clock=clock, log=log)):
+    for make in (app.build, partial(certificate, clock=clock, log=log), check_driver):
         try:
             make(settings)
         except ConfigErrors as errors:

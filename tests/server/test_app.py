@@ -1,6 +1,7 @@
 """Everything is built from the settings, and put together."""
 
 import asyncio
+import sys
 
 import pytest
 
@@ -22,19 +23,30 @@ def test_check_builds_and_throws_away(config: ConfigFile) -> None:
         check(broken)
 
 
-def test_check_says_everything_that_cannot_be_made_at_once(config: ConfigFile) -> None:
-    """Providers, agents and the certificate: none hides another."""
+def test_check_says_everything_that_cannot_be_made_at_once(config: ConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers, agents, the certificate and the ledger's driver: none hides another."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     text = TWO.replace("a: {provider: openai,", "a: {provider: 'fakes.broken_module:make',")
     text = text.replace("default: {route", "default: {python: 'fakes.exiting_module:run', route")
 
+    text += "server: {tls: {cert: /dev/null, key: /dev/null}}\ndatabase_url: postgresql://u:hunter2@127.0.0.1:1/d\n"
+
     with pytest.raises(ConfigErrors) as raised:
-        check(config.load(text + "server: {tls: {cert: /dev/null, key: /dev/null}}"))
+        check(config.load(text))
 
     assert [error.path for error in raised.value.errors] == [
         "agents.default.python",
+        "database_url",
         "models.a.provider",
         "server.tls",
     ]
+    assert "pip install 'penstock[postgres]'" in str(raised.value.errors[1])
+    assert "hunter2" not in str(raised.value.errors[1])
+
+
+def test_check_connects_to_no_ledger(config: ConfigFile) -> None:
+    """Where a configuration is checked, its database is seldom within reach."""
+    check(config.load(TWO + "database_url: postgresql://u:hunter2@127.0.0.1:1/d\n"))
 
 
 OWN = """

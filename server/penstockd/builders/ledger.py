@@ -6,11 +6,12 @@ from urllib.parse import unquote, urlsplit
 
 from penstockd import conventions as names
 from penstockd.clock import Clock
-from penstockd.config import Settings
+from penstockd.config import ConfigError, ConfigErrors, Settings
+from penstockd.ledger import CannotOpenLedger
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
 from penstockd.stores.ledger.database import Database
-from penstockd.stores.ledger.postgres import PostgresDatabase
+from penstockd.stores.ledger.postgres import PostgresDatabase, engine
 from penstockd.stores.ledger.sqlite import SqliteDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 
@@ -34,11 +35,29 @@ def open_ledger(settings: Settings, *, clock: Clock, log: Log, instruments: Inst
     )
 
 
+def check_driver(settings: Settings) -> None:
+    """Open nothing; raises ConfigErrors where the ledger needs what is not installed."""
+    url = _url(settings)
+    if _is_postgresql(url):
+        try:
+            engine(url).dispose()
+        except CannotOpenLedger as error:
+            raise ConfigErrors([ConfigError("database_url", str(error))]) from error
+
+
 def _database(settings: Settings) -> Database:
-    url = settings.database_url.reveal() if settings.database_url else ""
-    if url.startswith("postgresql:"):
+    url = _url(settings)
+    if _is_postgresql(url):
         return PostgresDatabase(url)
     return SqliteDatabase(_file(settings.state_dir, url), is_durable=settings.ledger.durability == "power")
+
+
+def _url(settings: Settings) -> str:
+    return settings.database_url.reveal() if settings.database_url else ""
+
+
+def _is_postgresql(url: str) -> bool:
+    return url.startswith("postgresql:")
 
 
 def _file(state_dir: Path, url: str) -> Path:

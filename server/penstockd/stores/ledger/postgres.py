@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import URL, Connection, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -56,13 +56,8 @@ class PostgresDatabase:
         self._writer: Connection | None = None
         self._has_sign = False
         logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of what follows from an error that it raises
-        try:
-            self._engine = create_engine(_complete(make_url(url)), pool_pre_ping=True)
-            event.listen(self._engine, "connect", _prepare)
-        except ModuleNotFoundError as error:
-            raise CannotOpenLedger(
-                f"a ledger in PostgreSQL needs {error.name}: pip install 'penstock[postgres]'"
-            ) from error
+        self._engine = engine(url)
+        event.listen(self._engine, "connect", _prepare)
         try:
             with self.transaction() as connection:
                 _check_encoding(connection)
@@ -155,6 +150,16 @@ class PostgresDatabase:
         if writer is not None:
             writer.invalidate()
             writer.close()
+
+
+def engine(url: str) -> Engine:
+    """What will connect to `url`; raises CannotOpenLedger where its driver is not installed."""
+    try:
+        return create_engine(_complete(make_url(url)), pool_pre_ping=True)
+    except ImportError as error:
+        raise CannotOpenLedger(
+            f"a ledger in PostgreSQL needs psycopg: pip install 'penstock[postgres]' ({error})"
+        ) from error
 
 
 def _complete(url: URL) -> URL:
