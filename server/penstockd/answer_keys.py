@@ -39,7 +39,7 @@ class AnswerKeys:
             agent.name,
             agent.fingerprint,
             request.input,
-            [(turn.role.value, turn.content) for turn in request.history],
+            [(turn.role, turn.content) for turn in request.history],
             _numbers(request.parameters.over(agent.parameters).over(DEFAULTS)),
             (request.user_id, _pairs(request.labels), _numbers(request.parameters)) if is_per_user else (),
         )
@@ -53,7 +53,7 @@ class AnswerKeys:
             call.tenant,
             request.agent,
             request.input,
-            [(turn.role.value, turn.content) for turn in request.history],
+            [(turn.role, turn.content) for turn in request.history],
             request.user_id,
             _numbers(request.parameters),
             _pairs(request.labels),

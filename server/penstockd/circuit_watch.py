@@ -26,7 +26,7 @@ class CircuitWatch:
 
     def tell(self, model: Model, transition: Transition) -> None:
         """Tell of one change."""
-        state = transition.new.value if model.breaker.is_enabled else DISABLED
+        state = transition.new if model.breaker.is_enabled else DISABLED
         self._transitions.of(model.name, state, transition.cause).add()
         self._remember(model.name, state, transition)
         write = self._log.error if transition.cause == Misconfigured.reason else self._log.warning

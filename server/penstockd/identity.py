@@ -1,7 +1,7 @@
 """Who a caller is, by its key and its certificate, or why it is not believed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from math import inf
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from penstockd import api_key
 from penstockd.principal import Principal
 
 
-class Refusal(Enum):
+class Refusal(StrEnum):
     """Why a caller is not believed: for operators, in a counter and in the log, never for the caller."""
 
     MISSING = "missing"

@@ -1,7 +1,7 @@
 """The ledger as the meter and the services see it: a row per attempt, and sums over rows."""
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from msgspec import Struct
 from penstockd.usage import Usage
 
 
-class EntryStatus(Enum):
+class EntryStatus(StrEnum):
     """How an attempt stands. HELD: on its way, or lost with the process that made it."""
 
     HELD = "held"

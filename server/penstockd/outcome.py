@@ -1,7 +1,7 @@
 """What a call turned out to be: written by inner layers, read by outer ones."""
 
 from collections.abc import Iterator, Mapping
-from enum import Enum
+from enum import StrEnum
 from itertools import count
 from secrets import token_hex
 
@@ -20,14 +20,14 @@ def _next_call_id() -> str:
     return f"{_PROCESS}{next(_numbers):012x}"
 
 
-class FinishReason(Enum):
+class FinishReason(StrEnum):
     """Why an answer ended."""
 
     STOP = "stop"
     LENGTH = "length"
 
 
-class CacheStatus(Enum):
+class CacheStatus(StrEnum):
     """How the cache served a call."""
 
     MISS = "miss"

@@ -1,14 +1,14 @@
 """The periods in which budgets are counted, all of them in UTC."""
 
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 
 HOUR = 3600.0
 """Seconds; every period begins and ends with one."""
 
 
-class Period(Enum):
+class Period(StrEnum):
     """A calendar hour, day or month in UTC, or all time."""
 
     HOUR = "hour"

@@ -1,11 +1,11 @@
 """Who is calling, as their credentials say and never as a request field does."""
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 
-class KeyRole(Enum):
+class KeyRole(StrEnum):
     """What a key may do beyond calling agents."""
 
     CALLER = "caller"

@@ -1,12 +1,12 @@
 """What a caller asks for, validated, free of the wire it came by."""
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 
-class Role(Enum):
+class Role(StrEnum):
     """Who spoke a turn."""
 
     USER = "user"
@@ -20,7 +20,7 @@ class Turn(Struct, frozen=True):
     content: str
 
 
-class CachePolicy(Enum):
+class CachePolicy(StrEnum):
     """Whether a request reads the cache, writes to it, and joins an identical request in flight."""
 
     DEFAULT = "default"

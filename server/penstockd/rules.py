@@ -1,7 +1,7 @@
 """The limits and budgets of every tenant, and what each of them asks of one call."""
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ LONGEST_AGENT = 69
 """Characters of the longest name an agent can have, "model/" and a model's; what is longer names none."""
 
 
-class Per(Enum):
+class Per(StrEnum):
     """Whom a rule counts, each on its own, always inside one tenant."""
 
     TENANT = "tenant"
@@ -137,7 +137,7 @@ def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> Bu
     The key leaves the limit out: a changed limit finds what was already spent.
     """
     return BudgetDemand(
-        key=f"budget:{rule.period.value}:{rule.period.start(now):.0f}:{subject}",
+        key=f"budget:{rule.period}:{rule.period.start(now):.0f}:{subject}",
         subject=subject,
         rule=rule.text,
         amount=amount,

@@ -1,6 +1,6 @@
 """What can go wrong with one attempt at a model, and what that says about the model and about trying again."""
 
-from enum import Enum
+from enum import StrEnum
 from textwrap import shorten
 from traceback import format_exception_only
 from typing import ClassVar
@@ -11,7 +11,7 @@ PROVIDER_ERROR = "provider_error"
 """The reason of what somebody else's provider does wrong."""
 
 
-class Blame(Enum):
+class Blame(StrEnum):
     """What a failure tells the model's circuit breaker."""
 
     NONE = "none"

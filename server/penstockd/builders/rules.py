@@ -36,7 +36,7 @@ def _rate(rate: RateSetting | None, burst: int | None = None) -> Rate | None:
 
 def _budget(settings: BudgetSettings) -> BudgetRule:
     period = Period(settings.period)
-    span = "in total" if period is Period.TOTAL else f"per {period.value}"
+    span = "in total" if period is Period.TOTAL else f"per {period}"
     return BudgetRule(
         per=Per(settings.per),
         limit=settings.usd,

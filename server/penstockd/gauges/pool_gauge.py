@@ -8,7 +8,7 @@ from penstockd.model import Model
 from penstockd.resilience.breaker import DISABLED
 from penstockd.resilience.circuit import State
 
-_STATES = (*(state.value for state in State), DISABLED)
+_STATES = (*State, DISABLED)
 
 
 def show_pool(gauges: Gauges, models: Callable[[], Mapping[str, Model]]) -> None:

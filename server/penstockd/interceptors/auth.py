@@ -28,8 +28,8 @@ class Auth:
         """Proceed for a known caller, else raise Unauthenticated; raise PermissionDenied for an agent not its own."""
         caller = self._identify(call.values("authorization"), call.sans, self._clock.wall())
         if isinstance(caller, Refusal):
-            call.outcome.auth = caller.value
-            self._refusals.add(1, {names.PENSTOCK_REASON: caller.value})
+            call.outcome.auth = caller
+            self._refusals.add(1, {names.PENSTOCK_REASON: caller})
             raise Unauthenticated(STRANGER)
         call.outcome.principal = caller
         if isinstance(call.request, Request) and not caller.may_use(call.request.agent):

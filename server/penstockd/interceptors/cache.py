@@ -49,7 +49,7 @@ class Cache:
             self._lookups.misses += 1
             call.outcome.cache = CacheStatus.MISS
             if trace := present():
-                trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.MISS.value})
+                trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.MISS})
             proceed = partial(self._unless_kept_since, key, landed, proceed)
         keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"

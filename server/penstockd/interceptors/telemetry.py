@@ -96,7 +96,7 @@ def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:
         names.PENSTOCK_TENANT: call.tenant,
         names.GEN_AI_AGENT_NAME: outcome.agent,
         names.PENSTOCK_MODEL: outcome.model,
-        names.PENSTOCK_CACHE_STATUS: outcome.cache.value if outcome.agent else "",
+        names.PENSTOCK_CACHE_STATUS: outcome.cache if outcome.agent else "",
     }
     span.set_attributes({name: value for name, value in attributes.items() if value})
     if code in _SERVER_FAULTS:

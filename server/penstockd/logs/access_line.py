@@ -33,7 +33,7 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
         fields["first_content_ms"] = _milliseconds(outcome.first_content_at - call.started_at)
     if outcome.agent:
         fields["agent"] = outcome.agent
-        fields["cache"] = outcome.cache.value
+        fields["cache"] = outcome.cache
     if outcome.model or outcome.attempts:
         fields |= _answer(outcome)
     return fields

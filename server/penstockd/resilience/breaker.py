@@ -43,7 +43,7 @@ class CircuitBreaker:
 
     def __repr__(self) -> str:
         enabled = "" if self._is_enabled else ", disabled"
-        return f"<CircuitBreaker {self.state.value}{enabled}, wait {self.wait():.3f} s, errors {self.error_rate:.0%}>"
+        return f"<CircuitBreaker {self.state}{enabled}, wait {self.wait():.3f} s, errors {self.error_rate:.0%}>"
 
     @property
     def state(self) -> State:
@@ -87,7 +87,7 @@ class CircuitBreaker:
     @property
     def label(self) -> str:
         """What the circuit is, in one word: its state, or `disabled`."""
-        return self.state.value if self._is_enabled else DISABLED
+        return self.state if self._is_enabled else DISABLED
 
     @property
     def next_probe_in(self) -> float | None:

@@ -1,10 +1,10 @@
 """What a circuit breaker is told and tells."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class State(Enum):
+class State(StrEnum):
     """What a circuit lets through: everything, nothing, or one probe at a time."""
 
     CLOSED = "closed"

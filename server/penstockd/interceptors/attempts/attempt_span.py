@@ -81,7 +81,7 @@ def _answered(choice: Choice) -> Attributes:
     if attempt.response_model:
         attributes[names.GEN_AI_RESPONSE_MODEL] = attempt.response_model[:LONGEST_NAME]
     if choice.finish_reason is not None:
-        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = (choice.finish_reason.value,)
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = (choice.finish_reason,)
     if attempt.asked_at is not None and attempt.first_chunk_at is not None:
         attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = attempt.first_chunk_at - attempt.asked_at
     if attempt.cost_nanousd is not None:

@@ -18,7 +18,7 @@ MOST = 16_384
 
 def asked(prompt: Prompt) -> dict[str, str]:
     """The attributes that hold the prompt; of a long one the latest turns."""
-    attributes = {names.GEN_AI_INPUT_MESSAGES: _json([_message(turn.role.value, text) for turn, text in _kept(prompt)])}
+    attributes = {names.GEN_AI_INPUT_MESSAGES: _json([_message(turn.role, text) for turn, text in _kept(prompt)])}
     if prompt.instructions:
         attributes[names.GEN_AI_SYSTEM_INSTRUCTIONS] = _json([_part(prompt.instructions[:MOST])])
     return attributes
@@ -26,7 +26,7 @@ def asked(prompt: Prompt) -> dict[str, str]:
 
 def answered(text: str, finish_reason: FinishReason | None) -> dict[str, str]:
     """The attribute that holds the output, as far as it came."""
-    ending = "error" if finish_reason is None else finish_reason.value
+    ending = "error" if finish_reason is None else finish_reason
     return {names.GEN_AI_OUTPUT_MESSAGES: _json([_message("assistant", text[:MOST]) | {"finish_reason": ending}])}
 
 

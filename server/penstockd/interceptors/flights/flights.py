@@ -185,7 +185,7 @@ class Flights:
 def _note_joining(work: Work) -> None:
     """Tell on the trace of the call that is being handled whose work it waits for."""
     if joined := present():
-        joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED.value})
+        joined.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.COALESCED})
         if work.trace is not None:
             joined.span.add_link(work.trace.span.get_span_context())
 

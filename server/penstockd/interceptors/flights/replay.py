@@ -19,7 +19,7 @@ async def replay(answer: Answer, call: Call[Request]) -> None:
     """Reply with `answer`, which used nothing."""
     call.outcome.agent, call.outcome.model = call.request.agent, answer.model
     if trace := present():
-        trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.HIT.value})
+        trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.HIT})
     texts = pieces(answer.text) if call.method.streams else filter(None, [answer.text])
     for text in texts:
         await call.send(Delta(text))

@@ -130,7 +130,7 @@ def is_anothers(ending: BaseException, call: Call[Request]) -> bool:
     if not isinstance(ending, RateLimited | BudgetExhausted) or ending.quota is None:
         return False
     kind, _ = kind_and_tenant(ending.quota.subject)
-    if kind not in (Per.USER.value, Per.KEY.value):
+    if kind not in (Per.USER, Per.KEY):
         return False
     caller = Caller(principal=call.principal, user_id=call.request.user_id, agent=call.outcome.agent)
     return caller.subject(Per(kind)) != ending.quota.subject

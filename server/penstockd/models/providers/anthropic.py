@@ -43,7 +43,7 @@ class Anthropic:
         body = {
             "model": self._model,
             "system": prompt.instructions or None,
-            "messages": [{"role": turn.role.value, "content": turn.content} for turn in prompt.turns],
+            "messages": [{"role": turn.role, "content": turn.content} for turn in prompt.turns],
             "max_tokens": parameters.max_output_tokens,
             "temperature": parameters.temperature,
             "top_p": parameters.top_p,

@@ -59,7 +59,7 @@ class OpenAI:
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
         parameters = prompt.parameters
-        messages = [{"role": turn.role.value, "content": turn.content} for turn in prompt.turns]
+        messages = [{"role": turn.role, "content": turn.content} for turn in prompt.turns]
         if prompt.instructions:
             messages.insert(0, {"role": "system", "content": prompt.instructions})
         body: dict[str, object] = {

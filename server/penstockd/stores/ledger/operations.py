@@ -1,7 +1,7 @@
 """What is written to the ledger, as rows; the same row written twice is there once."""
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -17,7 +17,7 @@ LARGEST = 10**15
 """The most tokens or nano-USD (a million dollars) that one attempt is believed, so that sums of them fit 64 bits."""
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """OPEN adds a row, CLOSE adds or settles it, FORGET takes back an OPEN, PROBE changes nothing."""
 
     OPEN = "open"
