@@ -9,6 +9,8 @@ LONGEST_ACCOUNT = 300
 """Characters of what the log says about one failure."""
 PROVIDER_ERROR = "provider_error"
 """The reason of what somebody else's provider does wrong."""
+INPUT_REFUSED = "input_refused"
+"""The reason of a request that a content filter turned away at the door."""
 
 
 class Blame(StrEnum):
@@ -32,7 +34,9 @@ UNBILLED = frozenset(
         "insufficient_quota",
         "context_too_long",
         "misconfigured",
+        "blocked",
         "rejected",
+        INPUT_REFUSED,
     }
 )
 """Reasons for which no provider bills an attempt of which nothing was heard and nothing counted."""
@@ -126,6 +130,13 @@ class Misconfigured(UpstreamFailure):
     reason = "misconfigured"
 
 
+class Blocked(UpstreamFailure):
+    """It is forbidden without a reason, maybe by somebody in between: no verdict on our key, and another may answer."""
+
+    blame = Blame.NONE
+    reason = "blocked"
+
+
 class QuotaSpent(UpstreamFailure):
     """Our account at the provider is out of credit: no retry helps this call, another model may."""
 
@@ -150,7 +161,10 @@ class Rejected(UpstreamFailure):
 
 
 class Filtered(UpstreamFailure):
-    """The provider's content filter stopped the request or its answer."""
+    """The provider's content filter stopped the request or its answer.
+
+    Its reason is INPUT_REFUSED where no model was asked, which costs nothing.
+    """
 
     blame = Blame.NONE
     is_callers_affair = True

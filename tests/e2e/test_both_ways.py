@@ -11,6 +11,7 @@ from fakes.answers import anthropic_event
 from fakes.providers import ANTHROPIC, OPENAI, Kind
 from fakes.stage import NEVER_OPENS, Stage, model, stage
 from fakes.upstream import Upstream, response, stream
+from penstock.v1.pool_service_pb2 import BREAKER_STATE_CLOSED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,7 +38,19 @@ OPENAIS: Mapping[str, tuple[Body, str]] = {
     "no choices": ({"choices": []}, "MODELS_UNAVAILABLE"),
     "no end": ({"choices": [{"message": None, "finish_reason": None}]}, "MODELS_UNAVAILABLE"),
     "no content": ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, ""),
-    "refused": ({"choices": [{"message": {"content": None, "refusal": "I can't."}, "finish_reason": "stop"}]}, ""),
+    "refused": (
+        {"choices": [{"message": {"content": None, "refusal": "I can't."}, "finish_reason": "stop"}]},
+        "CONTENT_FILTERED",
+    ),
+    "filtered in other words": ({"choices": [{"message": None, "finish_reason": "SAFETY"}]}, "CONTENT_FILTERED"),
+    "a tool, stop": (
+        {"choices": [{"message": {"content": None, "tool_calls": TOOL}, "finish_reason": "stop"}]},
+        "MODELS_UNAVAILABLE",
+    ),
+    "an error in the choice": (
+        {"choices": [{"message": {"content": ""}, "finish_reason": "error", "error": {"code": 502}}]},
+        "MODELS_UNAVAILABLE",
+    ),
     "an error": ({"error": OVERLOADED}, "MODELS_UNAVAILABLE"),
 }
 """What OpenAI's servers say, and how the call then ends."""
@@ -113,6 +126,60 @@ async def test_an_answer_without_text_ends_and_costs_as_its_provider_says(
     assert (seen.ending, seen.text) == (ending, "")
     assert after.output_tokens - before.output_tokens == 500
     assert after.cost_nanousd - before.cost_nanousd == COST
+
+
+FLAGGED = {"code": 403, "message": "Your input was flagged", "metadata": {"reasons": ["violence"]}}
+"""What OpenRouter says of a prompt."""
+
+
+@pytest.mark.parametrize("status", [403, 446, 200])
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "unary"])
+async def test_a_prompt_that_a_provider_will_not_have_closes_its_model_to_nobody(
+    daemon: Stage, upstream: Upstream, status: int, *, streams: bool
+) -> None:
+    """With a status of its own, a refused key's or within a stream, it is one caller's affair and costs nothing."""
+    body = msgspec.json.encode({"error": FLAGGED})
+    within = status == 200 and streams
+    upstream.respond(lambda _: stream(b"data: " + body + b"\n\n") if within else [response(body, status)])
+    before = (await daemon.client.get_usage()).total
+
+    seen = await daemon.ask("openai", streams=streams)
+
+    after = (await daemon.client.get_usage()).total
+    assert seen.ending == "CONTENT_FILTERED"
+    assert after.cost_nanousd == before.cost_nanousd
+    assert (await daemon.model("openai")).breaker_state == BREAKER_STATE_CLOSED
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Sorry, you have been blocked</html>"])
+async def test_who_is_kept_out_without_a_word_is_not_shown_to_have_a_wrong_key(
+    daemon: Stage, upstream: Upstream, body: bytes
+) -> None:
+    """A firewall's 403 keeps nobody from asking again, or from asking another model."""
+    upstream.respond(lambda _: [response(body, 403)])
+
+    seen = await daemon.ask("openai", streams=False)
+
+    assert seen.ending == "MODELS_UNAVAILABLE"
+    assert (await daemon.model("openai")).breaker_state == BREAKER_STATE_CLOSED
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "unary"])
+async def test_what_was_said_before_an_error_in_the_same_piece_is_charged(
+    daemon: Stage, upstream: Upstream, *, streams: bool
+) -> None:
+    """It was billed, though nobody is shown it."""
+    said = {"content": "x" * 400}
+    choice = {"message": said, "delta": said, "finish_reason": "error", "error": {"code": 502}}
+    body = msgspec.json.encode({"choices": [choice]})
+    upstream.respond(lambda _: stream(b"data: " + body + b"\n\n") if streams else [response(body)])
+    before = (await daemon.client.get_usage()).total
+
+    seen = await daemon.ask("openai", streams=streams)
+
+    after = (await daemon.client.get_usage()).total
+    assert (seen.ending, seen.text) == ("MODELS_UNAVAILABLE", "")
+    assert after.output_tokens - before.output_tokens == 100
 
 
 @pytest.mark.parametrize(

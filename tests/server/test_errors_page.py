@@ -6,6 +6,7 @@ from pathlib import Path
 from google.rpc import error_details_pb2
 
 from penstockd.errors import PenstockError, Quota, Violation
+from penstockd.services.usage import MOST_OF_A_TENANT, MOST_REPORTS
 from penstockd.status import DOMAIN, trailers
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
@@ -29,6 +30,13 @@ def test_everything_a_status_carries_is_explained() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE)) == set(carried)
     assert sorted(re.findall(r"^\| `google\.rpc\.(\w+)` \|", PAGE, re.MULTILINE)) == sorted(details)
     assert f"`{DOMAIN}`" in PAGE
+
+
+def test_how_many_reports_are_made_at_once_is_said() -> None:
+    """Where callers look who are refused one."""
+    of_a_tenant = f"{MOST_OF_A_TENANT} GetUsage of one tenant (an operator's key: {MOST_REPORTS})"
+
+    assert f"more than {of_a_tenant}, or {MOST_REPORTS} in all, are made at once" in PAGE
 
 
 def packed(carried: dict[str, str | bytes]) -> bytes:

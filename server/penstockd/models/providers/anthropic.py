@@ -59,7 +59,7 @@ class Anthropic:
         answer.ending, answer.model = message.stop_reason, message.model
         _note(message.usage, answer)
         answer.is_counted = isinstance(message.usage, _Usage)
-        if message.error is not None:
+        if message.error:
             raise refusal_within(message.error)
         if message.content is None:
             # Why it ended may be why nothing was said: a refusal, for example.

@@ -1,13 +1,15 @@
 """Answers prompts by asking an upstream over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import closing
 
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
 from penstockd.model import Prompt
+from penstockd.models.providers.complaint import MAX_MESSAGE
 from penstockd.models.providers.dialect import Dialect, Progress, size
-from penstockd.models.providers.refusal import MAX_MESSAGE, refusal
+from penstockd.models.providers.halves import Halves
+from penstockd.models.providers.refusal import refusal
 from penstockd.models.providers.sse import EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
 from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
@@ -48,7 +50,7 @@ class Chat:
         prompt = call.request
         with closing(await self._wire.post(self._dialect.request(prompt), prompt.attempt)) as exchange:
             await self._check(exchange)
-            if prompt.streams and not exchange.is_whole:
+            if prompt.streams and not await exchange.is_whole():
                 await self._relay_stream(call, exchange)
             else:
                 await self._relay_whole(call, exchange)
@@ -84,13 +86,14 @@ class Chat:
         """Relay what arrives as it arrives: one read becomes one Delta, or a sign that the model is at work."""
         answer = Progress()
         stream = EventStream()
+        halves = Halves()
         said = 0
         while not answer.is_whole:
             chunk = await exchange.read()
             if not chunk:
                 raise Broken("the stream ended before its last event", reason="truncated")
             unsaid = answer.bytes_unsaid
-            text = self._read_events(call.request, stream.feed(chunk), answer)
+            text = self._read_events(call.request, map(halves.joined, stream.feed(chunk)), answer)
             # Only text is kept by those who wait for the end; what is around it may be many times as long.
             said += len(text)
             if said > MAX_BODY:
@@ -102,7 +105,7 @@ class Chat:
         await call.send(_completed(call.request, answer))
         exchange.finish()
 
-    def _read_events(self, prompt: Prompt, events: Sequence[bytes], answer: Progress) -> str:
+    def _read_events(self, prompt: Prompt, events: Iterable[bytes], answer: Progress) -> str:
         pieces = []
         try:
             for event in events:

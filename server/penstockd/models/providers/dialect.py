@@ -23,7 +23,8 @@ MAX_TOKENS = 1_000_000_000
 """More than any call uses: a larger count is a mistake that would not fit into the money."""
 
 # What ends a whole answer at OpenAI and at Anthropic, then at servers of their dialects: "model_length" is Mistral's
-# (docs.mistral.ai/api), the "eos" are those of Together and of Hugging Face's text generation.
+# (docs.mistral.ai/api), the "eos" are those of Together and of Hugging Face's text generation. Some write it all in
+# upper case.
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -35,6 +36,21 @@ _FINISH_REASONS = {
     "eos_token": FinishReason.STOP,
     "model_length": FinishReason.LENGTH,
 }
+# "refusal" is Anthropic's, "sensitive" Zhipu's, "guardrail_intervened" Bedrock's, the others are Google's
+# (ai.google.dev/api/generate-content).
+_FILTERS = frozenset(
+    (
+        "refusal",
+        "sensitive",
+        "guardrail_intervened",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "model_armor",
+    )
+)
 _TOOL_CALLS = frozenset(("tool_calls", "function_call", "tool_use", "pause_turn"))
 """Endings that wait for a tool, ours or the provider's, before the answer goes on."""
 
@@ -46,14 +62,25 @@ class Progress:
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
     `is_counted` says that `usage` is of all of it, and not of what came until then.
     `bytes_unsaid` is how much the model said that is no text of the answer: its reasoning, or what it tells a tool.
+    `is_refused` says that the model refused in a field of its own.
+    `calls_tool` says that it called a tool.
+    `has_text` says that its text is more than blanks.
     """
 
     usage: Usage = NOTHING
     is_counted: bool = False
     bytes_unsaid: int = 0
+    is_refused: bool = False
+    calls_tool: bool = False
+    has_text: bool = False
     model: object = None
     ending: str | None = None
     is_whole: bool = False
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether it ended in a way that we asked for, by the provider's word for it."""
+        return self.ending is not None and self.ending.lower() in _FINISH_REASONS
 
     def finish_reason(self) -> FinishReason:
         """Why the answer ended; raise Filtered if a filter ended it, ToolCalled if the model wants a tool first.
@@ -62,12 +89,15 @@ class Progress:
         """
         if self.ending is None:
             raise Broken("the answer does not say why it ended", reason="truncated")
-        if self.ending in ("content_filter", "refusal"):
+        ending = self.ending.lower()
+        # Some add what it was: "content_filter: SAFETY".
+        if self.is_refused or ending.startswith("content_filter") or ending in _FILTERS:
             raise Filtered("the provider's content filter stopped the answer")
-        if self.ending in _TOOL_CALLS:
+        # Some servers say "stop" after a call.
+        if ending in _TOOL_CALLS or (self.calls_tool and not self.has_text):
             message = f"the model asked for a tool, and none was offered: look what its server adds ({self.ending})"
             raise ToolCalled(message)
-        reason = _FINISH_REASONS.get(self.ending)
+        reason = _FINISH_REASONS.get(ending)
         if reason is None:
             raise Broken("the answer ended in a way that was not asked for", reason="malformed")
         return reason

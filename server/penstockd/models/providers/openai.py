@@ -10,11 +10,11 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, size, tokens
+from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, size
+from penstockd.models.providers.openai_usage import OpenAIUsage
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
-from penstockd.usage import Usage
 
 BASE_URL = "https://api.openai.com/v1"
 
@@ -80,14 +80,13 @@ class OpenAI:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
         completion = decoded(_COMPLETION, body)
         choice = completion.first(answer)
-        answer.is_counted = isinstance(completion.usage, _Usage)
+        answer.is_counted = isinstance(completion.usage, OpenAIUsage)
         if choice is None or choice.message is None:
             # Why it ended may be why nothing was said: a filter, for example.
             if answer.ending is not None:
                 answer.finish_reason()
             raise Broken("the answer has no message", reason="malformed")
-        answer.bytes_unsaid = choice.message.bytes_unsaid
-        return choice.message.text
+        return choice.message.heard(answer)
 
     def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
@@ -97,8 +96,7 @@ class OpenAI:
         choice = decoded(_COMPLETION, event).first(answer)
         if choice is None or choice.delta is None:
             return ""
-        answer.bytes_unsaid += choice.delta.bytes_unsaid
-        return choice.delta.text
+        return choice.delta.heard(answer)
 
 
 class _Function(Struct):
@@ -127,10 +125,12 @@ class _Part(Struct):
 class _Message(Struct):
     """What the model says; `reasoning_content` is DeepSeek's and Qwen's, `reasoning` OpenRouter's and vLLM's.
 
-    Models of Mistral that reason say it in parts (docs.mistral.ai/capabilities/reasoning).
+    Models of Mistral that reason say it in parts (docs.mistral.ai/capabilities/reasoning). A `refusal` comes where the
+    content should have had a shape that was asked for, and is none of it.
     """
 
     content: str | list[_Part] | None = None
+    refusal: object = None
     reasoning_content: object = None
     reasoning: object = None
     tool_calls: list[_ToolCall] | None = None
@@ -146,66 +146,48 @@ class _Message(Struct):
     @property
     def bytes_unsaid(self) -> int:
         """Reasoning counts once where it comes under both names; what is said to tools counts too."""
-        called = [call.function for call in self.tool_calls or () if call.function]
-        asked = sum(size(function.name) + size(function.arguments) for function in called)
+        asked = sum(size(function.name) + size(function.arguments) for function in self._called)
         parts = self.content if isinstance(self.content, list) else ()
         thought = sum(part.bytes_unsaid for part in parts)
-        return max(size(self.reasoning_content), size(self.reasoning)) + thought + asked
+        return max(size(self.reasoning_content), size(self.reasoning)) + thought + asked + size(self.refusal)
+
+    @property
+    def _called(self) -> list[_Function]:
+        return [call.function for call in self.tool_calls or () if call.function]
+
+    def heard(self, answer: Progress) -> str:
+        """Fill in `answer`, return the text."""
+        text = self.content
+        # Most of a stream is text and nothing else.
+        if isinstance(text, str) and not (self.reasoning_content or self.reasoning or self.tool_calls or self.refusal):
+            if text.strip():
+                answer.has_text = True
+            return text
+        text = self.text
+        answer.bytes_unsaid += self.bytes_unsaid
+        if self.refusal and isinstance(self.refusal, str):
+            answer.is_refused = True
+        if self.tool_calls and self._called:
+            answer.calls_tool = True
+        if text.strip():
+            answer.has_text = True
+        return text
 
 
 class _Choice(Struct):
+    """What is chosen; an `error` in it is OpenRouter's (openrouter.ai/docs/api-reference/overview)."""
+
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
-
-
-class _PromptDetails(Struct):
-    cached_tokens: object = None
-    cache_write_tokens: object = None
-
-
-class _CompletionDetails(Struct):
-    reasoning_tokens: object = None
-
-
-class _Usage(Struct):
-    """OpenAI counts writes to the cache (developers.openai.com/api/docs/guides/prompt-caching), as does OpenRouter."""
-
-    prompt_tokens: object = None
-    completion_tokens: object = None
-    total_tokens: object = None
-    prompt_tokens_details: _PromptDetails | Odd = None
-    completion_tokens_details: _CompletionDetails | Odd = None
-
-    def disjoint(self) -> Usage:
-        """What was read from or written to the cache is among the prompt's tokens, reasoning among the completion's.
-
-        At xAI it is not: only the total has it (docs.x.ai/docs/key-information/consumption-and-rate-limits).
-        """
-        everything, output = tokens(self.prompt_tokens), tokens(self.completion_tokens)
-        of_prompt, of_completion = self.prompt_tokens_details, self.completion_tokens_details
-        cached = written = reasoning = 0
-        if isinstance(of_prompt, _PromptDetails):
-            cached = min(tokens(of_prompt.cached_tokens), everything)
-            written = min(tokens(of_prompt.cache_write_tokens), everything - cached)
-        if isinstance(of_completion, _CompletionDetails):
-            reasoning = tokens(of_completion.reasoning_tokens)
-        if reasoning and tokens(self.total_tokens) == everything + output + reasoning:
-            output += reasoning
-        return Usage(
-            uncached_input=everything - cached - written,
-            cached_input=cached,
-            cache_write_input=written,
-            output=output,
-            reasoning=min(reasoning, output),
-        )
+    error: object = None
 
 
 class _Completion(Struct):
     """A whole completion or one chunk of it: they differ only in what a choice has."""
 
     choices: list[_Choice] | None = None
-    usage: _Usage | Odd = None
+    usage: OpenAIUsage | Odd = None
     model: object = None
     error: object = None
 
@@ -215,13 +197,24 @@ class _Completion(Struct):
         choice = self.choices[0] if self.choices else None
         if choice is not None:
             answer.ending = choice.finish_reason or answer.ending
-        if isinstance(self.usage, _Usage):
-            answer.usage = self.usage.disjoint()
-            # Some servers send a running count with every chunk.
-            answer.is_counted = answer.ending is not None
-        if self.error is not None:
-            raise refusal_within(self.error)
-        return choice
+        if isinstance(self.usage, OpenAIUsage):
+            usage = self.usage.disjoint()
+            # Zeros after a count are none.
+            if usage.total or not answer.usage.total:
+                answer.usage = usage
+                # Some servers send a running count with every chunk.
+                answer.is_counted = answer.ending is not None
+        error = self.error
+        if choice is not None and choice.error and not answer.has_ended_well:
+            error = error or choice.error
+        # What is empty says nothing, and may stand beside a good answer.
+        if not error:
+            return choice
+        if choice is not None and (message := choice.message or choice.delta):
+            # It is not handed on; but it was said.
+            text = message.heard(answer)
+            answer.bytes_unsaid += size(text)
+        raise refusal_within(error)
 
 
 _COMPLETION: Final = msgspec.json.Decoder(_Completion)

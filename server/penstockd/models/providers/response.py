@@ -36,6 +36,11 @@ class Response:
         self._failure: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def arrived(self) -> bytes:
+        """What nobody has read yet."""
+        return b"".join(self._pieces)
+
     async def started(self) -> None:
         """Return once the head is whole; raise what kept it from that."""
         while not self.status:

@@ -1,11 +1,13 @@
 """When a provider says that it may be asked again."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 ABSURD = 31 * 86400.0
 """Seconds from which on a hint says more about the provider's clock than about its load."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def retry_hint(headers: Mapping[str, str], now: float) -> float | None:
@@ -33,10 +35,7 @@ def _is_sensible(seconds: float) -> bool:
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def _seconds_until(date: str, now: float) -> float | None:

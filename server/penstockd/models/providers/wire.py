@@ -30,6 +30,9 @@ _LETS_IN = re.compile(r"auth|key|token|secret|cookie|pass|credential|session|sig
 """What the names of headers have in them whose values let somebody in."""
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 _PAGE = "text/html"
+_BOM = b"\xef\xbb\xbf"
+_BLANK = _BOM + b" \t\r\n"
+"""What may stand before JSON or before events."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -128,10 +131,11 @@ class Wire:
 class Exchange:
     """One response as it arrives. Closing it cuts the connection, unless all of it has been received."""
 
-    __slots__ = ("_is_finished", "_read", "_response", "headers", "status")
+    __slots__ = ("_ahead", "_is_finished", "_read", "_response", "headers", "status")
 
     def __init__(self, response: Response) -> None:
         self._response = response
+        self._ahead = b""
         self._is_finished = False
         self._read = 0
         self.status = response.status
@@ -142,14 +146,32 @@ class Exchange:
         """Whether the body is compressed, though we asked for it not to be."""
         return self.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the body comes in one piece, whatever was asked for: JSON, or a page that somebody put in between."""
-        return self._content_type in ("application/json", _PAGE)
+    async def is_whole(self) -> bool:
+        """Whether the body comes in one piece, whatever was asked for: JSON, or a page that somebody put in between.
+
+        Its beginning tells, not its type, which some servers mistake; it is waited for, without what is blank.
+        """
+        if self._content_type == _PAGE:
+            return True
+        blank = 0
+        while not self._ahead:
+            try:
+                chunk = await self._response.read()
+            except UpstreamFailure:
+                # Whoever reads on meets it again, and tells then how much had arrived of an answer.
+                return self._response.arrived.lstrip(_BLANK).startswith(b"{")
+            if not chunk:
+                break
+            self._ahead = chunk.lstrip(_BLANK)
+            blank += len(chunk)
+            if not self._ahead and blank > MAX_BODY:
+                raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
+        return self._ahead.startswith(b"{")
 
     async def read(self) -> bytes:
         """Return what has arrived since the last read, waiting for it; empty at the end."""
-        return await self._response.read()
+        ahead, self._ahead = self._ahead, b""
+        return ahead or await self._response.read()
 
     @property
     def _content_type(self) -> str:
@@ -169,7 +191,7 @@ class Exchange:
             self._read = len(body)
             if self._read > MAX_BODY:
                 raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
-        return bytes(body)
+        return bytes(body).removeprefix(_BOM)
 
     async def excerpt(self) -> bytes:
         """Return as much of the body as is fit to explain an error: bounded in length and time, never failing."""

@@ -9,9 +9,23 @@ import pytest
 
 from fakes.prompts import Heard, ask
 from fakes.providers import OPENAI, Kind, Provide
-from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, Wait, chunk, head, response, stream
+from fakes.upstream import (
+    CLOSE,
+    HANG,
+    LAST_CHUNK,
+    RESET,
+    STREAM_HEAD,
+    Step,
+    Upstream,
+    Wait,
+    chunk,
+    head,
+    response,
+    stream,
+)
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.refusal import MAX_MESSAGE
+from penstockd.models.providers.complaint import MAX_MESSAGE
+from penstockd.models.providers.sse import MAX_EVENT
 from penstockd.models.providers.wire import MAX_BODY
 from penstockd.outcome import FinishReason
 from penstockd.upstream import Broken, Filtered, ToolCalled, UpstreamFailure
@@ -188,11 +202,123 @@ async def test_an_empty_answer_is_only_completed(
     assert heard.completed is not None
 
 
-async def test_a_server_that_does_not_stream_still_answers(kind: Kind, upstream: Upstream, provide: Provide) -> None:
-    """JSON in answer to a request for a stream is read as the whole answer that it is."""
-    upstream.answer(response(kind.answer(TEXT)))
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/json", "text/event-stream", ""])
+@pytest.mark.parametrize("before", [(), (b" \n",), (b"\xef", b"\xbb\xbf"), (b" " * (MAX_EVENT + 1),)])
+async def test_a_server_that_does_not_stream_still_answers(
+    kind: Kind, upstream: Upstream, provide: Provide, content_type: str, before: tuple[bytes, ...]
+) -> None:
+    """JSON in answer to a request for a stream is read as the whole answer that it is, whatever it is said to be."""
+    begun = head(content_type=content_type, transfer_encoding="chunked")
+    upstream.answer(begun, *map(chunk, before), chunk(kind.answer(TEXT)), LAST_CHUNK)
 
     assert (await ask(provide(kind), streams=True)).deltas == [TEXT]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
+async def test_a_stream_is_one_whatever_it_is_said_to_be(
+    kind: Kind, upstream: Upstream, provide: Provide, content_type: str
+) -> None:
+    """Its beginning tells; each piece is handed on as it arrives."""
+    begun = head(content_type=content_type, transfer_encoding="chunked")
+    *first, second, third = [*kind.events(("a",))[:-2], *kind.events(("b",))[-2:]]
+    gate = asyncio.Event()
+    upstream.answer(begun, *map(chunk, [b"\n", *first]), gate, chunk(second), chunk(third), LAST_CHUNK)
+
+    heard = Heard()
+    asking = asyncio.ensure_future(ask(provide(kind), streams=True, heard=heard))
+    await heard.started.wait()
+    assert heard.deltas == ["a"]
+    gate.set()
+    await asking
+
+    assert heard.completed is not None
+
+
+async def test_blanks_without_end_are_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """What is waited for has to begin some time; they are nothing that a model said."""
+    upstream.answer(STREAM_HEAD, *[chunk(b" " * (1 << 20))] * 17, HANG)
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid == 0
+
+
+@pytest.mark.parametrize("blanks", [b"", b"\xef\xbb\xbf", b"\n "])
+@pytest.mark.parametrize("pause", [(), (Wait(0.05),)])
+async def test_what_arrived_of_an_answer_in_one_piece_is_known_though_no_read_succeeded(
+    kind: Kind, upstream: Upstream, provide: Provide, pause: tuple[Step, ...], blanks: bytes
+) -> None:
+    """To a request for a stream too, where what is no HTTP came with it."""
+    answer = blanks + kind.answer(TEXT)[:50]
+    begun = head(content_type="application/json", transfer_encoding="chunked")
+    upstream.answer(begun, *pause, chunk(answer) + b"ZZ\r\n", HANG)
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid == len(answer)
+
+
+async def test_what_arrived_of_a_stream_of_which_no_read_succeeded_is_no_answer(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """Nobody has read how much of it was said."""
+    upstream.answer(STREAM_HEAD, Wait(0.05), chunk(kind.events(PIECES)[0]) + b"ZZ\r\n", HANG)
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid == 0
+
+
+async def test_a_list_is_no_answer_and_nothing_that_a_model_said(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """It is neither dialect's; where a stream was asked for it is no event."""
+    upstream.answer(response(msgspec.json.encode([{"text": TEXT}])))
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard)).reason in ("malformed", "truncated")
+    assert heard.attempt.bytes_unsaid == 0
+
+
+async def test_a_byte_order_mark_before_a_whole_answer_does_not_matter(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """Some servers send one."""
+    upstream.answer(response(b"\xef\xbb\xbf" + kind.answer(TEXT)))
+
+    assert (await ask(provide(kind))).text == TEXT
+
+
+async def test_a_character_that_is_cut_between_two_events_is_one(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """Servers in JavaScript may cut a text within one."""
+    events = [
+        event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00")
+        for event in kind.events(("a<", ">b", "<>", "<", ">c"))
+    ]
+    upstream.answer(*stream(*events))
+
+    assert (await ask(provide(kind), streams=True)).text == "a😀b😀😀c"
+
+
+async def test_an_error_after_half_a_character_is_that_error(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """It says why the other half is missing."""
+    events = [event.replace(b"<", b"\\ud83d") for event in kind.events(("a<",))[:-2]]
+    if kind.name == "anthropic":
+        events = [event for event in events if b"block_stop" not in event]
+    upstream.answer(*stream(*events, kind.error))
+
+    assert (await failed(provide(kind))).reason == "stream_error"
+
+
+async def test_half_a_character_is_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+    """In the middle as at the end: it is not left out."""
+    for pieces in (("a<", "b"), ("a<",), (">b",)):
+        events = [event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00") for event in kind.events(pieces)]
+        upstream.answer(*stream(*events))
+
+        assert (await failed(provide(kind))).reason == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +332,19 @@ async def test_a_server_that_does_not_stream_still_answers(kind: Kind, upstream:
         ("model_context_window_exceeded", FinishReason.LENGTH),
         ("model_length", FinishReason.LENGTH),
         ("content_filter", Filtered),
+        ("content_filter: PROHIBITED_CONTENT", Filtered),
+        ("content_filtered", Filtered),
         ("refusal", Filtered),
+        ("sensitive", Filtered),
+        ("guardrail_intervened", Filtered),
+        ("SAFETY", Filtered),
+        ("RECITATION", Filtered),
+        ("BLOCKLIST", Filtered),
+        ("PROHIBITED_CONTENT", Filtered),
+        ("SPII", Filtered),
+        ("MODEL_ARMOR", Filtered),
+        ("STOP", FinishReason.STOP),
+        ("MAX_TOKENS", FinishReason.LENGTH),
         ("tool_calls", ToolCalled),
         ("function_call", ToolCalled),
         ("tool_use", ToolCalled),

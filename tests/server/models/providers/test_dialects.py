@@ -22,7 +22,7 @@ from penstockd.models.providers.anthropic import Anthropic
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
 from penstockd.request import Parameters, Role, Turn
-from penstockd.upstream import Broken
+from penstockd.upstream import Broken, CoolingDown, Filtered, ToolCalled, UpstreamFailure
 from penstockd.usage import Usage
 
 TURNS = (Turn(Role.USER, "hi"), Turn(Role.ASSISTANT, "yes?"), Turn(Role.USER, "why"))
@@ -253,6 +253,31 @@ async def test_openai_usage_that_comes_twice_counts_once(upstream: Upstream, pro
     assert (await ask(provide(OPENAI), streams=True)).attempt.usage == OPENAI.usage
 
 
+async def test_zeros_after_openais_count_are_none(upstream: Upstream, provide: Provide) -> None:
+    """They do not take back what was counted."""
+    zeros = b"data: " + openai_chunk([], usage={"prompt_tokens": 0, "completion_tokens": 0}) + b"\n\n"
+    *chunks, done = openai_events(("a",), OPENAI.usage)
+    upstream.answer(*stream(*chunks, zeros, done))
+    running = b"data: " + openai_chunk([{"delta": {"content": "a"}}], usage={"prompt_tokens": 5}) + b"\n\n"
+    upstream.answer(*stream(running, *openai_events(())[1:-1], zeros, done))
+
+    counted, running_only = await ask(provide(OPENAI), streams=True), await ask(provide(OPENAI), streams=True)
+
+    assert (counted.attempt.usage, counted.attempt.is_counted) == (OPENAI.usage, True)
+    assert (running_only.attempt.usage, running_only.attempt.is_counted) == (Usage(uncached_input=5), False)
+
+
+async def test_zeros_of_openais_with_nothing_before_them_are_its_count(upstream: Upstream, provide: Provide) -> None:
+    """It counted nothing, which the account makes up for."""
+    zeros = b"data: " + openai_chunk([], usage={"prompt_tokens": 0, "completion_tokens": 0}) + b"\n\n"
+    *chunks, done = openai_events(("a",))
+    upstream.answer(*stream(*chunks, zeros, done))
+
+    heard = await ask(provide(OPENAI), streams=True)
+
+    assert (heard.attempt.usage, heard.attempt.is_counted) == (Usage(), True)
+
+
 @pytest.mark.parametrize(("ending", "is_counted"), [(None, False), ("content_filter", True)])
 async def test_openais_running_count_is_of_the_whole_answer_with_its_end(
     upstream: Upstream, provide: Provide, ending: str | None, *, is_counted: bool
@@ -340,6 +365,9 @@ UNSAID = [
     (OPENAI, speaks(reasoning_content="hmü"), 4),
     (OPENAI, speaks(reasoning="hm"), 2),
     (OPENAI, speaks(content=None, reasoning="hm", reasoning_content="hm"), 2),
+    (OPENAI, speaks(content="", reasoning="hm"), 2),
+    (OPENAI, speaks(content="", reasoning_content="hm"), 2),
+    (OPENAI, speaks(content="", tool_calls=[{"index": 0, "function": {"name": "find", "arguments": "{}"}}]), 6),
     (OPENAI, speaks(tool_calls=[{"index": 0, "function": {"name": "find", "arguments": "{}"}}]), 6),
     (OPENAI, speaks(content="", reasoning=None, reasoning_content="", tool_calls=[]), 0),
     (OPENAI, speaks(role="assistant", reasoning={"odd": 1}, tool_calls=[{"function": None}]), 0),
@@ -361,12 +389,163 @@ async def test_what_a_model_says_and_is_no_text_is_heard(
     upstream: Upstream, provide: Provide, kind: Kind, event: bytes, size: int
 ) -> None:
     """Reasoning, and what it would tell a tool: it is counted, shows that the model is at work, and is not sent."""
-    upstream.answer(*stream(event, event, *kind.events(())[1:]))
+    upstream.answer(*stream(event, event, *kind.events(("a",))[1:]))
     heard = await ask(provide(kind), streams=True)
 
-    assert heard.deltas == []
+    assert heard.text == "a"
     assert heard.attempt.bytes_unsaid == 2 * size
     assert (heard.thoughts > 0) == (size > 0)
+
+
+TOOL = [{"index": 0, "id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("message", "outcome", "unsaid"),
+    [
+        ({"content": None, "refusal": "I can't."}, Filtered, 8),
+        ({"content": "{", "refusal": "I can't."}, Filtered, 9),
+        ({"content": None, "tool_calls": TOOL}, ToolCalled, 6),
+        ({"content": "", "tool_calls": TOOL}, ToolCalled, 6),
+    ],
+)
+@pytest.mark.parametrize("ending", ["stop", "length"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_what_openais_servers_say_in_an_answers_place_is_none(
+    upstream: Upstream,
+    provide: Provide,
+    *,
+    message: Mapping[str, object],
+    outcome: type[UpstreamFailure],
+    unsaid: int,
+    ending: str,
+    streams: bool,
+) -> None:
+    """A refusal has not the shape that was asked for; an empty text beside a call of a tool is not the answer."""
+    upstream.answer(*says(message, ending, streams=streams))
+    heard = Heard()
+
+    with pytest.raises(outcome):
+        await ask(provide(OPENAI), streams=streams, heard=heard)
+
+    assert heard.completed is None
+    assert len(heard.text) + heard.attempt.bytes_unsaid == unsaid
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"content": "a", "tool_calls": TOOL}, {"content": "a", "refusal": ""}, {"content": "a", "refusal": {"odd": 1}}],
+)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_what_openais_servers_say_beside_an_answer_leaves_it_good(
+    upstream: Upstream, provide: Provide, *, message: Mapping[str, object], streams: bool
+) -> None:
+    """Servers with tools of their own tell of the calls."""
+    upstream.answer(*says(message, "stop", streams=streams))
+
+    assert (await ask(provide(OPENAI), streams=streams)).text == "a"
+
+
+def says(message: Mapping[str, object], ending: str, *, streams: bool) -> tuple[bytes, ...]:
+    """An answer of OpenAI's with this message, which a stream says first and then ends."""
+    if not streams:
+        choice = {"index": 0, "message": message, "finish_reason": ending}
+        return (response(msgspec.json.encode({"choices": [choice]})),)
+    return stream(speaks(**message), *openai_events((), ending=ending)[1:])
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_error_in_openrouters_choice_is_one(upstream: Upstream, provide: Provide, *, streams: bool) -> None:
+    """It says more than that the answer ended by an error."""
+    error = {"code": 429, "message": "Rate limited"}
+    choice = {"error": error, "message": {"content": ""}, "delta": {"content": ""}, "finish_reason": "error"}
+    chunk = openai_chunk([choice])
+    upstream.answer(*(stream(b"data: " + chunk + b"\n\n") if streams else [response(chunk)]))
+
+    with pytest.raises(CoolingDown):
+        await ask(provide(OPENAI), streams=streams)
+
+
+@pytest.mark.parametrize("error", [{"code": 502, "message": "Odd"}, "none"], ids=repr)
+@pytest.mark.parametrize("ending", ["stop", "length", "STOP"])
+async def test_an_error_in_the_choice_of_an_answer_that_ended_well_is_none(
+    upstream: Upstream, provide: Provide, error: object, ending: str
+) -> None:
+    """The answer is whole."""
+    choice = {"message": {"content": "a"}, "finish_reason": ending, "error": error}
+    upstream.answer(response(msgspec.json.encode({"choices": [choice]})))
+
+    assert (await ask(provide(OPENAI))).text == "a"
+
+
+@pytest.mark.parametrize("of_choice", [True, False])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_what_was_said_beside_openais_error_is_known(
+    upstream: Upstream, provide: Provide, *, of_choice: bool, streams: bool
+) -> None:
+    """It had been made: its text, its reasoning and what it says to tools."""
+    said = {"content": "ü", "reasoning": "hm", "tool_calls": TOOL}
+    error = {"error": {"code": 502, "message": "Provider disconnected"}}
+    choice = {"delta" if streams else "message": said, "finish_reason": "error"} | (error if of_choice else {})
+    body = msgspec.json.encode({"choices": [choice]} | ({} if of_choice else error))
+    upstream.answer(*(stream(speaks(content="é"), b"data: " + body + b"\n\n") if streams else [response(body)]))
+    heard = Heard()
+
+    with pytest.raises(Broken):
+        await ask(provide(OPENAI), streams=streams, heard=heard)
+
+    before = len("é".encode()) if streams else 0
+    assert len(heard.text.encode()) + heard.attempt.bytes_unsaid == before + 10
+
+
+async def test_blanks_beside_a_call_of_a_tool_are_no_answer(upstream: Upstream, provide: Provide) -> None:
+    """Some models send them first."""
+    upstream.answer(*says({"content": "\n\n", "tool_calls": TOOL}, "stop", streams=False))
+    upstream.answer(*stream(speaks(content=" "), speaks(tool_calls=TOOL), *openai_events((), ending="stop")[1:]))
+
+    for streams in (False, True):
+        with pytest.raises(ToolCalled):
+            await ask(provide(OPENAI), streams=streams)
+
+
+async def test_a_text_before_or_after_a_call_of_a_tool_is_an_answer(upstream: Upstream, provide: Provide) -> None:
+    """In whichever piece it comes."""
+    called, end = speaks(tool_calls=TOOL), openai_events((), ending="stop")[1:]
+    upstream.answer(*stream(speaks(content="a"), speaks(content=" "), called, *end))
+    upstream.answer(*stream(called, speaks(content="a"), speaks(content=" "), *end))
+
+    for _ in range(2):
+        assert (await ask(provide(OPENAI), streams=True)).text == "a "
+
+
+async def test_a_refusal_that_began_is_one_to_the_end(upstream: Upstream, provide: Provide) -> None:
+    """It comes in pieces, and text may follow."""
+    upstream.answer(*stream(speaks(refusal="I"), speaks(content="a"), *openai_events((), ending="stop")[1:]))
+
+    with pytest.raises(Filtered):
+        await ask(provide(OPENAI), streams=True)
+
+
+@pytest.mark.parametrize("nothing", [None, False, "", {}, [], 0], ids=repr)
+async def test_an_error_that_says_nothing_is_none(
+    kind: Kind, upstream: Upstream, provide: Provide, nothing: object
+) -> None:
+    """The answer beside it is good."""
+    upstream.answer(response(msgspec.json.encode(msgspec.json.decode(kind.answer("a")) | {"error": nothing})))
+
+    assert (await ask(provide(kind))).text == "a"
+
+
+@pytest.mark.parametrize("nothing", [False, "", {}], ids=repr)
+async def test_an_error_that_says_nothing_is_none_in_openais_streams(
+    upstream: Upstream, provide: Provide, nothing: object
+) -> None:
+    """Nor in a choice."""
+    choice = {"delta": {"content": "a"}, "error": nothing}
+    chunk = b"data: " + openai_chunk([choice], error=nothing) + b"\n\n"
+    upstream.answer(*stream(chunk, *openai_events(())[1:]))
+
+    assert (await ask(provide(OPENAI), streams=True)).text == "a"
 
 
 async def test_what_was_thought_is_known_of_a_stream_that_is_cut(upstream: Upstream, provide: Provide) -> None:

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstockd.models.providers.refusal import MOST_READ, refusal, refusal_within
+from penstockd.models.providers.complaint import MOST_READ
+from penstockd.models.providers.refusal import refusal, refusal_within
 from penstockd.upstream import (
+    Blocked,
     Broken,
     CoolingDown,
     Filtered,
@@ -28,6 +30,16 @@ def anthropic(kind: str, message: str = "No.") -> bytes:
     return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"})
 
 
+def cloudflare(code: int, message: str) -> bytes:
+    """An error as Cloudflare's gateway writes it (developers.cloudflare.com/ai-gateway/features/guardrails)."""
+    return msgspec.json.encode({"success": False, "error": [{"code": code, "message": message}]})
+
+
+def openrouter(**metadata: object) -> bytes:
+    """A 403 as OpenRouter writes it."""
+    return msgspec.json.encode({"error": {"message": "No.", "code": 403, "metadata": metadata}})
+
+
 TPM = "Rate limit reached for gpt-4 on tokens per min (TPM): Limit 10000, Used 9000, Requested 3000. Try again in 12s."
 TPM_TOO_LARGE = "Request too large for gpt-4 on tokens per min (TPM): Limit 10000, Requested 12000."
 TPM_LARGER = "Tokens per minute: Limit: 10,000, requested: 12,000."
@@ -38,6 +50,12 @@ XAI_LIMIT = "Your team 16f2 has either used all available credits or reached its
 FIREWORKS_LIMIT = "Account acme is suspended, possibly due to reaching the monthly spending limit or debts."
 GOOGLE_PLACE = b'[{"error": {"code": 400, "message": "User location is not supported for the API use."}}]'
 GROQ_CLOSED = "Organization has been restricted. Please reach out to support if you believe this was in error."
+XAI_FLAGGED = msgspec.json.encode(
+    {
+        "code": "The caller does not have permission to execute the specified operation",
+        "error": "Content violates usage guidelines. Team: 16f2, Model: grok-4, Failed check: SAFETY_CHECK_TYPE_BIO",
+    }
+)
 OPENAI_LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
 
 
@@ -92,9 +110,48 @@ OPENAI_LONG = "This model's maximum context length is 8192 tokens. However, you 
         (400, anthropic("invalid_request_error", "messages: required"), Rejected, "rejected"),
         (400, openai("Unsupported parameter", "invalid_request_error"), Rejected, "rejected"),
         (422, b'{"detail": [{"loc": ["body"], "msg": "field required"}]}', Rejected, "rejected"),
-        (418, b"[]", Rejected, "rejected"),
+        (406, b"<html>Not Acceptable</html>", Rejected, "rejected"),
+        # No verdict on the request: Bedrock's model failed, somebody in between left.
+        (424, openai("The model failed", "model_error"), Broken, "server_error"),
+        (499, openai("Client closed request"), Broken, "server_error"),
+        (498, openai("Flex tier capacity exceeded", "capacity_exceeded"), CoolingDown, "rate_limited"),
+        # All else is about the request, and no reason to keep others from the model.
+        *((status, b"", Rejected, "rejected") for status in (410, 411, 412, 414, 415, 417, 418, 428, 431, 451, 460)),
+        (412, b'{"error": {"message": "Portkey Error: Budget exhausted"}}', QuotaSpent, None),
+        (412, b'{"error": {"message": "Budget exhausted"}}', QuotaSpent, None),
+        (400, openai("input='Budget exhausted'"), Rejected, None),
+        (446, openai("The guardrail checks failed.", "hooks_failed"), Filtered, "input_refused"),
+        (446, b'{"code": "900514", "type": "Status report", "message": {"a": 1}}', Filtered, "input_refused"),
+        (446, b"", Filtered, "input_refused"),
+        (424, cloudflare(2016, "Prompt blocked due to security configurations"), Filtered, None),
+        (424, cloudflare(2017, "Response blocked due to security configurations"), Filtered, None),
+        (424, cloudflare(2009, "Unauthorized"), Broken, "server_error"),
         (400, openai("Filtered", code="content_filter"), Filtered, "content_filter"),
+        (400, openai("Filtered", code="content_policy_violation"), Filtered, "content_filter"),
+        (400, openai("Filtered", code="ResponsibleAIPolicyViolation"), Filtered, "content_filter"),
         (400, anthropic("invalid_request_error", "Output blocked by content filtering policy"), Filtered, None),
+        (400, openai("Anthropic says: Output blocked by content filtering policy"), Filtered, None),
+        (400, openai("Invalid prompt: your prompt was flagged", "invalid_request_error"), Filtered, None),
+        (403, openai("Your chosen model requires moderation and your input was flagged"), Filtered, "input_refused"),
+        (403, openai("openai/gpt-5:free requires moderation on OpenRouter."), Filtered, "input_refused"),
+        (403, openrouter(reasons=["violence"], flagged_input="hello"), Filtered, "input_refused"),
+        (403, openrouter(reasons=["violence"]), Filtered, "input_refused"),
+        (403, openrouter(flagged_input="hello"), Filtered, "input_refused"),
+        (403, openrouter(reasons=[], flagged_input=None), Misconfigured, None),
+        (403, openrouter(error_type="content_policy_violation"), Filtered, "input_refused"),
+        (403, openrouter(error_type="forbidden", provider_name="x"), Misconfigured, None),
+        (403, XAI_FLAGGED, Filtered, "input_refused"),
+        (403, XAI_FLAGGED.replace(b"Content violates", b"It is against"), Filtered, "input_refused"),
+        (400, XAI_FLAGGED.replace(b"Content violates", b"It is against"), Rejected, None),
+        (403, b'{"error": "Content violates usage guidelines. "}', Filtered, "input_refused"),
+        (403, b'{"code": "permission-denied", "error": "Access to the chat endpoint is denied"}', Misconfigured, None),
+        (403, openai("Your account was closed for violating our usage policies"), Misconfigured, None),
+        # Who says nothing of what is wrong may be a firewall, which does not know our key.
+        (403, b"", Blocked, "blocked"),
+        (403, b"{}", Blocked, "blocked"),
+        (403, b"Forbidden", Blocked, "blocked"),
+        (403, b"<html>Sorry, you have been blocked</html>", Blocked, "blocked"),
+        (401, b"<html>Unauthorized</html>", Misconfigured, None),
     ],
 )
 def test_a_status_and_its_words_have_one_meaning(
@@ -107,6 +164,114 @@ def test_a_status_and_its_words_have_one_meaning(
     assert failure.reason == (reason or kind.reason)
     assert failure.retry_after is None
     assert failure.may_repeat is kind.may_repeat
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "Input is too long for requested model.",
+        "The decoder prompt (length 5000) is longer than the maximum model length of 4096. Make sure that it is not.",
+        "The encoder prompt (length 5000) is longer than the maximum model length of 4096. Make sure that it is not.",
+        "The prompt (length 5000) is longer than the maximum model length of 4096.",
+        "The prompt (total length 5000) is too long to fit into the model (context length 4096).",
+        "You passed 5001 input tokens. However, the model's context length is only 4096 tokens.",
+        "You passed 5001 input tokens and requested 9 output tokens. But the model's context length is only 4096.",
+        "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+        "Trying to keep the first 5000 tokens. However, the model is loaded with context length of only 4096 tokens.",
+        "Context size has been exceeded.",
+        "Context length was exceeded",
+        "context window exceeded: 5000 tokens",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens",
+        "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000",
+        "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 5000.",
+        "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens.",
+    ],
+)
+def test_every_server_says_in_its_own_words_that_a_request_is_too_long(message: str) -> None:
+    """Another model may take it, so that it is not the same as a rejection."""
+    for body in (openai(message, "invalid_request_error"), msgspec.json.encode({"error": message})):
+        assert type(refusal(400, {}, body, path="/v1/messages", now=0.0)) is TooLong
+    assert type(refusal_within(message)) is TooLong
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Requested token count exceeds the model's maximum context length of 4096 tokens.",
+        "the request exceeds the available context size. try increasing the context size or enable context shift",
+        "litellm says: prompt is too long: 5000 tokens > 4096 maximum",
+        "input length and `max_tokens` exceed context limit: 5000 + 100 > 4096",
+        "The input token count (5000) exceeds the maximum number of tokens allowed (4096).",
+        "Extra usage is required for long context requests.",
+    ],
+)
+def test_a_status_lets_words_that_many_repeat_stand_anywhere(message: str) -> None:
+    """Without one they may be an echo of what failed."""
+    assert type(refusal(400, {}, openai(message), path="/v1/messages", now=0.0)) is TooLong
+    assert type(refusal_within(message)) is Broken
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "content violates usage guidelines",
+        "my input was flagged",
+        "output was flagged",
+        "my prompt was flagged",
+        "invalid prompt: your prompt was flagged",
+        "x requires moderation",
+        "prompt blocked due to security configurations",
+        "the input is too long for requested model",
+        "the prompt is longer than the maximum model length",
+        "context window exceeded",
+        "tokens in the prompt cannot exceed 5",
+        "this model's maximum prompt length is 5",
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, Rejected), (401, Misconfigured), (403, Misconfigured), (404, Misconfigured), (429, CoolingDown)],
+)
+def test_what_was_asked_does_not_choose_what_it_means(status: int, kind: type[UpstreamFailure], prompt: str) -> None:
+    """Some repeat it in what they complain of."""
+    message = f"invalid: input={prompt!r}"
+
+    assert type(refusal(status, {}, openai(message), path="/v1/messages", now=0.0)) is kind
+    assert type(refusal_within(message)) is Broken
+    assert type(refusal_within({"type": "internal_error", "message": message})) is Broken
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("prompt", ["limit 1 requested 2", "prompt is too long", "SAFETY_CHECK_TYPE_ of a policy"])
+def test_what_is_about_our_key_is_about_no_size(status: int, prompt: str) -> None:
+    """Whatever it repeats."""
+    for message in (f"invalid: input={prompt!r}", prompt):
+        assert type(refusal(status, {}, openai(message), path="/v1/messages", now=0.0)) is Misconfigured
+        assert type(refusal_within(message)) is Broken
+
+
+@pytest.mark.parametrize("label", ["content_filter", "context_length_exceeded"])
+def test_a_status_that_is_about_no_request_outweighs_labels(label: str) -> None:
+    """They are asked where it can be the request."""
+    assert type(refusal(401, {}, openai(code=label), path="/v1/messages", now=0.0)) is Misconfigured
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        TPM,
+        "Too many tokens, please wait before trying again.",
+        "This request would exceed your organization's rate limit of 40,000 input tokens a minute. Reduce its length.",
+        "Please reduce the prompt length or the maximum tokens requested, or try again later.",
+        "Number of request tokens has exceeded your per-minute rate limit",
+        "Quota exceeded for metric: generate_content_free_tier_input_token_count, limit: 250000",
+        "Rate limit exceeded: too many input tokens in the last minute, prompt length 5000",
+    ],
+)
+def test_a_rate_of_tokens_is_no_size(message: str) -> None:
+    """It passes by waiting."""
+    assert type(refusal(429, {}, openai(message), path="/v1/messages", now=0.0)) is CoolingDown
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
@@ -136,6 +301,20 @@ def test_a_provider_cannot_ask_for_a_rejected_request_again() -> None:
         ({"code": 429, "message": "Slow"}, CoolingDown, "rate_limited"),
         ({"code": 502, "message": "Provider"}, Broken, "stream_error"),
         ({"code": 7}, Broken, "stream_error"),
+        ({"code": 403, "message": "No", "metadata": {"flagged_input": "x"}}, Filtered, "input_refused"),
+        ({"code": 403, "message": "x/y requires moderation on x"}, Filtered, "input_refused"),
+        ({"code": 403}, Misconfigured, "misconfigured"),
+        ({"metadata": {"error_type": "content_policy_violation"}}, Filtered, "content_filter"),
+        ({"message": "limit 1 requested 2"}, Broken, "stream_error"),
+        ({"code": 400, "message": "limit 1 requested 2"}, TooLong, "context_too_long"),
+        ({"code": 403, "message": "Your account was flagged"}, Misconfigured, "misconfigured"),
+        ({"code": 403, "message": "Key is disabled"}, Misconfigured, "misconfigured"),
+        ({"code": 498, "message": "No room"}, CoolingDown, "rate_limited"),
+        ({"message": "Content violates usage guidelines."}, Filtered, "content_filter"),
+        ({"code": 418}, Rejected, "rejected"),
+        ({"code": 424}, Broken, "stream_error"),
+        ([{"error": [{"code": 429}]}], CoolingDown, "rate_limited"),
+        ({"error": []}, Broken, "stream_error"),
         ("something", Broken, "stream_error"),
         (None, Broken, "stream_error"),
     ],
