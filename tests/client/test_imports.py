@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import penstock
+from floors import syntax
 
 SOURCES = Path(penstock.__file__).parent
 
@@ -15,7 +16,7 @@ ALLOWED = {"grpc", "google", "penstock", *sys.stdlib_module_names}
 
 def imported(path: Path) -> Iterator[str]:
     """Yield the first name of every module that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         if isinstance(node, ast.ImportFrom):

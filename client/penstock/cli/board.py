@@ -115,7 +115,10 @@ def _pool(it: Snapshot) -> _Table:
 def _standing(model: Mapping[str, Any]) -> str:
     wait = model["cooldown"] or model["next_probe_in"]
     cause = model["cause"].replace("_", " ")
-    return ", ".join(filter(None, [cause, f"back in {wait:.0f} s" if wait else ""]))
+    # What nobody is to blame for opens no circuit, and is no answer either. An older daemon does not tell.
+    blameless = model.get("blameless", 0.0)
+    in_vain = f"{figures.percent(blameless)} in vain" if blameless else ""
+    return ", ".join(filter(None, [cause, f"back in {wait:.0f} s" if wait else "", in_vain]))
 
 
 def _durations(it: Snapshot) -> _Table:
@@ -180,7 +183,14 @@ def _cache(it: Snapshot) -> _Table:
     header = ("CACHE", "HIT RATE", "HITS", "MISSES", "JOINS", "ENTRIES", "SIZE", "")
     rate = figures.percent(cache["hits"] / asked) if asked else "-"
     counts = (str(cache[name]) for name in ("hits", "misses", "joins", "entries"))
-    return header, [("on" if cache["enabled"] else "off", rate, *counts, figures.size(cache["bytes"]), "")]
+    return header, [("on" if cache["enabled"] else "off", rate, *counts, figures.size(cache["bytes"]), _by_key(it))]
+
+
+def _by_key(it: Snapshot) -> str:
+    """What came of idempotency keys that were used before; an older daemon does not tell."""
+    keyed = it.get("idempotency", {})
+    counts = [f"{keyed[what]} {what}" for what in ("replays", "joins") if keyed.get(what)]
+    return f"by key: {', '.join(counts)}" if counts else ""
 
 
 def _changes(it: Snapshot) -> _Table:

@@ -41,6 +41,7 @@ def run(chosen: Namespace) -> int:
         terminal.write_json(usage)
     elif chosen.csv:
         _write_csv(chosen.by, breakdowns[chosen.by])
+        _complain_of_the_rest(chosen.by, usage.total, breakdowns[chosen.by])
     else:
         _show(chosen.by, usage, breakdowns[chosen.by])
     return 0
@@ -60,6 +61,16 @@ def _write_csv(by: str, parts: Sequence[UsageBreakdown]) -> None:
     writer.writerow([by, *_COLUMNS])
     for part in parts:
         writer.writerow([part.name, *(getattr(part.totals, column) for column in _COLUMNS)])
+
+
+def _complain_of_the_rest(by: str, total: UsageTotals, parts: Sequence[UsageBreakdown]) -> None:
+    """Say that lines are lacking, where the daemon had more to tell than one answer holds."""
+    rest = {column: getattr(total, column) - sum(getattr(part.totals, column) for part in parts) for column in _COLUMNS}
+    if any(count > 0 for count in rest.values()):
+        terminal.complain(
+            f"these are the dearest {len(parts):,}: {dollars(rest['cost_nanousd'])} of {dollars(total.cost_nanousd)} "
+            f"is of others; to have each {by}, ask for shorter times or for one agent, model or tenant after another"
+        )
 
 
 def _cells(totals: UsageTotals) -> list[str]:

@@ -49,7 +49,7 @@ def test_every_part_is_there() -> None:
         "acme      100    1234      34      90  $0.000070",
         "600/m requests           40      90  acme, per tenant",
         "acme        75%  $150.00  $0.0010  200 USD per month",
-        "on          75%    30      10      4       12  33.76 KiB",
+        "on          75%    30      10      4       12  33.76 KiB  by key: 3 replays, 2 joins",
     ):
         assert line in text
     assert "circuit  half-open  fast: x y (3 times)" in text
@@ -132,11 +132,35 @@ def test_a_name_cannot_steer_the_terminal() -> None:
     assert "a]0;titleb c" in text
 
 
+def test_a_model_that_is_asked_in_vain_does_not_look_well() -> None:
+    """What nobody is to blame for is not among its errors."""
+    it = deepcopy(SNAPSHOT)
+    it["models"][0] |= {"state": "closed", "cause": "", "next_probe_in": None, "error_rate": 0.0, "blameless": 0.925}
+
+    [line] = [line for line in board().lines(it) if line.startswith("fast ")]
+
+    assert line == "fast     closed      0/100      0%  350 ms     60  $1.25  92% in vain"
+
+
+def test_an_older_daemon_can_be_shown() -> None:
+    """In a roll-out there are replicas of two versions, and what one of them does not tell is left out."""
+    it = deepcopy(SNAPSHOT)
+    del it["idempotency"], it["certificate_expires_at"]
+    for model in it["models"]:
+        del model["blameless"]
+
+    text = "\n".join(board(100).lines(it))
+
+    assert "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s\n" in text
+    assert "on          75%    30      10      4       12  33.76 KiB\n" in text
+
+
 def test_a_young_daemon_can_be_shown() -> None:
     """Nothing was measured, nobody has called."""
     it = {**SNAPSHOT, "traffic": [], "tenants": [], "limits": [], "budgets": [], "models": [], "changes": []}
     it["calls"] = {**SNAPSHOT["calls"], "last_5m_by_code": {}}
     it["cache"] = {**SNAPSHOT["cache"], "enabled": False, "hits": 0, "misses": 0}
+    it["idempotency"] = {"replays": 0, "joins": 0}
 
     lines = board().lines(it)
 

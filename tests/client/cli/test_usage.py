@@ -78,6 +78,26 @@ def test_programs_read_csv(run: Run, daemon: FakeDaemon) -> None:
     )
 
 
+def test_csv_that_is_not_all_says_so(run: Run, daemon: FakeDaemon) -> None:
+    """Whoever bills by it reads it beside the lines, which stay what they are; calls of an unknown price count too."""
+    free = UsageTotals(requests=LARGE.requests + 1, input_tokens=LARGE.input_tokens, cost_nanousd=LARGE.cost_nanousd)
+    daemon.usage = GetUsageResponse(total=LARGE, by_user=[UsageBreakdown(name="u1", totals=SMALL)])
+
+    code, out, err = run("usage", "--by", "user", "--csv")
+    daemon.usage = GetUsageResponse(total=free, by_user=[UsageBreakdown(name="u1", totals=LARGE)])
+    _, _, of_free = run("usage", "--by", "user", "--csv")
+    daemon.usage = GetUsageResponse(total=LARGE, by_user=[UsageBreakdown(name="u1", totals=LARGE)])
+    _, _, of_all = run("usage", "--by", "user", "--csv")
+
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert err == (
+        "penstock: these are the dearest 1: $12.339996 of $12.34 is of others; "
+        "to have each user, ask for shorter times or for one agent, model or tenant after another\n"
+    )
+    assert of_free.startswith("penstock: these are the dearest 1: $0.00 of $12.34 ")
+    assert of_all == ""
+
+
 def test_programs_read_json(run: Run, daemon: FakeDaemon) -> None:
     """The contract's own response, in one line."""
     daemon.usage = USAGE
