@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
-from typing import Any, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 
@@ -222,7 +222,7 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-async def _abort(context: Context, error: PenstockError, running: Running) -> None:
+async def _abort(context: Context, error: PenstockError, running: Running) -> NoReturn:
     """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that either."""
     outcome = running.outcome
     running.writing_since = inf

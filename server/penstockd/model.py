@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Protocol
 
 from msgspec import Struct
@@ -55,7 +54,9 @@ class Price(Struct, frozen=True, kw_only=True):
 class Model:
     """One model of the pool: a provider to answer, and the machines that guard it.
 
-    `grants` is what the provider grants us as configured, such as {"requests": "500/m"}.
+    `first_tokens` is how fast its streams begin, `whole_answers` how fast its unary answers are there: a model can be
+    quick at one and slow at the other. `grants` is what the provider grants us as configured, such as
+    {"requests": "500/m"}.
     """
 
     name: str
@@ -66,9 +67,19 @@ class Model:
     breaker: CircuitBreaker
     permits: Permits
     retries: RetryBudget
-    latency: Latency
+    first_tokens: Latency
+    whole_answers: Latency
     allowance: Allowance
     grants: Mapping[str, str]
+
+    def latency_of(self, *, streams: bool) -> Latency:
+        """How fast first content comes of streams, or of unary answers."""
+        return self.first_tokens if streams else self.whole_answers
+
+    @property
+    def time_to_first_content(self) -> float | None:
+        """For people, in seconds: how soon streams began lately; of a model that made none, how soon answers came."""
+        return self.whole_answers.ewma if self.first_tokens.ewma is None else self.first_tokens.ewma
 
 
 class Route(Protocol):
@@ -78,8 +89,8 @@ class Route(Protocol):
     def models(self) -> Sequence[Model]:
         """Every model of the route, as configured."""
 
-    def order(self) -> Sequence[Model]:
-        """The models in the order in which one call should try them."""
+    def order(self, *, streams: bool) -> Sequence[Model]:
+        """The models in the order in which one call, a stream or not, should try them."""
 
 
 def _unwatched() -> None:
@@ -91,9 +102,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
     A provider reads `instructions`, `turns`, `parameters` (max_output_tokens is always set) and `streams`, and writes
     usage to `attempt` as it learns it; `user_id` and `labels` are for accounts. It calls `thought` when a stream has
-    brought output that is no text: the model is at work, though nothing is to be sent. Content must begin by
-    `first_content_by` (monotonic seconds), and the answer must be whole `margin` seconds before the call ends.
-    `planned_until` is when the call was to end when that was set; overtime that was granted since is added to it.
+    brought output that is no text: the model is at work, though nothing is to be sent. Content must begin `reserve`
+    seconds, and the answer must be whole `margin` seconds, before the call ends, overtime included.
     """
 
     instructions: str
@@ -105,8 +115,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     model: Model | None = None
     attempt: Attempt | None = None
-    first_content_by: float = inf
-    planned_until: float = inf
+    reserve: float = 0.0
     margin: float = 0.0
     thought: Callable[[], None] = _unwatched
 

@@ -12,6 +12,8 @@ from penstockd.call import chain
 from penstockd.interceptors.cache import Cache
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import Idempotency
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Count
 from penstockd.request import Request
 from penstockd.stores.memory_idempotency import MemoryIdempotency
 
@@ -24,13 +26,16 @@ class KeyedCache:
         self.work = Work()
         keys = AnswerKeys(SECRET)
         idempotency = Idempotency(
-            memory=MemoryIdempotency(clock), flights=Flights(clock, linger=1.0), fingerprint_of=keys.fingerprint_of
+            memory=MemoryIdempotency(clock),
+            flights=Flights(clock, log=Log("test"), linger=1.0),
+            replays=Count(),
+            fingerprint_of=keys.fingerprint_of,
         )
         cache = Cache(
             agents=Directory([KeptAgent()], default="default"),
             answers=answers(FakeClock()),
             lookups=Lookups(),
-            flights=Flights(clock),
+            flights=Flights(clock, log=Log("test")),
             key_of=keys.key_of,
         )
         self._handle = chain([idempotency, cache], self.work)

@@ -21,7 +21,7 @@ class NoRoute:
 
     models: Sequence[Model] = ()
 
-    def order(self) -> Sequence[Model]:
+    def order(self, *, streams: bool) -> Sequence[Model]:
         return ()
 
 
@@ -62,7 +62,7 @@ def prompt(
     instructions: str = "",
     parameters: Parameters | None = None,
     attempt: Attempt | None = None,
-    first_content_by: float = float("inf"),
+    reserve: float = 0.0,
 ) -> Prompt:
     """A prompt that says hello unless `turns` say more."""
     return Prompt(
@@ -72,7 +72,7 @@ def prompt(
         route=NoRoute(),
         streams=streams,
         attempt=attempt,
-        first_content_by=first_content_by,
+        reserve=reserve,
     )
 
 

@@ -67,7 +67,8 @@ class ScriptedModel:
             breaker=CircuitBreaker(policy, clock, lambda: 0.5),
             permits=Permits(max_in_flight),
             retries=budget or RetryBudget(clock),
-            latency=Latency(clock),
+            first_tokens=Latency(clock),
+            whole_answers=Latency(clock),
             allowance=allowance or Allowance(),
             grants={"requests": "10/s", "tokens": "1000/s"},
         )

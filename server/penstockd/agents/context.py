@@ -1,7 +1,7 @@
 """What a Python agent is given: the request, models to ask, and how much time is left."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from penstockd.agents.models import Models
 from penstockd.logs.log import Log
@@ -32,10 +32,15 @@ class AgentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """Where the agent runs: `deadline` is in monotonic seconds."""
+    """Where the agent runs, what it may ask, and by when it is to answer."""
 
     request_id: str
     tenant: str
-    deadline: float
     models: Models
     log: Log
+    _ends_at: Callable[[], float] = field(repr=False)
+
+    @property
+    def deadline(self) -> float:
+        """In monotonic seconds; later as soon as a caller who has more time joins."""
+        return self._ends_at()

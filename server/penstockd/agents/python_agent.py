@@ -64,9 +64,9 @@ class PythonAgent:
         context = AgentContext(
             request_id=call.outcome.request_id,
             tenant=call.tenant,
-            deadline=call.expires_at,
             models=models,
             log=self.log.bound(**{**call.outcome.log_fields, "agent": self.name}),
+            _ends_at=lambda: call.ends_at,
         )
         try:
             with agent_span(self.name):

@@ -8,7 +8,15 @@ from penstockd.agent import Agent, Caching, Directory
 from penstockd.agents.prompt_agent import PromptAgent
 from penstockd.agents.python_agent import PythonAgent, load_function
 from penstockd.call import Handler
-from penstockd.config import AgentSettings, ConfigError, ConfigErrors, ParameterSettings, RouteSettings, Settings
+from penstockd.config import (
+    AgentSettings,
+    ConfigError,
+    ConfigErrors,
+    ModelSettings,
+    ParameterSettings,
+    RouteSettings,
+    Settings,
+)
 from penstockd.logs.log import Log
 from penstockd.model import Model, Prompt
 from penstockd.models.pool import Pool
@@ -96,8 +104,7 @@ class AgentBuilder:
 
     def _models_of(self, names: Sequence[str]) -> str:
         """What the models of these names are, as far as it shapes their answers."""
-        models = [self._settings.models[name] for name in names]
-        return "".join(model.model_dump_json(include={"provider", "base_url", "model", "body"}) for model in models)
+        return "".join(_shape(self._settings.models[name]) for name in names)
 
     def _route(self, settings: RouteSettings) -> Route:
         return Route([self._pool.models[name] for name in settings.names], _strategy(settings))
@@ -121,6 +128,12 @@ def _strategy(settings: RouteSettings) -> Strategy:
             return Weighted(settings.weights, random.random)
         case "least_latency":
             return LeastLatency(random.random)
+
+
+def _shape(model: ModelSettings) -> str:
+    """What shapes a model's answers: a header may choose what is behind its URL, or tell a provider what to do."""
+    headers = sorted((name, value.reveal()) for name, value in model.headers.items())
+    return model.model_dump_json(include={"provider", "base_url", "model", "body"}) + repr(headers)
 
 
 def _digest(text: str) -> str:

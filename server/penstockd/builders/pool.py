@@ -104,7 +104,8 @@ class PoolBuilder:
             breaker=CircuitBreaker(self._policy(settings), self._clock, random.random),
             permits=Permits(settings.max_in_flight),
             retries=RetryBudget(self._clock, ratio=self._settings.retry.budget),
-            latency=Latency(self._clock),
+            first_tokens=Latency(self._clock),
+            whole_answers=Latency(self._clock),
             allowance=Allowance(
                 requests=self._bucket(settings.limits.requests), tokens=self._bucket(settings.limits.tokens)
             ),

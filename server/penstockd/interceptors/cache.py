@@ -51,6 +51,8 @@ class Cache:
             if trace := present():
                 trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.MISS})
             proceed = partial(self._unless_kept_since, key, landed, proceed)
+        elif policy.writes:
+            self._flights.keep_nothing(key)
         keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
         await self._flights.ride(flight, call, proceed, keep)

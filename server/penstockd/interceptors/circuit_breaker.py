@@ -33,6 +33,7 @@ class CircuitBreaker:
         if call.request.attempt is not None:
             call.outcome.attempts.append(call.request.attempt)
         report = _Report(model, ticket, call, self._clock, self._changed)
+        report.begin()
         try:
             await proceed(replace(call, send=report.send))
         except UpstreamFailure as failure:
@@ -58,11 +59,15 @@ class _Report:
         self._call = call
         self._clock = clock
         self._changed = changed
+        self._latency = model.latency_of(streams=call.request.streams)
         self._asked_at = clock.monotonic()
         self._attempt = call.request.attempt or Attempt(model=model.name, started_at=self._asked_at)
-        self._attempt.asked_at = self._asked_at
         self._has_verdict = False
-        self._publish(ticket.transition)
+
+    def begin(self) -> None:
+        """Note when the model was asked, and tell of the probe that this may be."""
+        self._attempt.asked_at = self._asked_at
+        self._publish(self._ticket.transition)
 
     async def send(self, reply: Reply) -> None:
         if not self._has_verdict:
@@ -70,7 +75,7 @@ class _Report:
             now = self._clock.monotonic()
             if self._call.request.streams:
                 self._attempt.first_chunk_at = now
-            self._model.latency.observe(now - self._asked_at)
+            self._latency.observe(now - self._asked_at)
             self._publish(self._model.breaker.succeeded(self._ticket))
         if isinstance(reply, Completed):
             self._attempt.answered_at = self._clock.monotonic()
@@ -106,7 +111,9 @@ class _Report:
         """
         if isinstance(failure, OutOfTime):
             given = self._clock.monotonic() - self._asked_at
-            return not self._has_verdict and given > (self._model.latency.ewma or 0.0)
+            # A whole answer takes at least as long as its first token.
+            usual = self._latency.ewma or self._model.first_tokens.ewma or 0.0
+            return not self._has_verdict and given > usual
         return not failure.is_callers_affair
 
     def _publish(self, transition: Transition | None) -> None:

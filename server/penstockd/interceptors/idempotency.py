@@ -9,6 +9,7 @@ from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.errors import Violation, invalid
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.flights.replay import replay
+from penstockd.metrics.instruments import Count
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 
@@ -19,10 +20,13 @@ LINGER = 10.0
 class Idempotency:
     """Joins a keyed call to its twin in flight, or replays the answer that its twin was given."""
 
-    def __init__(self, *, memory: Memory, flights: Flights, fingerprint_of: Callable[[Call[Request]], str]) -> None:
+    def __init__(
+        self, *, memory: Memory, flights: Flights, replays: Count, fingerprint_of: Callable[[Call[Request]], str]
+    ) -> None:
         """`fingerprint_of` tells requests apart by all they ask, their names and cache policies left out."""
         self._memory = memory
         self._flights = flights
+        self._replays = replays
         self._fingerprint_of = fingerprint_of
 
     async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
@@ -51,6 +55,7 @@ class Idempotency:
             return
         if earlier.fingerprint != fingerprint or earlier.answer is None:
             raise invalid(Violation("idempotency_key", "was used for another request"))
+        self._replays.add()
         call.outcome.cache = CacheStatus.HIT
         await replay(earlier.answer, call)
 

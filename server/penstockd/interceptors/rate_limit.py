@@ -46,8 +46,10 @@ class RateLimit:
         try:
             await proceed(call)
         except Overloaded:
-            used.clear()
-            call.outcome.headers.clear()
+            # An agent may say so of itself, having asked a model.
+            if not call.outcome.attempts:
+                used.clear()
+                call.outcome.headers.clear()
             raise
         finally:
             settling = self._store.settle(call.outcome.call_id, used)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import TypeAlias
+from typing import Protocol
 
 from penstockd.model import Model
 from penstockd.resilience.circuit import State
@@ -12,13 +12,16 @@ from penstockd.resilience.circuit import State
 Random = Callable[[], float]
 """Draws from [0, 1)."""
 UNHEARD = 1.0
-"""Seconds to first content of models of which none was heard."""
+"""Seconds that are expected of models where none was heard."""
 FAILURE_WEIGHT = 10.0
 """How much slower a model counts for its failures: one that only fails, by 1 + this many times."""
 
 
-Strategy: TypeAlias = Callable[[Sequence[Model]], list[Model]]
-"""Orders models for one call, the one to try first in front."""
+class Strategy(Protocol):
+    """Orders models for one call, the one to try first in front."""
+
+    def __call__(self, models: Sequence[Model], *, streams: bool) -> list[Model]:
+        """Return `models`, for a stream or for a whole answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,14 @@ class Route:
     models: Sequence[Model]
     strategy: Strategy
 
-    def order(self) -> list[Model]:
-        """The models in the order in which one call should try them."""
-        order = self.strategy(self.models)
+    def order(self, *, streams: bool) -> list[Model]:
+        """The models in the order in which one call, a stream or not, should try them."""
+        order = self.strategy(self.models, streams=streams)
         due = [model for model in order if _is_due(model)]
         return due + [model for model in order if model not in due] if due else order
 
 
-def priority(models: Sequence[Model]) -> list[Model]:
+def priority(models: Sequence[Model], *, streams: bool) -> list[Model]:  # noqa: ARG001 - it is one order for all
     """As configured: the next one only where the one before cannot."""
     return list(models)
 
@@ -50,7 +53,7 @@ class Weighted:
     weights: Mapping[str, float]
     random: Random
 
-    def __call__(self, models: Sequence[Model]) -> list[Model]:
+    def __call__(self, models: Sequence[Model], *, streams: bool) -> list[Model]:  # noqa: ARG002 - shares are of all
         """Return `models`, drawn one by one without putting back."""
         return sorted(models, key=lambda model: -log(1 - self.random()) / self.weights[model.name])
 
@@ -59,31 +62,31 @@ class Weighted:
 class LeastLatency:
     """The better of two drawn at random, then the rest, best first: no herd runs to the one that looks best.
 
-    Better is whose first content is expected sooner, counting what is queued and what would fail. A model that was
-    never heard is thought to be as fast as the fastest, and tried first among equals, until its circuit opens. One of
-    which nothing came lately, though no circuit opens for that, comes last.
+    Better is whose first token, or whose whole answer where that is asked, is expected sooner, counting what is queued
+    and what would fail. A model of which none was heard is thought to be as fast as the fastest, and tried first among
+    equals, until its circuit opens. One of which nothing came lately, though no circuit opens for that, comes last.
 
     Source: Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
     """
 
     random: Random
 
-    def __call__(self, models: Sequence[Model]) -> list[Model]:
+    def __call__(self, models: Sequence[Model], *, streams: bool) -> list[Model]:
         """Return `models` by load."""
         if len(models) < 2:
             return list(models)
-        heard = [seconds for model in models if (seconds := model.latency.expected) is not None]
-        fastest = min(heard, default=UNHEARD)
-        rank = partial(self._rank, fastest=fastest)
+        latencies = [model.latency_of(streams=streams) for model in models]
+        fastest = min((seconds for each in latencies if (seconds := each.expected) is not None), default=UNHEARD)
+        rank = partial(self._rank, streams=streams, fastest=fastest)
         drawn = [model for model in models if not model.breaker.is_fruitless] or models
         first = int(self.random() * len(drawn))
         second = (first + 1 + int(self.random() * (len(drawn) - 1))) % len(drawn)
         best = min(drawn[first], drawn[second], key=rank)
         return [best, *sorted((model for model in models if model is not best), key=rank)]
 
-    def _rank(self, model: Model, *, fastest: float) -> tuple[bool, float, bool]:
-        """Whether it is no use, its expected time to first content, and whether that is more than a guess."""
-        expected, breaker = model.latency.expected, model.breaker
+    def _rank(self, model: Model, *, streams: bool, fastest: float) -> tuple[bool, float, bool]:
+        """Whether it is no use, what is expected of it in seconds, and whether that is more than a guess."""
+        expected, breaker = model.latency_of(streams=streams).expected, model.breaker
         load = 1.0 + model.permits.in_flight
         if expected is None:
             return breaker.is_fruitless, fastest * load, False

@@ -1,8 +1,9 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply
@@ -11,8 +12,15 @@ from penstockd.model import Prompt, Timeouts
 from penstockd.models.timer import Timer, TimeUp
 from penstockd.upstream import OutOfTime, SlowReader, TimedOut, UpstreamFailure
 
-_Limit: TypeAlias = tuple[float, str]
-_NEVER: Final = (inf, "")
+
+class _Limit(Struct, frozen=True, order=True):
+    """When time is up, in monotonic seconds, and for what reason; there is none where it is the caller's own time."""
+
+    due: float
+    reason: str = ""
+
+
+_NEVER: Final = _Limit(inf)
 
 
 class Timed:
@@ -55,8 +63,7 @@ class Timed:
 class _Watch:
     """Keeps one attempt's timer at the limit that comes next.
 
-    A limit is when it falls due and the reason it then gives; an empty reason is the caller's own time. What the model
-    says ends its silence, be it shown or not; only what is shown is content.
+    What the model says ends its silence, be it shown or not; only what is shown is content.
     """
 
     def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
@@ -65,7 +72,6 @@ class _Watch:
         self._clock = clock
         self._timer = timer
         self._started_at = clock.monotonic()
-        self._has_spoken = False
         self._has_content = False
         self._is_sending = False
         self._is_over = False
@@ -85,13 +91,12 @@ class _Watch:
 
     def heard(self) -> None:
         """Count the model's silence from now on."""
-        self._has_spoken = True
         self._silence = self._until_said(self._timeouts.idle, "idle_timeout")
         self.wait()
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
-        self._has_spoken = self._has_content = self._is_sending = True
+        self._has_content = self._is_sending = True
         self._silence = _NEVER
         self.wait()
         await self._call.send(reply)
@@ -105,15 +110,9 @@ class _Watch:
         self._is_over = True
 
     def verdict(self) -> UpstreamFailure:
-        """Whose fault it was that the time ran out.
-
-        A model that had its whole `first_token` and said nothing is to blame even if a caller's deadline ended it:
-        otherwise a hanging model would never open its breaker.
-        """
-        due, reason = self._limit
-        given = due - self._started_at
-        if not self._has_spoken and not reason and given >= self._timeouts.first_token:
-            reason = "first_token_timeout"
+        """Whose fault it was that the time ran out."""
+        reason = self._limit.reason
+        given = self._limit.due - self._started_at
         # A unary answer waits for nobody to read it, only for our own books.
         if reason and self._is_sending and self._call.request.streams:
             return SlowReader(f"{reason} after {given:.3g} s, for want of a faster reader")
@@ -123,17 +122,15 @@ class _Watch:
 
     def _until_whole(self) -> _Limit:
         ends_at = self._call.ends_at - self._call.request.margin
-        return min((ends_at, ""), (self._started_at + self._timeouts.total, "total_timeout"))
+        return min(_Limit(ends_at), _Limit(self._started_at + self._timeouts.total, "total_timeout"))
 
     def _until_content(self) -> _Limit:
-        prompt = self._call.request
-        granted = max(self._call.ends_at - prompt.planned_until, 0.0) if prompt.planned_until < inf else 0.0
-        return prompt.first_content_by + granted, ""
+        return _Limit(self._call.ends_at - self._call.request.reserve)
 
     def _until_said(self, seconds: float, reason: str) -> _Limit:
-        return (self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
+        return _Limit(self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
 
     def _arm(self, limit: _Limit) -> None:
         if not self._is_over:
             self._limit = limit
-            self._timer.move(limit[0])
+            self._timer.move(limit.due)

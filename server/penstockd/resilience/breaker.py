@@ -70,6 +70,11 @@ class CircuitBreaker:
         return self._record.futility
 
     @property
+    def blameless(self) -> float:
+        """The share of all that was asked of the model in the window and came to nothing by nobody's fault, 0 to 1."""
+        return self._record.blameless
+
+    @property
     def is_fruitless(self) -> bool:
         """Whether all that was asked of the model in the window came to nothing by no fault that would open it."""
         return self._record.is_fruitless

@@ -11,9 +11,6 @@ MINIMUM: Final = 0.020
 LEAST_RESERVE: Final = 2 * MINIMUM
 """Less is not kept for the next model, however fast it is: it would not be started, or be late by a hair."""
 
-NO_NEXT: Final = 0.0
-"""In place of the next model's p95 where there is no next model: nothing is kept for it."""
-
 
 def margin(remaining: float) -> float:
     """What our own ending may take: 5 % of the time left, 50 ms at least and 500 ms at most."""
@@ -22,16 +19,5 @@ def margin(remaining: float) -> float:
 
 def reserve(p95: float | None, remaining: float) -> float:
     """What is kept for the next model: its p95, but no more than a third of the time left, which is also for None."""
-    if p95 == NO_NEXT:
-        return 0.0
     third = max(0.0, remaining / 3.0)
     return third if p95 is None else min(max(p95, LEAST_RESERVE), third)
-
-
-def first_content_by(now: float, expires_at: float, p95_of_next: float | None = NO_NEXT) -> float:
-    """The monotonic moment by which an attempt that starts now needs its first content.
-
-    `p95_of_next` is of the next untried usable model: None if not known yet, NO_NEXT without such a model.
-    """
-    remaining = expires_at - now
-    return expires_at - margin(remaining) - reserve(p95_of_next, remaining)

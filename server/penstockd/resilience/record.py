@@ -35,6 +35,12 @@ class Record:
         return (self._failures.total(now) + blameless) / asked if asked else 0.0
 
     @property
+    def blameless(self) -> float:
+        """The share of all that was asked of the model and came to nothing by nobody's fault, 0 to 1."""
+        blameless = self._blameless.total(self._clock.monotonic())
+        return blameless / (self.verdicts + blameless) if blameless else 0.0
+
+    @property
     def is_fruitless(self) -> bool:
         """Whether all that was asked of the model came to nothing by no fault that would open its circuit."""
         return self._blameless.total(self._clock.monotonic()) > 0 and not self.verdicts

@@ -29,9 +29,15 @@ def debit(full_at: float, now: float, amount: float, rate: float, burst: float) 
     return Debit(wait, full_at) if wait > TOLERANCE else Debit(0.0, full_after)
 
 
-def credit(full_at: float, now: float, amount: float, rate: float) -> float:
-    """When a bucket is full again once `amount` of a debit is undone; a negative amount is debited, fit or not."""
-    return full_at - amount / rate if amount >= 0 else max(full_at, now) - amount / rate
+def credit(full_at: float, now: float, amount: float, rate: float, undone_at: float = math.inf) -> float:
+    """When a bucket is full again once `amount` of a debit is undone; a negative amount is debited, fit or not.
+
+    `undone_at` is when time will have undone the debit, which is when the bucket was to be full behind it: what it has
+    undone by now is there already. Who gives back after another one may get a little more, never more than it took.
+    """
+    if amount < 0:
+        return max(full_at, now) - amount / rate
+    return full_at - min(amount / rate, max(0.0, undone_at - now))
 
 
 class TokenBucket:
@@ -62,7 +68,7 @@ class TokenBucket:
         return self._debit(amount).wait
 
     def give_back(self, amount: float) -> None:
-        """Undo a debit, or a part of one; a negative amount is debited, fit or not."""
+        """Undo a debit, or a part of it, though time may have done so too; a negative amount is debited, fit or not."""
         self._full_at = credit(self._full_at, self._clock.monotonic(), amount, self._rate)
 
     def _debit(self, amount: float) -> Debit:

@@ -10,12 +10,13 @@ from penstockd.stores.idle_table import IdleTable
 
 
 class MemoryRates:
-    """Token buckets by key; a full one is forgotten."""
+    """Token buckets by key; a full one is forgotten, and so is what a hold took of one when it ends."""
 
     def __init__(self, clock: Clock) -> None:
         """Start with every bucket full."""
         self._clock = clock
         self._full_at: IdleTable[float] = IdleTable(lambda full_at: full_at <= clock.monotonic())
+        self._undone_at: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         return len(self._full_at)
@@ -25,16 +26,19 @@ class MemoryRates:
         wait = debit(self._at(demand), self._clock.monotonic(), demand.amount, demand.rate, demand.burst).wait
         return Denial(demand=demand, retry_after=wait) if wait > 0 else None
 
-    def take(self, demand: RateDemand, hold_id: str) -> None:  # noqa: ARG002 - a rate does not ask who takes of it
+    def take(self, demand: RateDemand, hold_id: str) -> None:
         """Debit a demand that fits."""
         now = self._clock.monotonic()
         full_at = debit(self._at(demand), now, demand.amount, demand.rate, demand.burst).full_at
         self._full_at.put(demand.key, full_at)
+        self._undone_at[demand.key, hold_id] = full_at
 
-    def settle(self, demand: RateDemand, hold_id: str, used: float) -> None:  # noqa: ARG002 - as above
+    def settle(self, demand: RateDemand, hold_id: str, used: float) -> None:
         """Replace what a demand took by what was used."""
+        undone_at = self._undone_at.pop((demand.key, hold_id))
         if used != demand.amount:
-            full_at = credit(self._at(demand), self._clock.monotonic(), demand.amount - used, demand.rate)
+            now = self._clock.monotonic()
+            full_at = credit(self._at(demand), now, demand.amount - used, demand.rate, undone_at)
             self._full_at.put(demand.key, full_at)
 
     def states(self, demands: Iterable[RateDemand]) -> dict[str, RateState]:

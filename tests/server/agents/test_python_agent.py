@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fakes import agent_functions
 from fakes.calls import STREAM, a_call
@@ -18,7 +19,7 @@ from penstockd import foreign_tasks
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Question
 from penstockd.agents.python_agent import Function, PythonAgent, load_function
-from penstockd.call import Reply
+from penstockd.call import Overtime, Reply
 from penstockd.errors import ModelsUnavailable, Overloaded
 from penstockd.foreign_tasks import LINGER
 from penstockd.ledger import EntryStatus
@@ -161,6 +162,21 @@ def test_an_agent_knows_what_is_asked_and_by_whom() -> None:
     assert request.parameters == Parameters(temperature=0.5)
     assert (context.request_id, context.tenant, context.deadline) == ("r1", "acme", 1030.0)
     assert asked.heard.text == ""
+
+
+def test_an_agents_deadline_is_the_latest_of_its_callers() -> None:
+    """One that minds it would else give up on those who have joined, and have more time."""
+    scene, deadlines, overtime = Scene(), list[float](), Overtime()
+
+    async def looks_twice(_: AgentRequest, context: AgentContext) -> str:
+        deadlines.append(context.deadline)
+        overtime.grant(context.deadline + 15.0)
+        deadlines.append(context.deadline)
+        return "ok"
+
+    scene.models.run(scene.agent(looks_twice)(replace(a_call(REQUEST, expires_at=1030.0), overtime=overtime)))
+
+    assert deadlines == [1030.0, 1045.0]
 
 
 def test_what_an_agent_writes_to_its_labels_stays_with_it() -> None:

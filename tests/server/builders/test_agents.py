@@ -161,6 +161,7 @@ def test_answers_are_kept_as_the_settings_say(
         ("support", "[strong, fast]", "[fast, strong]", False),
         ("support", "fast: {provider: echo}", "fast: {provider: echo, model: other}", False),
         ("support", "fast: {provider: echo}", "fast: {provider: echo, body: {effort: low}}", False),
+        ("support", "fast: {provider: echo}", "fast: {provider: echo, headers: {x-lora-adapter: legal}}", False),
         ("support", "fast: {provider: echo}", "fast: {provider: echo, max_in_flight: 7}", True),
         ("own", "fast: {provider: echo}", "fast: {provider: echo, model: other}", False),
         ("own", "both: {models: [fast, strong]}", "both: {models: [strong]}", False),

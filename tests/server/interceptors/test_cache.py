@@ -20,6 +20,7 @@ from penstockd.errors import ContentFiltered, DeadlineExceeded, StreamBroken
 from penstockd.interceptors.cache import Cache
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.flights.replay import LONGEST_PIECE, pieces
+from penstockd.logs.log import Log
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
 
@@ -34,7 +35,7 @@ class House:
         self.work = Work()
         self.answers = kept or answers(self.clock)
         self.lookups = Lookups()
-        self.flights = Flights(FakeClock())
+        self.flights = Flights(FakeClock(), log=Log("test"))
         self.cache = Cache(
             agents=Directory([agent or KeptAgent()], default="default"),
             answers=self.answers,
@@ -142,6 +143,42 @@ async def test_a_refresh_replaces_what_was_kept() -> None:
     house.work.say("fresh")
     house.work.end()
     await refresh.ends()
+
+    assert (await house.answered()).text == "fresh"
+
+
+async def test_a_refresh_is_not_replaced_by_what_was_asked_before() -> None:
+    """However long that takes, and whoever joins it meanwhile."""
+    house, fresh = House(), Work()
+    slow = house.asks()
+    await settled()
+    refresh = Caller(policy(CachePolicy.REFRESH)).starts(through(house.cache, fresh))
+    await settled()
+    joiner = house.asks()
+    await settled()
+    fresh.say("fresh")
+    fresh.end()
+    await refresh.ends()
+    house.work.say("old")
+    house.work.end()
+
+    assert [(await caller.ends()).text for caller in (slow, joiner)] == ["old", "old"]
+    assert (await house.answered()).text == "fresh"
+
+
+async def test_of_two_refreshes_the_later_one_is_kept() -> None:
+    """Whichever of them takes longer."""
+    house, fresh = House(), Work()
+    slow = house.asks(policy(CachePolicy.REFRESH))
+    await settled()
+    refresh = Caller(policy(CachePolicy.REFRESH)).starts(through(house.cache, fresh))
+    await settled()
+    fresh.say("fresh")
+    fresh.end()
+    await refresh.ends()
+    house.work.say("old")
+    house.work.end()
+    await slow.ends()
 
     assert (await house.answered()).text == "fresh"
 

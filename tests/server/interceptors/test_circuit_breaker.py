@@ -56,8 +56,48 @@ def test_what_is_not_the_models_fault_is_not_counted(calls: ModelCalls, failure:
 
     assert a.model.breaker.state is State.CLOSED
     assert a.model.breaker.error_rate == 0.0
-    assert a.model.latency.ewma is None
+    assert a.model.time_to_first_content is None
     assert calls.changes == []
+
+
+def test_long_answers_and_short_deadlines_open_no_circuit(calls: ModelCalls) -> None:
+    """A caller's short deadline is neither success nor failure, however long the model was silent until then."""
+    a = calls.model("a", *[(40.0, "a long answer")] * 5, (0.5, "at once"))
+
+    async def main() -> Asked:
+        for _ in range(5):
+            await calls.ask(a, streams=False, within=30.0)
+        return await calls.ask(a, streams=True, within=60.0)
+
+    assert calls.run(main()).error is None
+    assert calls.changes == []
+
+
+def test_a_deadline_before_any_first_token_says_nothing_of_a_model(calls: ModelCalls) -> None:
+    """Also of one that is known by its streams alone: a whole answer takes as long at least."""
+    a = calls.model("a", (0.5, "first"), (5.0, "whole"))
+
+    async def main() -> None:
+        await calls.ask(a, streams=True)
+        await calls.ask(a, streams=False, within=0.3)
+
+    calls.run(main())
+    assert a.model.breaker.futility == 0.0
+
+
+def test_first_tokens_are_not_mixed_with_whole_answers(calls: ModelCalls) -> None:
+    """Who looks at a model sees how soon its streams begin; of one that makes none, how soon answers are there."""
+    a = calls.model("a", (8.0, "whole"), (0.5, "first", 7.5, "rest"), (8.0, "whole"))
+
+    async def main() -> list[float | None]:
+        shown = []
+        for streams in (False, True, False):
+            await calls.ask(a, streams=streams)
+            shown.append(a.model.time_to_first_content)
+        return shown
+
+    assert calls.run(main()) == [pytest.approx(8.0), pytest.approx(0.5), pytest.approx(0.5)]
+    assert a.model.whole_answers.ewma == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +169,7 @@ def test_the_verdict_is_given_at_the_first_content(calls: ModelCalls) -> None:
     async def main() -> float | None:
         task = asyncio.ensure_future(calls.ask(a, within=100.0))
         await calls.clock.sleep(3.0)
-        seen = a.model.latency.ewma
+        seen = a.model.time_to_first_content
         task.cancel()
         await task
         return seen
@@ -146,7 +186,7 @@ def test_a_thought_is_no_verdict(calls: ModelCalls) -> None:
     [attempt] = asked.outcome.attempts
     assert attempt.asked_at is not None
     assert attempt.first_chunk_at == pytest.approx(attempt.asked_at + 4.0)
-    assert a.model.latency.ewma == pytest.approx(4.0)
+    assert a.model.time_to_first_content == pytest.approx(4.0)
     assert asked.outcome.first_content_at == attempt.first_chunk_at
 
 
@@ -193,7 +233,7 @@ def test_a_callers_broken_send_is_nobodys_fault(calls: ModelCalls) -> None:
     calls.answer(a, send=lambda _: gone)
 
     assert a.model.breaker.error_rate == 0.0
-    assert a.model.latency.ewma == 0.0
+    assert a.model.time_to_first_content == 0.0
 
 
 def test_half_open_lets_one_probe_pass(calls: ModelCalls) -> None:

@@ -17,6 +17,8 @@ from penstockd.call import Method
 from penstockd.errors import DeadlineExceeded, InvalidRequest, ModelsUnavailable, StreamBroken, UpstreamRejected
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import Idempotency
+from penstockd.logs.log import Log
+from penstockd.metrics.instruments import Count
 from penstockd.outcome import CacheStatus, FinishReason
 from penstockd.request import CachePolicy, Request
 from penstockd.stores.memory_idempotency import MemoryIdempotency
@@ -30,9 +32,13 @@ class House:
     def __init__(self) -> None:
         self.work = Work()
         self.memory = MemoryIdempotency(FakeClock())
-        self.flights = Flights(FakeClock(), linger=1000.0)
+        self.replays = Count()
+        self.flights = Flights(FakeClock(), log=Log("test"), linger=1000.0)
         idempotency = Idempotency(
-            memory=self.memory, flights=self.flights, fingerprint_of=AnswerKeys(SECRET).fingerprint_of
+            memory=self.memory,
+            flights=self.flights,
+            replays=self.replays,
+            fingerprint_of=AnswerKeys(SECRET).fingerprint_of,
         )
         self.handle = through(idempotency, self.work)
 
@@ -78,6 +84,7 @@ async def test_the_same_request_under_the_same_key_is_replayed(again: Request) -
     assert replayed.completed
     assert (replayed.completed.usage.total, replayed.outcome.cost_nanousd) == (0, 0)
     assert len(house.work.calls) == 1
+    assert house.replays.value == 1
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from penstockd.limits import Demand, StoreUnavailable, Verdict
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tenant_labels import TenantLabels
-from penstockd.outcome import Outcome
+from penstockd.outcome import Attempt, Outcome
 from penstockd.principal import Principal
 from penstockd.request import Request
 from penstockd.resilience.permits import Permits
@@ -203,6 +203,18 @@ async def test_a_call_that_is_shed_gets_its_admission_back() -> None:
     assert isinstance(error, Overloaded)
     assert call.outcome.headers == []
     assert await desk.admit() is None
+
+
+async def test_an_agent_that_says_it_is_overloaded_has_asked_all_the_same() -> None:
+    """Only what is shed costs nothing."""
+    desk = Desk(LimitRule(per=Per.TENANT, requests=per_minute(1, burst=1)))
+
+    async def busy(call: Call[Request]) -> None:
+        call.outcome.attempts.append(Attempt(model="m", started_at=0.0))
+        raise Overloaded("the tools are busy", retry_after=1.0)
+
+    assert isinstance(await ending(desk.call(), chain([desk.rate_limit], busy)), Overloaded)
+    assert isinstance(await desk.admit(), RateLimited)
 
 
 async def test_a_shadow_denies_nothing_and_is_counted() -> None:

@@ -24,7 +24,18 @@ from penstockd.resilience.breaker import CircuitBreaker
 from penstockd.resilience.circuit import BreakerPolicy
 from penstockd.resilience.retry_budget import RetryBudget
 from penstockd.resilience.token_bucket import TokenBucket
-from penstockd.upstream import Broken, CoolingDown, Filtered, Misconfigured, OutOfTime, QuotaSpent, Rejected, TooLong
+from penstockd.upstream import (
+    Blocked,
+    Broken,
+    CoolingDown,
+    Filtered,
+    Misconfigured,
+    OutOfTime,
+    QuotaSpent,
+    Rejected,
+    TooLong,
+    UpstreamFailure,
+)
 
 DEAD = Broken("no route to host", reason="connect")
 OPENS_AT_ONCE = BreakerPolicy(consecutive_failures=1, open_for=5.0, jitter=0.0)
@@ -238,11 +249,12 @@ def test_a_provider_that_wants_no_repeat_of_ours_may_have_one_of_the_callers() -
     assert asked.refusal.retry_after == pytest.approx(20.0)
 
 
-def test_nobody_is_told_to_come_back_for_what_no_model_will_ever_answer() -> None:
-    """One finds it too long, the other's account is out of credit: neither is mended by waiting."""
+@pytest.mark.parametrize("failure", [QuotaSpent("429"), Blocked("403")], ids=repr)
+def test_nobody_is_told_to_come_back_for_what_no_model_will_ever_answer(failure: UpstreamFailure) -> None:
+    """One finds it too long, the other's account is out of credit, or it is blocked: waiting mends nothing of that."""
     calls = ModelCalls()
 
-    asked = calls.answer(calls.model("a", TooLong("8k")), calls.model("b", QuotaSpent("429")))
+    asked = calls.answer(calls.model("a", TooLong("8k")), calls.model("b", failure))
 
     assert isinstance(asked.refusal, ModelsUnavailable)
     assert asked.refusal.retry_after is None
@@ -888,9 +900,50 @@ def test_what_is_kept_for_a_known_model_is_what_it_needs() -> None:
     calls = ModelCalls()
     a, b = calls.model("a", (1.7, "text")), calls.model("b")
     for _ in range(10):
-        b.model.latency.observe(0.1)
+        b.model.first_tokens.observe(0.1)
 
     assert calls.answer(a, b, within=2.0).attempts == [("a", "")]
+
+
+@pytest.mark.parametrize("streams_before", [False, True])
+def test_a_unary_failover_is_left_the_time_of_a_whole_answer(*, streams_before: bool) -> None:
+    """However soon the first tokens of the next model's streams come: this call waits for its last one."""
+    calls = ModelCalls()
+    before = (0.5, "first", 6.5, "rest") if streams_before else (7.0, "whole")
+    a, b = calls.model("a", HANGS), calls.model("b", *[before] * 6, (7.0, "whole"))
+
+    async def main() -> Asked:
+        for _ in range(6):
+            await calls.ask(b, streams=streams_before)
+        return await calls.ask(a, b, streams=False, within=30.0)
+
+    assert calls.run(main()).attempts == [("a", "deadline"), ("b", "")]
+
+
+@pytest.mark.parametrize("streams_before", [False, True])
+def test_a_streams_failover_is_left_the_time_of_a_first_token(*, streams_before: bool) -> None:
+    """However long the next model's whole answers take: the first one, which is slow, is not cut for them."""
+    calls = ModelCalls()
+    before = (0.5, "first", 7.5, "rest") if streams_before else (8.0, "whole")
+    a, b = calls.model("a", (9.0, "slow but there")), calls.model("b", *[before] * 6)
+
+    async def main() -> Asked:
+        for _ in range(6):
+            await calls.ask(b, streams=streams_before)
+        return await calls.ask(a, b, streams=True, within=15.0)
+
+    assert calls.run(main()).attempts == [("a", "")]
+
+
+def test_what_the_callers_time_ended_is_not_asked_again() -> None:
+    """In the half second that is kept for our own ending: it would be paid for twice, and heard by nobody."""
+    calls = ModelCalls()
+    a = calls.model("a", *[(40.0, "a long answer")] * 3)
+
+    asked = calls.answer(a, streams=False, within=30.0)
+
+    assert asked.attempts == [("a", "deadline")]
+    assert isinstance(asked.refusal, DeadlineExceeded)
 
 
 def test_under_20_ms_nothing_is_started() -> None:

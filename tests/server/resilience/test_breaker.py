@@ -264,6 +264,22 @@ def test_a_failure_came_to_nothing_as_well() -> None:
     assert breaker.error_rate == 0.5
 
 
+def test_what_nobody_is_to_blame_for_is_told_apart() -> None:
+    """Its share is of all that was asked, and goes with the window."""
+    clock = FakeClock()
+    breaker = a_breaker(clock)
+    untried = breaker.blameless
+    breaker.failed(admitted(breaker), "503")
+    only_failures = breaker.blameless
+    breaker.succeeded(admitted(breaker))
+    for _ in range(6):
+        breaker.came_to_nothing()
+
+    assert (untried, only_failures, breaker.blameless) == (0.0, 0.0, 0.75)
+    clock.advance(31.0)
+    assert breaker.blameless == 0.0
+
+
 def test_a_released_probe_gives_its_place_back() -> None:
     """A probe that ends without a verdict leaves the circuit half-open for the next one."""
     clock = FakeClock()

@@ -108,6 +108,31 @@ async def test_what_was_not_used_is_given_back(bench: Bench) -> None:
     assert denied(over)[1] == pytest.approx(400, abs=1)
 
 
+async def test_what_time_has_given_back_is_not_given_back_again(bench: Bench) -> None:
+    """Else those who held a burst each, one after the other, would have them all in one moment when they end."""
+    store, holds = bench.store, [f"h{number}" for number in range(5)]
+    for hold in holds:
+        assert (await store.hold(hold, [rate(10)])).denial is None
+        bench.advance(10)
+    await store.hold("now", [rate(10)])
+    for hold in holds:
+        await store.settle(hold, {"rate": 0})
+
+    assert denied(await store.hold("next", [rate(10)]))[1] == pytest.approx(10, abs=0.1)
+
+
+async def test_what_time_has_yet_to_give_back_is_given_back_at_once(bench: Bench) -> None:
+    """Half of it came back while it was held, and was taken by another call; the rest was not used."""
+    store = bench.store
+    await store.hold("slow", [rate(10)])
+    bench.advance(5)
+    await store.hold("other", [rate(5)])
+    await store.settle("slow", {"rate": 0})
+
+    assert (await store.hold("next", [rate(5)])).denial is None
+    assert denied(await store.hold("one too many", [rate(1)]))[1] == pytest.approx(1, abs=0.1)
+
+
 async def test_a_bucket_holds_no_more_than_its_burst_whatever_is_given_back(bench: Bench) -> None:
     """It was full again before the hold ended."""
     await bench.store.hold("slow", [rate(10)])

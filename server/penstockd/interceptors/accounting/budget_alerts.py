@@ -7,6 +7,7 @@ from penstockd.changes import Changes
 from penstockd.limits import Crossing
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.rule_labels import rule_label
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.rules import kind_and_tenant
 
@@ -44,4 +45,5 @@ class BudgetAlerts:
             state = "used up" if crossing.fraction >= 1 else f"{crossing.fraction:.0%} spent"
             whom = tenant if per == "tenant" else f"{tenant}, per {per}"
             self._changes.add_or_count("budget", whom, state, demand.rule)
-            self._alerts.of(self._tenants.of(tenant), per, demand.rule).add()
+            label = self._tenants.of(tenant)
+            self._alerts.of(label, per, rule_label(demand.rule, label)).add()

@@ -9,6 +9,7 @@ from penstockd import conventions as names
 from penstockd.errors import BudgetExhausted, InvalidRequest, PenstockError, Quota, RateLimited, Violation
 from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
 from penstockd.metrics.instruments import Counter, Instruments
+from penstockd.metrics.rule_labels import rule_label, untold
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.rules import kind_and_tenant
 from penstockd.tracing import present
@@ -31,12 +32,14 @@ class Denials:
             unit="{call}",
             description="Calls and attempts that a limit or budget let pass.",
             labels=_LABELS,
+            beyond=_without_rule,
         )
         self._denials = instruments.counter(
             names.PENSTOCK_LIMIT_DENIALS,
             unit="{call}",
             description="Calls and attempts that a limit or budget denied, or would have denied were it no shadow.",
             labels=_LABELS,
+            beyond=_without_rule,
         )
 
     def judge(self, verdict: Verdict, demands: Iterable[Demand]) -> None:
@@ -57,7 +60,14 @@ class Denials:
 
     def _count(self, counter: Counter, demand: Demand) -> None:
         per, tenant = kind_and_tenant(demand.subject)
-        counter.of(demand.rule, per, "true" if demand.is_shadow else "false", self._tenants.of(tenant)).add()
+        label = self._tenants.of(tenant)
+        counter.of(rule_label(demand.rule, label), per, "true" if demand.is_shadow else "false", label).add()
+
+
+def _without_rule(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose rule it was, and whether it was a shadow; of these there are few, as of tenants that are told apart."""
+    rule, *others = values
+    return (untold(rule), *others)
 
 
 def refusal(denial: Denial) -> PenstockError:

@@ -42,14 +42,13 @@ class Choice:
             self.attempt.ended_at = self._clock.monotonic()
         await self._caller.send(reply)
 
-    def call(self, *, first_content_by: float, margin: float) -> Call[Prompt]:
+    def call(self, *, reserve: float, margin: float) -> Call[Prompt]:
         """The call to make of this model; see Prompt for the times."""
         prompt = replace(
             self._caller.request,
             model=self.model,
             attempt=self.attempt,
-            first_content_by=first_content_by,
-            planned_until=self._caller.ends_at,
+            reserve=reserve,
             margin=margin,
         )
         return replace(self._caller, request=prompt, send=self.send)

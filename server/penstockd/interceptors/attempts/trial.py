@@ -14,11 +14,11 @@ from penstockd.interceptors.attempts.room import Places
 from penstockd.model import Model, Prompt, estimate
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import State
-from penstockd.resilience.deadline import MINIMUM, NO_NEXT, first_content_by, margin
+from penstockd.resilience.deadline import MINIMUM, margin, reserve
 from penstockd.tracing import present
-from penstockd.upstream import QuotaSpent, ToolCalled, TooLong, UpstreamFailure
+from penstockd.upstream import Blocked, QuotaSpent, ToolCalled, TooLong, UpstreamFailure
 
-_FOR_GOOD = (TooLong, QuotaSpent, ToolCalled)
+_FOR_GOOD = (TooLong, QuotaSpent, ToolCalled, Blocked)
 """Failures that waiting does not mend and that open no circuit."""
 LONGEST_WAIT_FOR_ROOM = 2.0
 """Seconds in all that a call waits where whoever could take it is full; a quarter of what is left, if that is less."""
@@ -44,7 +44,7 @@ class Trial:
         self._backoff = backoff
         self._attempts_left = max_attempts
         self._told_of_wait = told_of_wait
-        self._untried = list(call.request.route.order())
+        self._untried = list(call.request.route.order(streams=call.request.streams))
         self._repeatable: list[Model] = []
         self._failures: list[UpstreamFailure] = []
         self._not_before: dict[str, float] = {}
@@ -66,12 +66,13 @@ class Trial:
 
     def call(self, choice: Choice) -> Call[Prompt]:
         """The call to make for `choice`, its time split so that the next usable model could still answer."""
-        now = self._clock.monotonic()
+        remaining = self._remaining()
+        ending = margin(remaining)
         heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
-        by = first_content_by(now, self._call.ends_at, heir.latency.p95 if heir else NO_NEXT)
-        if by - now < MINIMUM:
-            by = first_content_by(now, self._call.ends_at, NO_NEXT)
-        return choice.call(first_content_by=by, margin=margin(self._remaining()))
+        kept = reserve(heir.latency_of(streams=self._call.request.streams).p95, remaining) if heir else 0.0
+        if remaining - ending - kept < MINIMUM:
+            kept = 0.0
+        return choice.call(reserve=ending + kept, margin=ending)
 
     def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
         """Note that an attempt failed; raise if that ends the call."""

@@ -8,8 +8,9 @@ from penstockd import conventions as names
 from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.clock import Clock
-from penstockd.errors import DeadlineExceeded, StreamBroken
+from penstockd.errors import DeadlineExceeded, Internal, PenstockError, StreamBroken
 from penstockd.interceptors.flights.work import Keep, OwnLimit, Work, is_anothers
+from penstockd.logs.log import Log
 from penstockd.outcome import CacheStatus
 from penstockd.request import Request
 from penstockd.tracing import present
@@ -25,7 +26,7 @@ SETTLING = 1.0
 class Flights:
     """The work in flight, by key."""
 
-    def __init__(self, clock: Clock, *, linger: float = 0.0) -> None:
+    def __init__(self, clock: Clock, *, log: Log, linger: float = 0.0) -> None:
         """Work that everybody has left goes on for `linger` seconds, for those who come back.
 
         `joins` counts callers who joined, `landed` the works that ended.
@@ -33,6 +34,7 @@ class Flights:
         self.joins = 0
         self.landed = 0
         self._clock = clock
+        self._log = log
         self._linger = linger
         self._works: dict[str, Work] = {}
         self._left: dict[str, set[Work]] = {}
@@ -60,6 +62,12 @@ class Flights:
             if work.successor is None or _is_ending(work.successor):
                 work.successor = self._works.get(key) or self._start(key, call, proceed)
             work = work.successor
+
+    def keep_nothing(self, key: str) -> None:
+        """Have nobody keep what works of `key`, or of one caller under it, come to: a later answer is to be kept."""
+        for work in self._works.values():
+            if work.key == key or work.key.startswith(f"{key}/"):
+                work.keep = _nowhere
 
     async def close(self, timeout: float) -> None:
         """End all work, also what lingers, and wait at most `timeout` seconds for it."""
@@ -93,22 +101,30 @@ class Flights:
 
         try:
             await proceed(replace(work.call, send=send, overtime=work.overtime))
-            flight.end(RuntimeError("the work ended before its answer did"))
+            if flight.ending is None:
+                self._fail(work, RuntimeError("the work ended before its answer did"))
         except asyncio.CancelledError as error:
             if _is_ending(work):
-                flight.end(error)
+                work.is_final = True
+                flight.end(Internal("the work was ended with the daemon"))
                 raise
             # None of those who listen was cancelled: to them it is as unforeseen as any other error.
-            unforeseen = RuntimeError("the work was cancelled from within")
-            unforeseen.__cause__ = error
-            flight.end(unforeseen)
-        except BaseException as error:  # noqa: BLE001 - whoever listens raises it again
-            flight.end(error)
+            self._fail(work, error)
+        except BaseException as error:  # noqa: BLE001 - whoever listens is told
+            self._fail(work, error)
         finally:
             self.landed += 1
             self._forget(work)
 
-    async def _listen(self, work: Work, call: Call[Request], keep: Keep | None) -> BaseException | None:
+    def _fail(self, work: Work, error: BaseException) -> None:
+        """End it with `error`; what nobody foresaw is in the log, and no caller is told of it."""
+        if not isinstance(error, PenstockError):
+            work.is_final = True
+            self._log.exception("a call failed unforeseen", error, **work.call.outcome.log_fields)
+            error = Internal("an internal error; its details are in the server's log")
+        work.flight.end(error)
+
+    async def _listen(self, work: Work, call: Call[Request], keep: Keep | None) -> PenstockError | None:
         """Hand on what is said, at this caller's own pace; return the error if it ends in one.
 
         The last one to leave ends the work.
@@ -153,8 +169,9 @@ class Flights:
     async def _desert(self, work: Work) -> None:
         """Nobody listens: end the work when nobody came back, or now; then what it used is known when this returns."""
         tenant = work.call.tenant
-        if self._linger and len(self._left.get(tenant, ())) < LEFT_AT_MOST:
-            work.timer = asyncio.get_running_loop().call_later(self._linger, self._end, work)
+        linger = min(self._linger, work.overtime.until - self._clock.monotonic())
+        if linger > 0 and len(self._left.get(tenant, ())) < LEFT_AT_MOST:
+            work.timer = asyncio.get_running_loop().call_later(linger, self._end, work)
             self._left.setdefault(tenant, set()).add(work)
             return
         self._end(work)
@@ -180,6 +197,10 @@ class Flights:
         self._attend(work)
         if self._works.get(work.key) is work:
             del self._works[work.key]
+
+
+async def _nowhere(_: Answer) -> None:
+    """Keep nothing."""
 
 
 def _note_joining(work: Work) -> None:

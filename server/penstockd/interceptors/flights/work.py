@@ -15,7 +15,6 @@ from penstockd.errors import (
     ContentFiltered,
     ContextTooLong,
     DeadlineExceeded,
-    Internal,
     PenstockError,
     RateLimited,
     StreamBroken,
@@ -28,7 +27,7 @@ from penstockd.resilience.flight import Flight
 from penstockd.rules import Caller, Per, kind_and_tenant
 from penstockd.tracing import Trace, present
 
-Ending: TypeAlias = Completed | BaseException
+Ending: TypeAlias = Completed | PenstockError
 Keep: TypeAlias = Callable[[Answer], Awaitable[None]]
 
 _WOULD_REPEAT = (AgentNotFound, ContentFiltered, ContextTooLong, UpstreamMisconfigured, UpstreamRejected)
@@ -42,7 +41,8 @@ our own ending, half a second at most, so that only one with more came too late 
 class Work:
     """A flight, the call that started it, and the task that does it.
 
-    `keep` is told the whole answer; `successor` is the one new flight of those whom this one failed.
+    `keep` is told the whole answer; `successor` is the one new flight of those whom this one failed, and there is none
+    if the failure `is_final`: nobody foresaw it, or the daemon ends.
     """
 
     key: str
@@ -54,25 +54,20 @@ class Work:
     task: "asyncio.Task[None]" = field(init=False)
     timer: asyncio.TimerHandle | None = None
     successor: "Work | None" = None
-    is_told: bool = False
+    is_final: bool = False
 
     def may_be_flown_again(self, left: float) -> bool:
         """Whether it failed before anything was heard, in a way that another try of `left` seconds may not."""
         ending = self.flight.ending
-        if self.flight.pieces or not isinstance(ending, PenstockError) or isinstance(ending, _WOULD_REPEAT):
+        if self.flight.pieces or self.is_final or isinstance(ending, _WOULD_REPEAT):
             return False
         return not isinstance(ending, DeadlineExceeded) or left > LATE
 
-    def error(self, ending: BaseException, call: Call[Request]) -> BaseException:
-        """What one more listener is told; what was unforeseen is raised as it is once, for the log."""
+    def error(self, ending: PenstockError, call: Call[Request]) -> PenstockError:
+        """What one more listener is told."""
         if call is not self.call and is_anothers(ending, call):
             return StreamBroken("the call that was joined broke off")
-        if isinstance(ending, PenstockError):
-            return copy(ending)
-        if self.is_told or isinstance(ending, asyncio.CancelledError):
-            return Internal("the call that was joined failed; the details are in the server's log")
-        self.is_told = True
-        return ending
+        return copy(ending)
 
 
 class OwnLimit:
@@ -125,7 +120,7 @@ class OwnLimit:
         self._wake()
 
 
-def is_anothers(ending: BaseException, call: Call[Request]) -> bool:
+def is_anothers(ending: PenstockError, call: Call[Request]) -> bool:
     """Whether it refuses a user or a key that is not this caller's, and so says nothing of this one."""
     if not isinstance(ending, RateLimited | BudgetExhausted) or ending.quota is None:
         return False

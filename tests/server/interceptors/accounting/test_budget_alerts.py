@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from fakes.demands import USD, budget
@@ -11,7 +12,7 @@ from penstockd.changes import Changes
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.limits import Crossing
 from penstockd.logs.log import Log
-from penstockd.metrics.tenant_labels import TenantLabels
+from penstockd.metrics.tenant_labels import FIRST, TenantLabels
 
 
 def test_each_crossing_is_one_event_and_one_count(caplog: pytest.LogCaptureFixture) -> None:
@@ -43,3 +44,19 @@ def test_each_crossing_is_one_event_and_one_count(caplog: pytest.LogCaptureFixtu
         "penstock.rule.per": "tenant",
         "penstock.rule": "10 USD in total",
     }
+
+
+def test_budgets_of_tenants_that_are_not_told_apart_are_counted_as_one() -> None:
+    """Each of them may have an amount of its own."""
+    telescope = Telescope()
+    alerts = BudgetAlerts(
+        log=Log("penstockd"), instruments=telescope.instruments, tenants=TenantLabels(), changes=Changes(FakeClock())
+    )
+
+    for number in range(FIRST + 20):
+        demand = replace(budget(0, (number + 1) * USD), subject=f"tenant:tenant-{number}")
+        alerts.tell([Crossing(demand=demand, fraction=0.5, spent=USD)])
+
+    told = {tuple(labels.values()): value for labels, value in telescope.points("penstock.budget.alerts")}
+    assert len(told) == FIRST + 1
+    assert told["other", "tenant", "other USD"] == 20

@@ -9,8 +9,9 @@ from fakes.demands import USD, budget, lease, rate
 from fakes.telescope import Telescope
 from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited, Violation
 from penstockd.interceptors.accounting.denials import Denials, refusal
-from penstockd.limits import Demand, Denial, Verdict
-from penstockd.metrics.tenant_labels import TenantLabels
+from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
+from penstockd.metrics.instruments import MOST_SERIES
+from penstockd.metrics.tenant_labels import FIRST, TenantLabels
 
 
 def denial(demand: Demand, retry_after: float, left: int | None = None) -> Denial:
@@ -131,6 +132,65 @@ def test_what_passes_and_what_is_denied_is_counted_by_tenant_and_rule() -> None:
     of_the_lease = ("1 concurrent requests", "tenant", "false", "acme")
     assert counted("penstock.limit.denials") == {of_the_rate: 1, of_the_lease: 1}
     assert counted("penstock.limit.admissions") == {of_the_rate: 1, of_the_lease: 2}
+
+
+def test_rules_of_tenants_that_are_not_told_apart_use_up_no_series() -> None:
+    """However many there are, who has a label is told apart to the end, and a shadow is never taken for a denial."""
+    telescope = Telescope()
+    denials = Denials(telescope.instruments, TenantLabels())
+    for number in range(FIRST):
+        denials.judge(Verdict(), [of(f"tenant-{number}", rate())])
+
+    for number in range(FIRST, 3 * MOST_SERIES):
+        tenant = f"tenant-{number}"
+        for shadow in (rate(per_second=number, is_shadow=True), budget(0, number * USD, is_shadow=True)):
+            denials.judge(Verdict(shadows=(denial(of(tenant, shadow), 1.0),)), ())
+    with pytest.raises(RateLimited):
+        denials.judge(Verdict(denial=denial(of("tenant-0", rate()), 1.0)), ())
+    with pytest.raises(RateLimited):
+        denials.judge(Verdict(denial=denial(of("tenant-999", lease()), 1.0)), ())
+
+    crowd = 3 * MOST_SERIES - FIRST
+    assert denied(telescope) == {
+        ("other", "tenant", "true", "other"): crowd,
+        ("other USD", "tenant", "true", "other"): crowd,
+        ("1/s requests", "tenant", "false", "tenant-0"): 1,
+        ("other", "tenant", "false", "other"): 1,
+    }
+
+
+def test_where_rules_are_too_many_only_their_texts_are_lost() -> None:
+    """After many reloads, say: whose they are, whether they deny, and whether it is about money is still told."""
+    telescope = Telescope()
+    denials = Denials(telescope.instruments, TenantLabels())
+    for number in range(MOST_SERIES):
+        shadow = rate(per_second=number, is_shadow=True)
+        denials.judge(Verdict(shadows=(denial(shadow, 1.0),)), ())
+
+    for one_too_many in (rate(per_second=0.5, is_shadow=True), budget(1, 3 * USD, is_shadow=True)):
+        denials.judge(Verdict(shadows=(denial(one_too_many, 1.0),)), ())
+    for refused in (of("globex", rate(per_second=0.5)), of("globex", budget(1, 3 * USD))):
+        with pytest.raises((RateLimited, BudgetExhausted)):
+            denials.judge(Verdict(denial=denial(refused, 1.0)), ())
+
+    told = denied(telescope)
+    assert len(told) == MOST_SERIES + 4
+    assert {labels for labels in told if labels[0].startswith("other")} == {
+        ("other", "user", "true", "acme"),
+        ("other USD", "tenant", "true", "acme"),
+        ("other", "tenant", "false", "globex"),
+        ("other USD", "tenant", "false", "globex"),
+    }
+
+
+def of(tenant: str, demand: RateDemand | LeaseDemand | BudgetDemand) -> Demand:
+    """The same of another tenant's rule, which counts the whole of it."""
+    return replace(demand, subject=f"tenant:{tenant}")
+
+
+def denied(telescope: Telescope) -> dict[tuple[str, ...], float]:
+    """How often rules denied, by rule, whom they count, whether they are shadows, and tenant."""
+    return {tuple(map(str, labels.values())): value for labels, value in telescope.points("penstock.limit.denials")}
 
 
 def test_a_denial_is_told_of_on_its_call() -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import gc
 import random
-import traceback
 
 import pytest
 
 from fakes.calls import STREAM
-from fakes.clock import FakeClock
-from fakes.shared_work import DONE, Caller, Work, settled
+from fakes.clock import FakeClock, RunningClock
+from fakes.shared_work import DONE, PATIENCE, Caller, Work, settled
 from fakes.telescope import Telescope
 from penstockd.answers import Answer
 from penstockd.call import Call
@@ -33,6 +32,7 @@ from penstockd.errors import (
     UpstreamTimeout,
 )
 from penstockd.interceptors.flights.flights import LEFT_AT_MOST, Flights
+from penstockd.logs.log import Log
 from penstockd.outcome import Attempt, CacheStatus, FinishReason
 from penstockd.request import Request
 
@@ -43,9 +43,15 @@ def rides(flights: Flights, work: Work, key: str = "k", **caller: object) -> Cal
     return it.starts(flights.ride(key, it.call, work))
 
 
+def unforeseen(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of what nobody foresaw."""
+    assert {record.message for record in caplog.records} <= {"a call failed unforeseen"}
+    return [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+
+
 async def test_callers_of_one_key_get_one_piece_of_work() -> None:
     """Unary or stream, early or late, each hears the whole answer; another key is other work."""
-    flights, work, other = Flights(FakeClock()), Work(), Work()
+    flights, work, other = Flights(FakeClock(), log=Log("test")), Work(), Work()
     early = [rides(flights, work), rides(flights, work, method=STREAM)]
     work.say("a", "b")
     await settled()
@@ -67,7 +73,7 @@ async def test_callers_of_one_key_get_one_piece_of_work() -> None:
 
 async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
     """Joined callers see which agent and model answered, usage 0 and cost 0."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first, second = rides(flights, work), rides(flights, work)
     await settled()
     attempt = Attempt(model="m", started_at=0.0, cost_nanousd=7, usage=DONE.usage, is_complete=True)
@@ -85,7 +91,7 @@ async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
 
 async def test_one_callers_cancel_never_hurts_the_others() -> None:
     """Not the leader's, nor anybody else's."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     leader, second, third = (rides(flights, work) for _ in range(3))
     work.say("a")
     await settled()
@@ -102,7 +108,7 @@ async def test_one_callers_cancel_never_hurts_the_others() -> None:
 
 async def test_the_last_ones_cancel_ends_the_work() -> None:
     """The next caller does not get what was cut."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(3)]
     await settled()
 
@@ -122,7 +128,7 @@ async def test_the_last_ones_cancel_ends_the_work() -> None:
 async def test_whoever_cancels_when_the_rest_hear_all(seed: int) -> None:
     """Callers come and go at random, and while anybody is there, there is one piece of work."""
     draw = random.Random(seed)
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     staying = [rides(flights, work)]
     await settled()
     expected = ""
@@ -146,7 +152,7 @@ async def test_whoever_cancels_when_the_rest_hear_all(seed: int) -> None:
 
 async def test_a_slow_reader_holds_up_nobody() -> None:
     """It reads on from its own place, in fewer pieces."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     slow, quick = rides(flights, work), rides(flights, work)
     slow.flow.clear()
     work.say("a", "b", "c")
@@ -160,7 +166,7 @@ async def test_a_slow_reader_holds_up_nobody() -> None:
 
 async def test_the_work_may_go_on_to_the_latest_callers_limit() -> None:
     """Also when that caller is gone, and whoever comes with less leaves it as it is."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first = rides(flights, work, expires_at=10.0)
     await settled()
     call: Call[Request] = work.calls[0]
@@ -181,7 +187,7 @@ async def test_the_work_may_go_on_to_the_latest_callers_limit() -> None:
 )
 async def test_an_error_that_would_repeat_is_everybodys(error: type[PenstockError]) -> None:
     """Each has its own copy of it, whole."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(5)]
     await settled()
     failure = error("no", retry_after=2.0, metadata={"a": "b"})
@@ -212,7 +218,7 @@ async def test_an_error_that_would_repeat_is_everybodys(error: type[PenstockErro
 )
 async def test_after_an_error_that_may_pass_those_who_joined_share_one_new_flight(error: type[PenstockError]) -> None:
     """The one who started has its error: it may have been about that caller alone."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first, *joined = [rides(flights, work) for _ in range(50)]
     await settled()
     work.fail(error("not now"))
@@ -230,7 +236,7 @@ async def test_after_an_error_that_may_pass_those_who_joined_share_one_new_fligh
 async def test_nobody_flies_again_in_what_is_left_for_our_own_ending(left: float, flights_in_all: int) -> None:
     """The work had all the time that its callers have, and who joined it when that was over already has more."""
     clock = FakeClock()
-    flights, work = Flights(clock), Work()
+    flights, work = Flights(clock, log=Log("test")), Work()
     first = rides(flights, work, expires_at=clock.monotonic() + 10.0)
     await settled()
     joined = rides(flights, work, expires_at=clock.monotonic() + 10.0 + left)
@@ -247,7 +253,7 @@ async def test_nobody_flies_again_in_what_is_left_for_our_own_ending(left: float
 
 async def test_there_is_one_new_flight_at_most() -> None:
     """When that fails too, it has failed, also for who comes to it late."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first, *joined = [rides(flights, work) for _ in range(50)]
     await settled()
     for _ in range(3):
@@ -266,7 +272,7 @@ def over(per: str, user: str = "u1") -> BudgetExhausted:
 @pytest.mark.parametrize("per", ["user", "key"])
 async def test_nobody_is_refused_for_another_users_limit(per: str) -> None:
     """Whoever leads the work is told of its own; those who are over no limit fly on, as often as it takes."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     *refused, last = [rides(flights, work) for _ in range(4)]
     await settled()
     for number in range(3):
@@ -284,7 +290,7 @@ async def test_nobody_is_refused_for_another_users_limit(per: str) -> None:
 
 async def test_nobody_is_refused_for_another_users_limit_on_the_second_flight_either() -> None:
     """Which has begun because the first one failed in a way that may pass."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first, second, last = [rides(flights, work) for _ in range(3)]
     await settled()
     work.fail(ModelsUnavailable("not now"))
@@ -302,7 +308,7 @@ async def test_nobody_is_refused_for_another_users_limit_on_the_second_flight_ei
 @pytest.mark.parametrize("per", ["tenant", "agent", "user", "key"])
 async def test_a_limit_of_all_of_them_is_met_twice_and_no_more(per: str) -> None:
     """Five hundred callers of a tenant, or of a user, who has used up its budget do not ask one after the other."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(50)]
     await settled()
     for _ in range(3):
@@ -315,7 +321,7 @@ async def test_a_limit_of_all_of_them_is_met_twice_and_no_more(per: str) -> None
 
 async def test_a_refusal_after_the_first_text_names_nobody_elses_limit() -> None:
     """Those who joined have heard text, which cannot be taken back, and are told that it broke off."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     first, joined = rides(flights, work), rides(flights, work)
     work.say("a")
     work.fail(over("user"))
@@ -327,7 +333,7 @@ async def test_a_refusal_after_the_first_text_names_nobody_elses_limit() -> None
 
 async def test_each_caller_ends_in_its_own_time() -> None:
     """With a status of ours, a little before gRPC would end it with none; whoever has more time hears the rest."""
-    flights, work, clock = Flights(FakeClock()), Work(), FakeClock()
+    flights, work, clock = Flights(FakeClock(), log=Log("test")), Work(), FakeClock()
     now = clock.monotonic()
     first, short, long = (rides(flights, work, expires_at=now + seconds) for seconds in (0.2, 0.1, 60.0))
     work.say("a")
@@ -341,7 +347,7 @@ async def test_each_caller_ends_in_its_own_time() -> None:
 
 async def test_the_last_to_leave_sees_what_the_work_used() -> None:
     """The line in the log is written when this caller's call ends: by then the attempt is settled."""
-    flights, spent = Flights(FakeClock()), []
+    flights, spent = Flights(FakeClock(), log=Log("test")), []
 
     async def work(call: Call[Request]) -> None:
         try:
@@ -362,7 +368,7 @@ async def test_the_last_to_leave_sees_what_the_work_used() -> None:
 async def test_a_text_that_does_not_end_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept whole for whoever joins, so there must be an end to it."""
     monkeypatch.setattr("penstockd.interceptors.flights.flights.LONGEST", 10)
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     caller = rides(flights, work)
     work.say("a" * 10, "b")
 
@@ -372,7 +378,7 @@ async def test_a_text_that_does_not_end_is_broken_off(monkeypatch: pytest.Monkey
 
 async def test_after_the_first_text_there_is_no_new_flight() -> None:
     """What was heard cannot be taken back."""
-    flights, work = Flights(FakeClock()), Work()
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(3)]
     await settled()
     work.say("a")
@@ -384,51 +390,50 @@ async def test_after_the_first_text_there_is_no_new_flight() -> None:
     assert len(work.calls) == 1
 
 
-async def test_what_was_unforeseen_is_told_once_as_it_was() -> None:
-    """The log needs it once; the others are told that it failed, and its traceback does not grow."""
-    flights, work = Flights(FakeClock()), Work()
+async def test_what_was_unforeseen_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With whose call it was; those who wait for it, be they many or nobody, are told nothing of it."""
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(100)]
     await settled()
     work.fail(ZeroDivisionError("secret"))
 
     errors = [(await caller.ends()).error for caller in callers]
 
-    assert [type(error) for error in errors] == [ZeroDivisionError, *[Internal] * 99]
-    assert "secret" not in str(errors[1])
-    assert len(traceback.extract_tb(errors[0].__traceback__)) < 20  # type: ignore[union-attr]  # it is there
+    assert {type(error) for error in errors} == {Internal}
+    assert "secret" not in str(errors)
+    assert len({id(error) for error in errors}) == 100  # else each would grow the others' traceback
     assert len(work.calls) == 1
+    assert unforeseen(caplog) == ["secret"]
+    assert caplog.records[0].__dict__["fields"]["tenant"] == "acme"
 
 
-async def test_work_that_cancels_itself_fails_its_callers() -> None:
-    """Nobody of them was cancelled, and none hangs; one is told why, for the log."""
-    flights, work = Flights(FakeClock()), Work()
+async def test_work_that_cancels_itself_fails_its_callers(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody of them was cancelled, and none hangs."""
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(2)]
     await settled()
-    cause = asyncio.CancelledError()
-    work.fail(cause)
+    work.fail(asyncio.CancelledError("from within"))
 
-    first, second = [(await caller.ends()).error for caller in callers]
-
-    assert isinstance(first, RuntimeError)
-    assert first.__cause__ is cause
-    assert isinstance(second, Internal)
+    assert [type((await caller.ends()).error) for caller in callers] == [Internal, Internal]
+    assert unforeseen(caplog) == ["from within"]
 
 
-async def test_work_that_ends_before_its_answer_does_fails_its_callers() -> None:
+async def test_work_that_ends_before_its_answer_does_fails_its_callers(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody waits for what will not come."""
-    flights, caller = Flights(FakeClock()), Caller()
+    flights, caller = Flights(FakeClock(), log=Log("test")), Caller()
 
     async def gives_up(call: Call[Request]) -> None:
         """Send nothing."""
 
     caller.starts(flights.ride("k", caller.call, gives_up))
 
-    assert isinstance((await caller.ends()).error, RuntimeError)
+    assert isinstance((await caller.ends()).error, Internal)
+    assert unforeseen(caplog) == ["the work ended before its answer did"]
 
 
 async def test_what_fails_after_the_answer_takes_nothing_back() -> None:
     """Such as a store that does not take it."""
-    flights, work, caller = Flights(FakeClock()), Work(), Caller()
+    flights, work, caller = Flights(FakeClock(), log=Log("test")), Work(), Caller()
 
     async def fails(answer: Answer) -> None:
         raise OSError("no room")
@@ -442,7 +447,7 @@ async def test_what_fails_after_the_answer_takes_nothing_back() -> None:
 
 async def test_the_answer_is_kept_if_anybody_aboard_wants_it() -> None:
     """Once, whole, and after everybody has it."""
-    flights, work, kept = Flights(FakeClock()), Work(), list[Answer]()
+    flights, work, kept = Flights(FakeClock(), log=Log("test")), Work(), list[Answer]()
 
     async def keep(answer: Answer) -> None:
         kept.append(answer)
@@ -461,7 +466,7 @@ async def test_the_answer_is_kept_if_anybody_aboard_wants_it() -> None:
 
 async def test_deserted_work_lingers_for_those_who_come_back() -> None:
     """And it ends when nobody did."""
-    flights, work = Flights(FakeClock(), linger=0.05), Work()
+    flights, work = Flights(FakeClock(), log=Log("test"), linger=0.05), Work()
     await rides_and_cancels(flights, work)
     back = rides(flights, work)
     work.say("a")
@@ -479,7 +484,7 @@ async def test_deserted_work_lingers_for_those_who_come_back() -> None:
 async def test_lingering_piles_up_no_timers() -> None:
     """One piece of work has one timer at most, and none once it has ended."""
     loop = asyncio.get_running_loop()
-    flights, work = Flights(FakeClock(), linger=1000.0), Work()
+    flights, work = Flights(FakeClock(), log=Log("test"), linger=1000.0), Work()
     for _ in range(200):
         await rides_and_cancels(flights, work)
     last = rides(flights, work)
@@ -495,7 +500,7 @@ async def test_lingering_piles_up_no_timers() -> None:
 
 async def test_no_tenant_leaves_more_than_so_many_works_behind() -> None:
     """They are in no limit's count: one more ends when it is left; one that somebody came back to is not among them."""
-    flights, work = Flights(FakeClock(), linger=1000.0), Work()
+    flights, work = Flights(FakeClock(), log=Log("test"), linger=1000.0), Work()
     for number in range(LEFT_AT_MOST):
         await rides_and_cancels(flights, work, key=str(number))
     back = rides(flights, work, key="0")
@@ -521,7 +526,7 @@ async def rides_and_cancels(flights: Flights, work: Work, key: str = "k") -> Non
 
 async def test_closing_ends_all_work() -> None:
     """What lingers too."""
-    flights, work = Flights(FakeClock(), linger=1000.0), Work()
+    flights, work = Flights(FakeClock(), log=Log("test"), linger=1000.0), Work()
     await rides_and_cancels(flights, work)
     caller = rides(flights, work, key="other")
     await settled()
@@ -535,7 +540,7 @@ async def test_closing_ends_all_work() -> None:
 
 async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
     """Whoever looks at a fast call's trace finds the one that did the work."""
-    telescope, flights, work = Telescope(), Flights(FakeClock()), Work()
+    telescope, flights, work = Telescope(), Flights(FakeClock(), log=Log("test")), Work()
     tracing = telescope.tracing()
 
     async def traced(name: str, caller: Caller) -> None:
@@ -555,3 +560,67 @@ async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
 
     assert [link.context for link in telescope.span("second").links] == [telescope.span("first").context]
     assert list(telescope.span("first").links) == []
+
+
+@pytest.mark.parametrize("linger", [0.0, 10.0])
+async def test_what_is_unforeseen_when_nobody_listens_is_in_the_log(
+    linger: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever listens raises it, for the log, too; here nobody is left to do that."""
+    flights, asked, broken = Flights(RunningClock(), log=Log("test"), linger=linger), asyncio.Event(), asyncio.Event()
+
+    async def work(_: Call[Request]) -> None:
+        asked.set()
+        try:
+            await broken.wait()
+        finally:
+            raise RuntimeError("a bug in the agent")
+
+    caller = Caller()
+    caller.starts(flights.ride("k", caller.call, work))
+    await asked.wait()
+    await caller.cancels()
+    broken.set()
+    await flights.close(PATIENCE)
+
+    assert unforeseen(caplog) == ["a bug in the agent"]
+
+
+async def test_what_is_unforeseen_after_the_answer_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The callers have their answer and are gone."""
+    flights = Flights(FakeClock(), log=Log("test"))
+
+    async def work(call: Call[Request]) -> None:
+        await call.send(DONE)
+        raise RuntimeError("a bug in what comes after the answer")
+
+    caller = Caller()
+    await caller.starts(flights.ride("k", caller.call, work)).ends()
+    await flights.close(PATIENCE)
+
+    assert unforeseen(caplog) == ["a bug in what comes after the answer"]
+
+
+async def test_what_is_foreseen_needs_no_log_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """The attempt that failed was told of already."""
+    flights, work = Flights(FakeClock(), log=Log("test"), linger=10.0), Work()
+    caller = rides(flights, work)
+    await settled()
+    await caller.cancels()
+    work.fail(ModelsUnavailable("not now"))
+    await flights.close(PATIENCE)
+
+    assert caplog.records == []
+
+
+async def test_work_that_lingers_ends_with_the_latest_of_its_callers_deadlines() -> None:
+    """Nobody who could come back for it would have more time."""
+    clock = FakeClock()
+    flights, work = Flights(clock, log=Log("test"), linger=1000.0), Work()
+    short = rides(flights, work, expires_at=clock.monotonic() + 0.05)
+    long = rides(flights, work, expires_at=clock.monotonic() + 0.1)
+    await settled()
+    await asyncio.gather(short.cancels(), long.cancels())
+
+    async with asyncio.timeout(PATIENCE):
+        await work.cancelled.wait()
