@@ -1,8 +1,14 @@
 """SIGHUP: the new configuration as a whole, or the old one as it was."""
 
 import asyncio
+import json
+import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import TextIOWrapper
 
+import aiohttp
 import pytest
 
 from fakes import answers
@@ -199,6 +205,56 @@ async def test_a_reload_that_is_asked_for_during_the_start_is_not_lost(daemons: 
 
     await daemon.line(RELOADED)
     assert daemon.is_running
+
+
+async def test_calls_and_probes_are_answered_while_the_file_is_read(daemons: Daemons) -> None:
+    """A file of many tenants takes seconds to read and to check; nobody may take the daemon for dead meanwhile."""
+    daemon = await daemons.start(models={"echo": ECHO}, agents={"old": {}}, default_agent="old")
+
+    async with AgentClient(daemon.target) as client, being_read(daemon, daemons) as file:
+        assert (await client.process("hi", agent="old")).output == "hi"
+        async with aiohttp.ClientSession() as session, session.get(f"{daemon.admin}/livez") as response:
+            assert response.status == 200
+        assert daemon.logged(RELOADED) == []
+        json.dump({"models": {"echo": ECHO}, "agents": {"new": {}}, "default_agent": "new"}, file)
+        file.close()
+        await daemon.line(RELOADED)
+
+        assert [agent.name for agent in await client.list_agents()] == ["new"]
+
+
+async def test_a_file_that_is_read_while_the_daemon_stops_is_not_used(daemons: Daemons) -> None:
+    """The drain waits for nothing of it, and ends by the configuration that it began with."""
+    daemon = await daemons.start(models={"echo": ECHO}, server={"drain_delay": "1s"})
+
+    async with being_read(daemon, daemons) as file:
+        daemon.signal()
+        await daemon.line("draining")
+        json.dump({"models": {"echo": ECHO}, "agents": {"new": {}}}, file)
+
+    assert await daemon.exit_code() == 0
+    assert daemon.logged(RELOADED) == daemon.logged(REFUSED) == []
+
+
+async def test_a_file_that_nobody_ends_holds_up_no_drain(daemons: Daemons) -> None:
+    """Such as a pipe, or one on a network that is gone."""
+    daemon = await daemons.start(models={"echo": ECHO})
+
+    async with being_read(daemon, daemons):
+        daemon.signal()
+        await daemon.line("stopped")
+
+    assert await daemon.exit_code() == 0
+
+
+@asynccontextmanager
+async def being_read(daemon: Penstockd, daemons: Daemons) -> AsyncIterator[TextIOWrapper]:
+    """The daemon reads its file, a pipe, until it is closed."""
+    daemons.config.unlink()
+    os.mkfifo(daemons.config)
+    daemon.signal(signal.SIGHUP)
+    with await asyncio.to_thread(daemons.config.open, "w", encoding="utf-8") as file:
+        yield file
 
 
 async def _until_the_first_attempt_failed(client: AgentClient) -> None:

@@ -2,16 +2,124 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
 
 import pytest
 
 from fakes.house import A_CHANGED, TWO, House
 from penstockd.config import Settings
-from penstockd.logs.log import JsonFormatter, PrettyFormatter
+from penstockd.logs.log import JsonFormatter, Log, PrettyFormatter
 from penstockd.logs.redaction import Redaction
-from penstockd.reload import brief
+from penstockd.reload import Reload, brief
 from penstockd.resilience.circuit import State
 from penstockd.runtime import Runtime
+
+
+class SlowFiles:
+    """Files that each reload reads for as long as a test likes; `texts` is what they say, one after the other."""
+
+    def __init__(self, house: House, *texts: str) -> None:
+        self.reads = 0
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._settings = [house.settings(text) for text in texts]
+        self._loop = asyncio.get_running_loop()
+        self._go_on = threading.Semaphore(0)
+
+    def load(self) -> Settings:
+        self.reads += 1
+        self._loop.call_soon_threadsafe(self.begun.set)
+        self._go_on.acquire()
+        self._loop.call_soon_threadsafe(self.ended.set)
+        return self._settings[self.reads - 1]
+
+    async def are_being_read(self) -> None:
+        """Return once a reload has begun to read them."""
+        await self.begun.wait()
+        self.begun.clear()
+
+    def end(self) -> None:
+        """Let one reading of them end."""
+        self._go_on.release()
+
+
+def reloading(house: House, files: SlowFiles, asked: asyncio.Event) -> "asyncio.Task[None]":
+    """What reads `files` whenever that is asked for."""
+    reload = Reload(
+        house.app, files.load, started=house.settings(TWO), clock=house.clock, sink=house.sink, log=Log("test")
+    )
+    return asyncio.create_task(reload.whenever(asked))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return when it is."""
+    while not is_so():  # noqa: ASYNC110 - a reload tells nobody but the log
+        await asyncio.sleep(0)
+
+
+async def test_all_goes_on_while_the_files_are_read(house: House) -> None:
+    """A file of ten thousand tenants takes seconds, in which the old configuration serves."""
+    house.start()
+    before, asked = house.model("a"), asyncio.Event()
+    files = SlowFiles(house, A_CHANGED)
+    task = reloading(house, files, asked)
+
+    asked.set()
+    await files.are_being_read()
+    assert house.model("a") is before
+    files.end()
+    await until(lambda: house.model("a") is not before)
+    task.cancel()
+
+    assert house.model("a").permits.limit == 3
+
+
+async def test_those_who_ask_while_files_are_read_get_one_more_reload(house: House) -> None:
+    """None of them is lost, as the files may have changed since; and no two are read at once."""
+    house.start()
+    asked = asyncio.Event()
+    files = SlowFiles(house, TWO, A_CHANGED)
+    task = reloading(house, files, asked)
+
+    asked.set()
+    await files.are_being_read()
+    for _ in range(3):
+        asked.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert files.reads == 1
+    files.end()
+    await files.are_being_read()
+    files.end()
+    await until(lambda: house.model("a").permits.limit == 3)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert files.reads == 2
+    assert [each.what for each in house.app.state.changes.latest] == ["configuration"] * 2
+
+
+async def test_what_is_read_when_the_daemon_stops_is_not_used(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does anybody wait for it, or hear of it."""
+    caplog.set_level("INFO")
+    house.start()
+    before, asked = house.model("a"), asyncio.Event()
+    files = SlowFiles(house, A_CHANGED)
+    task = reloading(house, files, asked)
+    asked.set()
+    await files.are_being_read()
+
+    task.cancel()
+    await asyncio.wait([task])
+    files.end()
+    await files.ended.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert house.model("a") is before
+    assert caplog.records == []
 
 
 async def test_a_bad_file_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:

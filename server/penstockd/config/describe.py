@@ -4,7 +4,7 @@ import yaml
 
 from penstockd.config.settings import Settings
 from penstockd.config.substitution import escape
-from penstockd.config.yaml_text import understand
+from penstockd.config.yaml_scalars import understand
 
 
 class _Dumper(yaml.SafeDumper):

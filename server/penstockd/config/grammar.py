@@ -12,6 +12,7 @@ _SECONDS: Final = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s
 _SIZE: Final = re.compile(r"(\d{1,18})(B|KiB|MiB|GiB|TiB)", re.ASCII)
 _BYTES: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _RATE: Final = re.compile(r"(\d{1,12})/([smhd])", re.ASCII)
+_UNITS: Final = {float(seconds): unit for unit, seconds in _SECONDS.items()}
 _NANO: Final = 10**9
 
 
@@ -30,8 +31,7 @@ class Rate:
     @property
     def text(self) -> str:
         """As it is written: `600/m`."""
-        unit = next(unit for unit, seconds in _SECONDS.items() if seconds == Decimal(self.period))
-        return f"{self.count}/{unit}"
+        return f"{self.count}/{_UNITS[self.period]}"
 
     def __str__(self) -> str:
         return self.text

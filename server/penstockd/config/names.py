@@ -24,10 +24,10 @@ def existing(kind: str, name: str, names: Iterable[str]) -> str:
 
 def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """`values`, if none of them is there twice."""
-    twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
-    if twice is not None:
-        raise Mistake(f'"{twice}" is given twice')
-    return values
+    if len(set(values)) == len(values):
+        return values
+    twice = next(value for index, value in enumerate(values) if value in values[:index])
+    raise Mistake(f'"{twice}" is given twice')
 
 
 def is_reference(text: str) -> bool:

@@ -3,6 +3,7 @@
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Union, get_args, get_origin
 
 from penstockd.config.section import Section
@@ -49,7 +50,13 @@ def step(shape: Shape, name: str | int) -> Shape:
         case Many():
             return shape.section
         case _:
-            return shape_of(shape.model_fields[str(name)].annotation)
+            return _setting(shape, str(name))
+
+
+@cache
+def _setting(section: type[Section], name: str) -> Shape:
+    """Found once: a file may have ten thousand sections of a kind."""
+    return shape_of(section.model_fields[name].annotation)
 
 
 def every_setting(shape: Shape, path: str = "") -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Final, Literal
 
-from annotated_types import Le
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from annotated_types import Le, Lt
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from penstockd.config.address import Address, TcpAddress
 from penstockd.config.context import Context
 from penstockd.config.errors import Mistake
 from penstockd.config.places import ListenAddress, PrivateFile, ReadableFile, TcpListenAddress
-from penstockd.config.quantities import Count, Duration, Size, Time
+from penstockd.config.quantities import Count, Duration, Size, Time, Whole
 from penstockd.config.secret import SecretText
 from penstockd.config.section import Section
 
@@ -25,6 +25,12 @@ def unless_development(development: object, otherwise: object) -> BeforeValidato
         return development if info.context.is_development else otherwise
 
     return BeforeValidator(choose)
+
+
+def _room_for_a_call(streams: int) -> int:
+    if streams < 2:
+        raise Mistake("must be at least 2: an AgentClient's health watch takes one for good")
+    return streams
 
 
 class MaxCallSettings(Section):
@@ -56,7 +62,7 @@ class ServerSettings(Section):
     max_call: MaxCallSettings = MaxCallSettings()
     max_in_flight: Count = 1000
     max_message_bytes: Annotated[Size, Le(_LARGEST_MESSAGE)] = 4 * 2**20
-    max_concurrent_streams: Count = 1000
+    max_concurrent_streams: Annotated[Whole, Lt(2**31), AfterValidator(_room_for_a_call)] = 1000
     drain_delay: Annotated[Duration, unless_development(development="0s", otherwise="5s")] = Field(
         default=None, validate_default=True
     )

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import yaml
 
-_DEEPEST: Final = 64
-_MOST_REPEATED: Final = 100_000
+DEEPEST: Final = 64
+MOST_REPEATED: Final = 100_000
 
 
 class Refusal(yaml.MarkedYAMLError):
@@ -45,15 +45,15 @@ class Bounded(yaml.SafeLoader):
         else:
             self._extents[node] = self._extent(node)
         self._check_depth(self._extents[node].height, event.start_mark)
-        if self._repeated > _MOST_REPEATED:
-            raise Refusal(f"aliases repeat more than {_MOST_REPEATED} values", event.start_mark)
+        if self._repeated > MOST_REPEATED:
+            raise Refusal(f"aliases repeat more than {MOST_REPEATED} values", event.start_mark)
         if event.anchor and isinstance(node, yaml.ScalarNode) and node.style is None and not node.value:
             raise Refusal("this anchor is of nothing; put text that begins with & in quotes", event.start_mark)
         return node
 
     def _check_depth(self, below: int, mark: yaml.Mark | None) -> None:
-        if self._level + below > _DEEPEST:
-            raise Refusal(f"is nested more than {_DEEPEST} deep", mark)
+        if self._level + below > DEEPEST:
+            raise Refusal(f"is nested more than {DEEPEST} deep", mark)
 
     def _extent(self, node: yaml.Node | None) -> _Extent:
         nodes: Iterable[yaml.Node] = ()

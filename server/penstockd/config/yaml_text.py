@@ -7,14 +7,9 @@ from typing import Final
 import yaml
 
 from penstockd.config.yaml_bounds import Bounded, Refusal
+from penstockd.config.yaml_quick import Unusual, read_quickly
+from penstockd.config.yaml_scalars import KINDS, TAG, understand
 
-_TAG: Final = "tag:yaml.org,2002:"
-_SCALARS: Final = (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]{1,19}", list("-+0123456789")),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", list("-+.0123456789")),
-)
 _SIGNS: Final = {"alias": "*", "anchor": "&", "tag": "!"}
 """What PyYAML calls these, in messages that may repeat the text after them."""
 _SIGNED: Final = re.compile(rf"\b(?:{'|'.join(_SIGNS)})\b")
@@ -32,6 +27,14 @@ class NotYaml(ValueError):
 
 def parse_yaml(text: str) -> object:
     """The one document in `text`; raises NotYaml, which repeats no value: it may be secret."""
+    try:
+        return read_quickly(text)
+    except Unusual:
+        return read_with_care(text)
+
+
+def read_with_care(text: str) -> object:
+    """The same, twenty times slower: this way alone can say what is wrong, and where."""
     loader = None
     try:
         loader = _Loader(text)
@@ -48,12 +51,6 @@ def parse_yaml(text: str) -> object:
         raise NotYaml("a character that YAML does not allow", before.count("\n") + 1, column) from error
     except (ValueError, OverflowError) as error:  # PyYAML's own, of an escape such as \UFFFFFFFF
         raise NotYaml("a number that is too large", *_place(loader.get_mark() if loader else None)) from error
-
-
-def understand(kind: type[yaml.resolver.BaseResolver]) -> None:
-    """Have `kind` tell numbers, switches and nothing from text as `parse_yaml` does."""
-    for name, pattern, first in _SCALARS:
-        kind.add_implicit_resolver(_TAG + name, re.compile(rf"(?:{pattern})\Z"), first)
 
 
 def _place(mark: yaml.Mark | None) -> tuple[int, int]:
@@ -128,7 +125,7 @@ def _scalar(kind: Callable[[str], object]) -> Callable[[_Loader, yaml.ScalarNode
         try:
             return kind(loader.construct_scalar(node))
         except ValueError as error:
-            raise Refusal(f"is no {node.tag.removeprefix(_TAG)}", node.start_mark) from error
+            raise Refusal(f"is no {node.tag.removeprefix(TAG)}", node.start_mark) from error
 
     return construct
 
@@ -138,14 +135,11 @@ def _refuse(_: _Loader, node: yaml.Node) -> None:
 
 
 _Loader.yaml_constructors = {
-    f"{_TAG}map": _map,
-    f"{_TAG}seq": _list,
-    f"{_TAG}str": _text,
-    f"{_TAG}null": _scalar(lambda _: None),
-    f"{_TAG}bool": _scalar(lambda text: text.lower() == "true"),
-    f"{_TAG}int": _scalar(int),
-    f"{_TAG}float": _scalar(float),
-    f"{_TAG}merge": _refuse,
+    f"{TAG}map": _map,
+    f"{TAG}seq": _list,
+    f"{TAG}str": _text,
+    **{f"{TAG}{name}": _scalar(kind) for name, kind in KINDS.items()},
+    f"{TAG}merge": _refuse,
     None: _refuse,
 }
 understand(_Loader)

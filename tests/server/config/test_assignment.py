@@ -182,11 +182,12 @@ def test_a_mistake_is_said_with_the_name_that_made_it(config: ConfigFile) -> Non
     """
     environ = {
         "PENSTOCK__SERVER": "{health_listen: y, lisen: z, max_concurrent_streams: 0}",
-        "PENSTOCK__SERVER__MAX_CONCURRENT_STREAMS": "-1",
+        "PENSTOCK__SERVER__MAX_CONCURRENT_STREAMS": "1",
         "PENSTOCK__TENANTS": "{a: {keys: {}}}",
         "PENSTOCK__LOG": "{format: auto}",
         "PENSTOCK__MODELS__M": "{max_in_flight: 7}",
     }
+    too_few = "must be at least 2: an AgentClient's health watch takes one for good"
 
     assert config.mistakes(text, environ) == [
         'log.levl: unknown setting; did you mean "level"?',
@@ -194,7 +195,7 @@ def test_a_mistake_is_said_with_the_name_that_made_it(config: ConfigFile) -> Non
         "server.health_listen: must be HOST:PORT, [IPV6]:PORT or unix:PATH (from PENSTOCK__SERVER)",
         'server.lisen: unknown setting (from PENSTOCK__SERVER); did you mean "listen"?',
         "server.listen: must be HOST:PORT, [IPV6]:PORT or unix:PATH",
-        "server.max_concurrent_streams: must be at least 1 (from PENSTOCK__SERVER__MAX_CONCURRENT_STREAMS)",
+        f"server.max_concurrent_streams: {too_few} (from PENSTOCK__SERVER__MAX_CONCURRENT_STREAMS)",
         "server.max_in_flight: must be at least 1",
         "tenants.a.keys: must be a list (from PENSTOCK__TENANTS)",
     ]
