@@ -64,7 +64,7 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     assert provider, "no call is traced"
     with (folder / "log").open("w") as out:
         sink = write_logs_to(out, level=settings.log.level, style="json")
-        await ledger.start(lambda _fault: None)
+        await ledger.start(lambda _fault: None, app.state.count_losses)
         app.use(runtime)
         try:
             yield Ladder([rung async for rung in _rungs(runtime, composed)], provider.force_flush)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from penstockd.ledger import Spending
+from penstockd.ledger import Loss, Spending
 from penstockd.limits import BudgetDemand, Crossing, LimitStore
 from penstockd.principal import Principal
 from penstockd.rules import Caller, Per, Rulebook, TenantRules, budget_demand
@@ -52,17 +52,30 @@ async def budget_states(rulebook: Rulebook, store: LimitStore, caller: Caller, n
     return [await _standing(store, demand) for demand in demands]
 
 
-async def rebuild(rulebook: Rulebook, store: LimitStore, spent: Spent, now: float) -> list[Crossing]:
+async def rebuild(rulebook: Rulebook, store: LimitStore, spent: Spent, now: float) -> None:
     """Start every budget of the running periods at what the ledger says; `now` in unix seconds.
 
-    Returns the fractions between that and what the store knew. For before the first call: what is spent meanwhile would
-    be lost. Raises LedgerUnavailable and StoreUnavailable.
+    For before the first call: what is spent meanwhile would be lost. Raises LedgerUnavailable and StoreUnavailable.
     """
-    sums = await _sums(rulebook, spent, now)
-    before = {demand.key: (await store.budget(demand.key)).spent for demand in sums}
-    for demand, amount in sums.items():
+    for demand, amount in (await _sums(rulebook, spent, now)).items():
         await store.set_spent(demand.key, amount, demand.resets_at)
-    return [crossing for demand, amount in sums.items() for crossing in demand.crossings(before[demand.key], amount)]
+
+
+async def count_losses(rulebook: Rulebook, store: LimitStore, losses: Sequence[Loss], now: float) -> list[Crossing]:
+    """Count what `losses` were charged in the budgets whose periods run at `now`, unix seconds.
+
+    Returns the fractions that this crossed. Raises StoreUnavailable.
+    """
+    crossings: list[Crossing] = []
+    for loss in losses:
+        caller = _caller(loss)
+        demands = [
+            budget_demand(rule, caller.subject(rule.per), loss.cost_nanousd, loss.at)
+            for rule in rulebook.of(loss.tenant).budgets
+        ]
+        running = [demand for demand in demands if demand.resets_at is None or demand.resets_at > now]
+        crossings += await store.spend(running)
+    return crossings
 
 
 async def take_over(
@@ -83,8 +96,9 @@ async def take_over(
     demands = await _sums(new, spent, now)
     for demand, amount in demands.items():
         if demand.key in seen:
+            # Nor is what is counted already taken back, which may have yet to be written.
             meanwhile = (await store.budget(demand.key)).spent - seen[demand.key]
-            await store.set_spent(demand.key, amount + meanwhile, demand.resets_at)
+            await store.set_spent(demand.key, max(amount, seen[demand.key]) + meanwhile, demand.resets_at)
     standing = {demand.key: (await store.budget(demand.key)).spent for demand in demands}
     told = {
         (demand.key, demand.is_shadow, crossing.fraction)
@@ -108,19 +122,33 @@ def in_both(one: Rulebook, other: Rulebook) -> Rulebook:
     return Rulebook(tenants)
 
 
+def entered_again(rulebook: Rulebook, latest: float, now: float) -> Rulebook:
+    """The budgets of `rulebook` whose period at `now` was over at `latest`, both in unix seconds."""
+    tenants = {}
+    for name, rules in rulebook.tenants.items():
+        again = [rule for rule in rules.budgets if rule.period.start(latest) > now]
+        if again:
+            tenants[name] = TenantRules(budgets=again)
+    return Rulebook(tenants)
+
+
 async def _sums(rulebook: Rulebook, spent: Spent, now: float) -> Mapping[BudgetDemand, int]:
     """What was spent of each budget in the period that holds `now`; the keys are demands for 0."""
     sums: defaultdict[BudgetDemand, int] = defaultdict(int)
     for period in {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}:
         for number, spending in enumerate(await spent(period.start(now)), 1):
-            principal = Principal(tenant=spending.tenant, key=spending.key)
-            caller = Caller(principal=principal, user_id=spending.user_id, agent=spending.agent)
+            caller = _caller(spending)
             rules = [rule for rule in rulebook.of(spending.tenant).budgets if rule.period is period]
             for demand in {budget_demand(rule, caller.subject(rule.per), 0, now) for rule in rules}:
                 sums[demand] += spending.cost_nanousd
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
     return sums
+
+
+def _caller(spending: Spending) -> Caller:
+    principal = Principal(tenant=spending.tenant, key=spending.key)
+    return Caller(principal=principal, user_id=spending.user_id, agent=spending.agent)
 
 
 def _names(caller: Caller, per: Per) -> bool:

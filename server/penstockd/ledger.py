@@ -59,7 +59,7 @@ class Ledger(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How many entries are not yet written."""
+        """How many settled entries are not yet written."""
 
     async def open(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable.
@@ -151,3 +151,9 @@ class Spending(Struct, frozen=True, kw_only=True):
     agent: str
     key: str
     cost_nanousd: int
+
+
+class Loss(Spending, frozen=True, kw_only=True):
+    """An attempt of a daemon that died, which began `at`, in unix seconds, and was charged its estimate."""
+
+    at: float

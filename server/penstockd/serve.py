@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
 from penstockd.admin import Admin
 from penstockd.app import App
@@ -27,6 +26,7 @@ from penstockd.lifecycle import Daemon, Listener, Ports
 from penstockd.logs.log import Log, write_logs_to
 from penstockd.logs.log_sink import LogSink
 from penstockd.metrics.loop_lag import LoopLag
+from penstockd.reflection import add_reflection
 from penstockd.reload import Reload
 from penstockd.service import SERVICES
 from penstockd.snapshot.counters import Counters
@@ -38,7 +38,8 @@ from penstockd.upkeep import Upkeep
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:
     """Serve until a signal ends it; `started_at` is when the process began, in monotonic seconds.
 
-    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads; once it has ended, none of them does anything.
+    SIGTERM and SIGINT drain, a second one hurries, SIGHUP reloads until then; once it has ended, none of them does
+    anything.
     Raises ConfigErrors, CannotListen and CannotOpenLedger.
     """
     # What is read now may have changed by the time that a reload can be made.
@@ -67,11 +68,10 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     certificates = certificate(settings, clock=clock, log=log)
     dropped = _dropped(telemetry, sink)
     _show(telemetry, version, dropped, certificates)
-    snapshots = _snapshots(app, telemetry, dropped, clock=clock, version=version)
+    snapshots = _snapshots(app, telemetry, dropped, certificates, clock=clock, version=version)
     await app.state.remember_spending()
-    if await ledger.start(LedgerWatch(health=app.health, changes=app.state.changes).tell):
-        # What a dead daemon's attempts have crossed, nobody was told.
-        app.state.alerts.tell(await app.state.remember_spending())
+    watch = LedgerWatch(health=app.health, changes=app.state.changes)
+    await ledger.start(watch.tell, app.state.count_losses)
 
     daemon = Daemon(
         listeners=_listeners(settings, app, certificates),
@@ -84,18 +84,25 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         closers=[app.state.settle, ledger.stop, partial(asyncio.to_thread, telemetry.stop), app.succession.close],
         log=log,
     )
+    reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
+    asked = asyncio.Event()
+    upkeep = Upkeep(log=log, clock=clock)
+    reloading = upkeep.start(partial(reload.whenever, asked))
+
+    def stop() -> None:
+        reloading.cancel()
+        daemon.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(number, stop)
     ports = await daemon.start()
     for warning in settings.warnings_at(clock.wall()):
         log.warning(warning)
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
-    reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
     if asked_early.is_set():
-        reload()
+        asked.set()
     lag = LoopLag(telemetry.instruments, clock=clock)
-    upkeep = Upkeep(log=log, clock=clock)
     kept_up = [upkeep.start(work) for work in (app.state.keep_up, lag.watch, snapshots.keep_up)]
     await daemon.run()
     for task in kept_up:
@@ -129,13 +136,19 @@ def _show(
 
 
 def _snapshots(
-    app: App, telemetry: Exporters, dropped: Mapping[str, Callable[[], int]], *, clock: Clock, version: str
+    app: App,
+    telemetry: Exporters,
+    dropped: Mapping[str, Callable[[], int]],
+    certificates: CertificateFiles | None,
+    *,
+    clock: Clock,
+    version: str,
 ) -> Snapshots:
     """What takes snapshots of all this."""
     counters = Counters(
         telemetry.instruments, app.state.tally, lambda: {signal: read() for signal, read in dropped.items()}
     )
-    parts = sources(succession=app.succession, state=app.state, health=app.health)
+    parts = sources(succession=app.succession, state=app.state, health=app.health, certificates=certificates)
     return Snapshots(parts, counters, clock=clock, version=version)
 
 
@@ -158,16 +171,15 @@ def _listeners(settings: Settings, app: App, certificates: CertificateFiles | No
         max_message=settings.server.max_message_bytes,
         max_streams=settings.server.max_concurrent_streams,
     )
-    health_pb2_grpc.add_HealthServicer_to_server(app.health.servicer, server)
+    app.health.servicer.add_to(server)
     if settings.server.reflection:
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        add_reflection(server, (*SERVICES, health.SERVICE_NAME))
     credentials = certificates.credentials() if certificates else None
     listen = str(settings.server.listen)
     listeners = [Listener(server=server, address=listen, setting="PENSTOCK_LISTEN", credentials=credentials)]
     if settings.server.health_listen is not None:
         probed = grpc_server(interceptors=(), max_message=4096, max_streams=100, grace=60.0)
-        health_pb2_grpc.add_HealthServicer_to_server(app.health.servicer, probed)
+        app.health.servicer.add_to(probed)
         address = str(settings.server.health_listen)
         listeners.append(Listener(server=probed, address=address, setting="server.health_listen"))
     return listeners

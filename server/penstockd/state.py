@@ -2,18 +2,19 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from secrets import token_bytes
 
 from penstockd.answer_keys import AnswerKeys
 from penstockd.answers import Lookups
-from penstockd.budgets import in_both, rebuild, take_over
+from penstockd.budgets import count_losses, entered_again, in_both, rebuild, take_over
 from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.config import Settings
 from penstockd.exporters.exporters import Exporters
 from penstockd.gauges.budget_gauge import BudgetGauge
-from penstockd.gauges.cache_gauge import show_cache
+from penstockd.gauges.cache_gauge import show_cache, show_idempotency
 from penstockd.gauges.daemon_gauge import show_ledger
 from penstockd.gauges.gauges import Gauges
 from penstockd.interceptors.accounting.added_budgets import AddedBudgets
@@ -23,10 +24,10 @@ from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.idempotency import LINGER
-from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable
-from penstockd.limits import Crossing
+from penstockd.ledger import CannotOpenLedger, Ledger, LedgerUnavailable, Loss
 from penstockd.logs.log import Log
 from penstockd.metrics.attempt_metrics import AttemptMetrics
+from penstockd.metrics.instruments import Count
 from penstockd.metrics.tally import Tally
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.resilience.permits import Permits
@@ -64,16 +65,21 @@ class State:
         self.answer_keys = AnswerKeys(secret)
         self.answers = MemoryAnswers(Seal(secret), max_entries=0, max_bytes=0, clock=clock, random=random.random)
         self.lookups = Lookups()
-        self.flights = Flights(clock)
+        self.flights = Flights(clock, log=log)
         self.idempotency = MemoryIdempotency(clock)
-        self.keyed_flights = Flights(clock, linger=LINGER)
+        self.replays = Count()
+        self.keyed_flights = Flights(clock, log=log, linger=LINGER)
         self._clock = clock
+        self._log = log
         self.budget_gauge = BudgetGauge(self.limits, held=lambda: self.limits.held_nanousd, clock=clock, gauges=gauges)
         self._rulebook = self._watched = Rulebook({})
         self.added_budgets = AddedBudgets(self.limits, rulebook=lambda: self._rulebook)
         self._tenants = tenants
         self._promoted_at = clock.monotonic()
+        self._latest = clock.wall()
+        self._is_behind = False
         show_cache(gauges, answers=self.answers, lookups=self.lookups, flights=self.flights)
+        show_idempotency(gauges, replays=self.replays, flights=self.keyed_flights)
         show_ledger(gauges, ledger)
 
     def apply(self, settings: Settings, rulebook: Rulebook) -> None:
@@ -86,17 +92,19 @@ class State:
             self._watched = in_both(self._watched, self._rulebook)
         self._rulebook = rulebook
 
-    async def remember_spending(self) -> list[Crossing]:
-        """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger.
-
-        Returns the fractions that were crossed since it was done before, if it was.
-        """
+    async def remember_spending(self) -> None:
+        """Start every budget at what the ledger says was spent; for before the first call. Raises CannotOpenLedger."""
         self._watched = self._rulebook
+        self._latest = self._clock.wall()
         try:
-            return await rebuild(self._rulebook, self.limits, self.ledger.spent, self._clock.wall())
+            await rebuild(self._rulebook, self.limits, self.ledger.spent, self._latest)
         except LedgerUnavailable as error:
             message = f"cannot read from the ledger what was spent: {error}"
             raise CannotOpenLedger(message) from error
+
+    async def count_losses(self, losses: Sequence[Loss]) -> None:
+        """Count in the budgets what a dead daemon's attempts were charged, of which nobody was told what it crosses."""
+        self.alerts.tell(await count_losses(self._rulebook, self.limits, losses, self._clock.wall()))
 
     async def keep_up(self) -> None:
         """For ever, now and then, forget what has gone idle, and look at the budgets."""
@@ -107,21 +115,45 @@ class State:
                 self._promoted_at = self._clock.monotonic()
                 self._tenants.promote()
             await self._take_over_changed_budgets()
+            await self._return_to_earlier_periods()
             await self.budget_gauge.refresh(self._rulebook)
             await self._clock.sleep(UPKEEP_EVERY)
 
     async def _take_over_changed_budgets(self) -> None:
         """Count what was spent before a reload added a budget, and tell what that crosses.
 
-        If the ledger cannot be read, the next look tries again.
+        If the ledger cannot be read, that is said once, and the next look tries again.
         """
         rulebook = self._rulebook
         if rulebook is self._watched:
             return
-        with suppress(LedgerUnavailable):
-            now = self._clock.wall()
+        now = self._clock.wall()
+        try:
             self.alerts.tell(await take_over(self._watched, rulebook, self.limits, self.ledger.spent, now))
-            self._watched = rulebook
+        except LedgerUnavailable as fault:
+            if not self._is_behind:
+                self._log.warning("changed budgets do not count what was spent before", reason=str(fault))
+            self._is_behind = True
+            return
+        self._watched = rulebook
+        if self._is_behind:
+            self._log.info("changed budgets count what was spent before")
+        self._is_behind = False
+
+    async def _return_to_earlier_periods(self) -> None:
+        """Where the wall clock was put back over the start of a period, count what was spent in the one before.
+
+        It may be forgotten by now, or older than this daemon. What it crosses was told when it was spent.
+        """
+        now = self._clock.wall()
+        self._latest = max(self._latest, now)
+        if now == self._latest:
+            return
+        again = entered_again(self._rulebook, self._latest, now)
+        if again.tenants:
+            with suppress(LedgerUnavailable):
+                await take_over(Rulebook({}), again, self.limits, self.ledger.spent, now)
+                self._latest = now
 
     async def settle(self) -> None:
         """End all work in flight, and return when it is accounted for."""

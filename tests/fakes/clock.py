@@ -15,6 +15,7 @@ class FakeClock:
     def __init__(self, now: float = 1000.0) -> None:
         """Start at the monotonic second `now`."""
         self._now = now
+        self._wall_at_zero = WALL_AT_ZERO
         self._numbers = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
@@ -32,8 +33,12 @@ class FakeClock:
         return self._now
 
     def wall(self) -> float:
-        """Seconds since 1970-01-01 UTC, in step with `monotonic`."""
-        return WALL_AT_ZERO + self._now
+        """Seconds since 1970-01-01 UTC, in step with `monotonic` between two calls of `put`."""
+        return self._wall_at_zero + self._now
+
+    def put(self, wall: float) -> None:
+        """Set the wall clock alone, forwards or back."""
+        self._wall_at_zero = wall - self._now
 
     async def sleep(self, seconds: float) -> None:
         """Return once time was advanced by `seconds`; at once, but not before others had a turn, if that is none."""

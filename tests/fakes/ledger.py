@@ -1,7 +1,7 @@
 """Entries of a ledger, and what a test needs to keep one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fakes.clock import FakeClock, RunningClock
 from penstockd.clock import Clock
-from penstockd.ledger import Entry, EntryStatus
+from penstockd.ledger import Entry, EntryStatus, Loss
 from penstockd.logs.log import Log
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.stored_ledger import StoredLedger
@@ -59,6 +59,10 @@ def ledger_on(database: Database, clock: Clock | None = None, retention: float =
         log=Log("ledger"),
         committed=lambda _: None,
     )
+
+
+async def uncounted(losses: Sequence[Loss]) -> None:
+    """Have no budget in which losses count."""
 
 
 async def put(ledger: StoredLedger, *entries: Entry) -> None:

@@ -6,7 +6,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from fakes.ledger import held, ledger_on, settled
+from fakes.ledger import held, ledger_on, settled, uncounted
 from penstockd.clock import SystemClock
 from penstockd.stores.ledger.sqlite import SqliteDatabase
 
@@ -16,7 +16,7 @@ CALLERS = 8
 async def main(path: Path) -> None:
     """Settle attempts for ever; a line on standard output is a call that was answered."""
     ledger = ledger_on(SqliteDatabase(path, is_durable=False), SystemClock())
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
 
     async def call(caller: int) -> None:
         for number in count():

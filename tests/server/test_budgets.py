@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
-from penstockd.budgets import Standing, budget_states, rebuild, take_over
+from penstockd.budgets import Standing, budget_states, count_losses, rebuild, take_over
 from penstockd.gauges.budget_gauge import AT_ONCE, SHOWN, BudgetGauge
 from penstockd.gauges.gauges import Gauges
-from penstockd.ledger import Spending
+from penstockd.ledger import Loss, Spending
 from penstockd.limits import BudgetState, StoreUnavailable
 from penstockd.period import Period
 from penstockd.principal import Principal
@@ -81,19 +81,34 @@ def of_acme(*rules: BudgetRule) -> Rulebook:
     return Rulebook({"acme": TenantRules(budgets=rules)})
 
 
-async def test_what_is_found_in_the_ledger_later_crosses_the_rest_only() -> None:
-    """Attempts of a dead daemon are charged at the start: what was crossed without them was told then."""
+def loss(cost: int, user: str, *, at: float = CLOCK.wall()) -> Loss:
+    """An attempt of a daemon that died."""
+    return Loss(tenant="acme", user_id=user, agent="support", key="web", cost_nanousd=cost, at=at)
+
+
+async def test_losses_count_on_top_of_what_was_spent() -> None:
+    """What was crossed without them was told then; budgets of one subject count them once."""
     book, store = of_acme(ALERTED, replace(ALERTED, limit=1000)), MemoryLimits(CLOCK, random=lambda: 0.0)
     await rebuild(book, store, Books(MONTH=[spending(60), spending(10, "u2")]).spent, CLOCK.wall())
-    losses = [spending(60), spending(25, agent="other"), spending(15, "u2"), spending(50, "u3")]
 
-    crossings = await rebuild(book, store, Books(MONTH=losses).spent, CLOCK.wall())
+    losses = [loss(15, "u1"), loss(10, "u1"), loss(5, "u2"), loss(50, "u3")]
+    crossings = await count_losses(book, store, losses, CLOCK.wall())
 
     assert [(each.demand.subject, each.demand.limit, each.fraction, each.spent) for each in crossings] == [
         ("user:acme/u1", 100, 0.8, 85),
         ("user:acme/u3", 100, 0.5, 50),
     ]
-    assert await rebuild(book, store, Books(MONTH=losses).spent, CLOCK.wall()) == []
+
+
+async def test_losses_of_a_period_that_is_over_bind_nobody() -> None:
+    """They count in the periods that still run."""
+    book = of_acme(ALERTED, replace(ALERTED, period=Period.TOTAL))
+    store = MemoryLimits(CLOCK, random=lambda: 0.0)
+    last_month = Period.MONTH.start(CLOCK.wall()) - 1
+
+    crossings = await count_losses(book, store, [loss(60, "u1", at=last_month)], CLOCK.wall())
+
+    assert [(each.demand.resets_at, each.spent) for each in crossings] == [(None, 60)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from penstockd.ledger import CannotOpenLedger
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
 from penstockd.stores.ledger.database import Database
-from penstockd.stores.ledger.postgres import PostgresDatabase, engine
+from penstockd.stores.ledger.postgres import PostgresDatabase
+from penstockd.stores.ledger.postgres_engine import engine
 from penstockd.stores.ledger.sqlite import SqliteDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 
@@ -36,7 +37,7 @@ def open_ledger(settings: Settings, *, clock: Clock, log: Log, instruments: Inst
 
 
 def check_driver(settings: Settings) -> None:
-    """Open nothing; raises ConfigErrors where the ledger needs what is not installed."""
+    """Open nothing; raises ConfigErrors where its driver is not installed, or hosts do not go together."""
     url = _url(settings)
     if _is_postgresql(url):
         try:

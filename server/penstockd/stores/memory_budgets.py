@@ -7,18 +7,25 @@ from penstockd.clock import Clock
 from penstockd.limits import BudgetDemand, BudgetState, Denial
 from penstockd.stores.idle_table import IdleTable
 
+KEPT = 3600.0
+"""Seconds for which a budget is kept when its period is over: the wall clock may have been wrong, and be put back."""
+
 
 @dataclass(slots=True)
 class _Account:
-    """Nano-USD of one budget in one period, which ends at `resets_at`, unix seconds."""
+    """Nano-USD of one budget in one period, which ends at `resets_at`, unix seconds.
+
+    `over_since` is the monotonic second in which that was first seen to be past.
+    """
 
     resets_at: float | None
     spent: int = 0
     held: int = 0
+    over_since: float | None = None
 
 
 class MemoryBudgets:
-    """What was spent and is held, by key; forgotten after its period, or while it is nothing."""
+    """What was spent and is held, by key; forgotten some time after its period, or while it is nothing."""
 
     def __init__(self, clock: Clock) -> None:
         """Start with nothing spent; `held` is what all of them hold, in nano-USD."""
@@ -76,5 +83,9 @@ class MemoryBudgets:
         return account
 
     def _is_idle(self, account: _Account) -> bool:
-        is_over = account.resets_at is not None and account.resets_at <= self._clock.wall()
-        return not account.held and (is_over or not account.spent)
+        if account.resets_at is None or account.resets_at > self._clock.wall():
+            account.over_since = None
+        elif account.over_since is None:
+            account.over_since = self._clock.monotonic()
+        is_past = account.over_since is not None and self._clock.monotonic() - account.over_since >= KEPT
+        return not account.held and (is_past or not account.spent)

@@ -6,8 +6,8 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
-from penstockd.builders.ledger import open_ledger
-from penstockd.config import Settings
+from penstockd.builders.ledger import check_driver, open_ledger
+from penstockd.config import ConfigErrors, Settings
 from penstockd.ledger import CannotOpenLedger
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
@@ -43,6 +43,16 @@ def test_postgresql_is_asked_where_the_url_says_so(config: ConfigFile, tmp_path:
         )
 
     assert not (tmp_path / "state").exists()
+
+
+def test_hosts_that_do_not_go_together_are_a_mistake(config: ConfigFile, tmp_path: Path) -> None:
+    """It is found without asking any of them; hosts that do are none."""
+    with pytest.raises(
+        ConfigErrors, match=r"database_url: .* hosts and ports don't match; .*host=db1:5432&host=db2:5432"
+    ):
+        check_driver(settings(config, tmp_path, "postgresql://u@/d?host=a&port=1,2"))
+
+    check_driver(settings(config, tmp_path, "postgresql://u@/d?host=a:1&host=b:2&target_session_attrs=read-write"))
 
 
 @pytest.mark.parametrize(

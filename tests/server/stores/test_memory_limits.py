@@ -15,6 +15,7 @@ from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.limits import BudgetState
 from penstockd.logs.log import Log
 from penstockd.stores.idle_table import SMALL, IdleTable
+from penstockd.stores.memory_budgets import KEPT
 from penstockd.stores.memory_limits import LONGEST_HOLD, REMEMBERED, MemoryLimits
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
@@ -56,9 +57,10 @@ async def test_a_million_users_leave_nothing_behind(clock: FakeClock, store: Mem
             await store.settle(f"h{user}", {f"rate:{user}": 1, f"budget:{user}": user % 2})
         full = growth()
 
-        clock.advance(3600)
-        for _ in range(USERS // 5_000 + 1):
-            store.sweep()
+        for seconds in (3600, KEPT):
+            clock.advance(seconds)
+            for _ in range(USERS // 5_000 + 1):
+                store.sweep()
 
         assert full > 200 * USERS
         assert growth() < 200 * REMEMBERED
@@ -88,6 +90,26 @@ async def test_a_sweep_keeps_what_is_in_use(clock: FakeClock, store: MemoryLimit
     assert repr(store) == "<MemoryLimits 1 rates, 1 leases, 2 budgets, 1 holds>"
     assert await store.budget("budget") == BudgetState(spent=USD, held=0)
     assert await store.budget("other") == BudgetState(spent=0, held=USD)
+
+
+async def test_a_budget_outlives_a_wall_clock_that_was_wrong(clock: FakeClock, store: MemoryLimits) -> None:
+    """For an hour of true time: put forward by a year, and back, it forgets nothing; then what is past is forgotten."""
+    now, ends = clock.wall(), clock.wall() + 3600
+    await store.hold("h", [budget(USD, resets_at=ends)])
+    await store.settle("h", {"budget": USD})
+
+    for wall in (now + 366 * 86400, now):
+        clock.put(wall)
+        store.sweep()
+        clock.advance(KEPT - 1)
+        store.sweep()
+    assert await store.budget("budget") == BudgetState(spent=USD, held=0)
+
+    clock.put(ends)
+    for _ in range(2):
+        store.sweep()
+        clock.advance(KEPT)
+    assert await store.budget("budget") == BudgetState(spent=0, held=0)
 
 
 async def test_a_hold_that_is_never_settled_is_charged_what_it_held(clock: FakeClock, store: MemoryLimits) -> None:

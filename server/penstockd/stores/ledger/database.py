@@ -8,12 +8,29 @@ from sqlalchemy import Connection
 
 from penstockd.stores.ledger.operations import Operation, Row
 
+LONGEST_STATEMENT = 60.0
+"""Seconds that a server gives a statement of a transaction, where no other limit is asked for."""
+
 
 class DatabaseFault(Exception):
     """The database cannot be used just now; the message says why, for an operator."""
 
 
-class Database(Protocol):
+class Overtaken(Exception):
+    """Somebody changed what a transaction was about to change: nothing of it was done, and it is to be done again."""
+
+
+class Writer(Protocol):
+    """What the journal needs of it."""
+
+    commits_fast: bool
+    """Whether a commit is cheaper than a hop to a thread."""
+
+    def write(self, operations: Sequence[Operation]) -> None:
+        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+
+
+class Database(Writer, Protocol):
     """Tables of the current schema. Its methods block, and `write` is never called twice at once.
 
     `hold`, `release` and `compact` alone are for the event loop.
@@ -21,8 +38,8 @@ class Database(Protocol):
 
     instance: int
     """This daemon's number among those that share the ledger, new with each start."""
-    commits_fast: bool
-    """Whether a commit is cheaper than a hop to a thread."""
+    has_one_writer: bool
+    """Whether nothing can be written while the ledger is tended."""
 
     def hold(self, row: Row) -> bool:
         """Write the row of an attempt that begins, if that is cheaper than to commit it; durable when this returns.
@@ -36,11 +53,14 @@ class Database(Protocol):
     def compact(self) -> None:
         """Forget which rows were held and settled since, before any of them is rolled up. Raises DatabaseFault."""
 
-    def write(self, operations: Sequence[Operation]) -> None:
-        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+    def transaction(
+        self, *, only_reads: bool = False, is_of_one_moment: bool = False, longest: float = LONGEST_STATEMENT
+    ) -> AbstractContextManager[Connection]:
+        """Tend the ledger in a transaction of its own; or look at it, as it stands at one moment, if it `only_reads`.
 
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+        What changes it may also see it as at one moment, and then raises Overtaken. Waits a few seconds for what others
+        have locked; a server ends a statement after `longest` seconds. Raises DatabaseFault.
+        """
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
         """Which of these daemons no longer run; none of them can come back before the transaction ends."""
@@ -51,8 +71,8 @@ class Database(Protocol):
         Blocks, and raises nothing; to be done where `write` is.
         """
 
-    def lock(self, connection: Connection) -> None:
-        """Keep others that share the ledger from tending it until the transaction ends."""
+    def lock(self, connection: Connection) -> bool:
+        """Keep others that share the ledger from tending it until the transaction ends; false if one is at it."""
 
     def tidy(self) -> bool:
         """Do beside the writing what the database wants now and then; true if it is to be done again while none is.

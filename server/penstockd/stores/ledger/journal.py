@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from math import inf
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from penstockd.clock import Clock
 from penstockd.ledger import LedgerUnavailable
 from penstockd.resilience.backoff import Backoff
-from penstockd.stores.ledger.operations import PROBE, Operation
+from penstockd.stores.ledger.database import Writer
+from penstockd.stores.ledger.operations import PROBE, Kind, Operation
 from penstockd.stores.ledger.worker import Worker
 
 T = TypeVar("T")
@@ -20,23 +21,13 @@ LONGEST_GAP = 0.005
 SHARED_FOR = 8
 """Commits of one row after which the next is not waited with for company."""
 PATIENCE = 5.0
-"""Seconds that a commit in a thread may take before callers are told that it failed."""
+"""Seconds that a commit in a thread, or what is done alone, may take before callers are told that there is a fault."""
+SILENT = "the database does not answer"
 SOUND_FOR = 0.05
 """Seconds for which one commit that went well vouches for the next."""
 LARGEST_BATCH = 1000
 
 Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
-
-
-class Writer(Protocol):
-    """What the journal needs of a Database."""
-
-    @property
-    def commits_fast(self) -> bool:
-        """Whether a commit is cheaper than a hop to a thread."""
-
-    def write(self, operations: Sequence[Operation]) -> None:
-        """Write all of them in one commit; may raise."""
 
 
 class Journal:
@@ -62,6 +53,8 @@ class Journal:
         `changed` is told each new fault, and an empty text when it is over; `committed` how long each commit took.
         """
         self.written = 0
+        self.waiting = 0
+        """How many settled rows are not yet written; rows that are to be taken back are no loss."""
         self.fault = ""
         self._database = database
         self._worker = worker
@@ -86,13 +79,9 @@ class Journal:
         """Whether a commit went well just now; one that stood idle for a while may have met a fault unnoticed."""
         return not self.fault and self._clock.monotonic() - self._committed_at < SOUND_FOR
 
-    @property
-    def waiting(self) -> int:
-        """How many operations are not yet written."""
-        return len(self._arrived) + len(self._kept)
-
     async def write(self, operation: Operation) -> None:
         """Return when the operation is durable. Raises LedgerUnavailable; what remains to be done is done later."""
+        self.waiting += _closes([operation])
         if self.fault:
             if not operation.can_be_refused:
                 self._kept.append(operation)
@@ -108,10 +97,13 @@ class Journal:
             raise
 
     async def alone(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, run in the thread while nothing is written."""
+        """Return what `work` returns, run in the thread while nothing is written; a fault if that takes too long."""
         self._pauses += 1
         future = self._worker.run(work)
         future.add_done_callback(self._resume)
+        await asyncio.wait([future], timeout=PATIENCE)
+        if not future.done() and self._task is None and not self.fault:  # a commit under way fails by itself
+            self._fail((), LedgerUnavailable(SILENT))
         return await asyncio.shield(future)
 
     async def close(self) -> None:
@@ -194,7 +186,7 @@ class Journal:
         done, _ = await asyncio.wait([future], timeout=PATIENCE)
         if not done:
             future.cancel()  # what has begun goes on, and is done once more later: that changes nothing
-            raise LedgerUnavailable("the database does not answer")
+            raise LedgerUnavailable(SILENT)
         future.result()
 
     def _next_batch(self) -> Batch:
@@ -202,13 +194,17 @@ class Journal:
         return batch
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
-        self.written += len(batch)
+        self._count([operation for operation, _ in batch])
         self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
         for _, waiter in batch:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _count(self, written: Sequence[Operation]) -> None:
+        self.written += len(written)
+        self.waiting -= _closes(written)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
@@ -243,8 +239,12 @@ class Journal:
                 return
             for _ in batch:
                 self._kept.popleft()
-            self.written += len(batch)
+            self._count(batch)
             if not self._kept:
                 break
         self.fault = ""
         self._changed("")
+
+
+def _closes(operations: Sequence[Operation]) -> int:
+    return sum(operation.kind is Kind.CLOSE for operation in operations)

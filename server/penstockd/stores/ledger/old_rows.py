@@ -1,11 +1,12 @@
 """What a ledger needs now and then: losses charged, old attempts rolled up by day, old days dropped."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from penstockd.ledger import EntryStatus
+from penstockd.ledger import EntryStatus, Loss
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, IS_HELD
 from penstockd.stores.ledger.sums import DAY_US, totals_of_attempts
@@ -13,25 +14,44 @@ from penstockd.stores.ledger.sums import DAY_US, totals_of_attempts
 DETAIL: Final = 35 * 86400.0
 """Seconds for which attempts are kept one by one: a month, and some days for whoever asks about it."""
 CALLS_A_STEP: Final = 300
-"""Calls that are rolled up at a time: a few milliseconds, in which nothing else may be written."""
+"""Calls that are rolled up at a time: a few milliseconds, in which one file has nothing else written to it."""
 
 _SUMS = [column.name for column in DAYS.columns if not column.primary_key]
 _NAMES = [column.name for column in DAYS.columns if column.primary_key and column.name != "day"]
 
 
-def charge_losses(database: Database, connection: Connection) -> int:
-    """Charge their estimates to attempts whose daemon is gone; return how many there were."""
+def charge_losses(database: Database, connection: Connection) -> Sequence[Loss]:
+    """Charge their estimates to attempts whose daemon is gone; return them."""
     instances = connection.execute(select(ATTEMPTS.c.instance).where(IS_HELD).distinct()).scalars().all()
     gone = database.gone(connection, [instance for instance in instances if instance != database.instance])
     if not gone:
-        return 0
-    lost = update(ATTEMPTS).where(IS_HELD, ATTEMPTS.c.instance.in_(gone)).values(status=EntryStatus.LOST.value)
-    return connection.execute(lost).rowcount
+        return ()
+    lost = (
+        update(ATTEMPTS)
+        .where(IS_HELD, ATTEMPTS.c.instance.in_(gone))
+        .values(status=EntryStatus.LOST.value)
+        .returning(*(ATTEMPTS.c[name] for name in ("tenant", "user_id", "agent", "key", "at_us", "cost_nanousd")))
+    )
+    return [
+        Loss(
+            tenant=row.tenant,
+            user_id=row.user_id,
+            agent=row.agent,
+            key=row.key,
+            at=row.at_us / 1e6,
+            cost_nanousd=row.cost_nanousd or 0,
+        )
+        for row in connection.execute(lost)
+    ]
 
 
 def roll_up(database: Database, connection: Connection, before: float) -> bool:
-    """Move some of the calls that began before a day's start (unix seconds) into days; false when none is left."""
-    database.lock(connection)
+    """Move some of the calls that began before a day's start (unix seconds) into days.
+
+    False when none is left, or when another daemon is at it.
+    """
+    if not database.lock(connection):
+        return False
     old = (
         select(ATTEMPTS.c.call_id)
         .where(ATTEMPTS.c.at_us < round(before * 1e6), ~IS_HELD)
@@ -66,6 +86,7 @@ def roll_up(database: Database, connection: Connection, before: float) -> bool:
     return True
 
 
-def drop_days(connection: Connection, before: float) -> int:
-    """Drop the days that ended before a moment (unix seconds); return how many rows they were."""
-    return connection.execute(delete(DAYS).where(DAYS.c.day < before // 86400)).rowcount
+def drop_days(database: Database, connection: Connection, before: float) -> None:
+    """Drop the days that ended before a moment (unix seconds), unless another daemon is at it."""
+    if database.lock(connection):
+        connection.execute(delete(DAYS).where(DAYS.c.day < before // 86400))

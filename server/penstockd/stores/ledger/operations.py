@@ -51,19 +51,19 @@ PROBE = Operation(Kind.PROBE, {})
 
 
 def row_of(entry: Entry, instance: int) -> dict[str, Value]:
-    """The row of `entry`, which the daemon `instance` makes."""
+    """The row of `entry`, which the daemon `instance` makes; its texts hold no NUL, with which callers are refused."""
     usage = entry.usage
     return {
         "call_id": entry.call_id,
         "attempt": entry.attempt,
         "at_us": round(entry.at * 1e6),
         "instance": instance,
-        "request_id": _text(entry.request_id),
-        "tenant": _text(entry.tenant),
-        "key": _text(entry.key),
-        "user_id": _text(entry.user_id),
-        "agent": _text(entry.agent),
-        "model": _text(entry.model),
+        "request_id": entry.request_id,
+        "tenant": entry.tenant,
+        "key": entry.key,
+        "user_id": entry.user_id,
+        "agent": entry.agent,
+        "model": entry.model,
         "status": entry.status.value,
         "uncached_input": min(usage.uncached_input, LARGEST),
         "cached_input": min(usage.cached_input, LARGEST),
@@ -74,8 +74,3 @@ def row_of(entry: Entry, instance: int) -> dict[str, Value]:
         "is_estimated": entry.is_estimated,
         "labels": msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
     }
-
-
-def _text(text: str) -> str:
-    """The text as PostgreSQL takes it, too: one bad row would hold up all that come after."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

@@ -7,36 +7,23 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from penstockd.ledger import CannotOpenLedger
-from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger import postgres_locks
+from penstockd.stores.ledger.database import LONGEST_STATEMENT, DatabaseFault, Overtaken
 from penstockd.stores.ledger.migrations import migrate
 from penstockd.stores.ledger.operations import Operation, Row
+from penstockd.stores.ledger.postgres_engine import engine
+from penstockd.stores.ledger.postgres_locks import NAMESPACE
 from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, SCHEMA
 from penstockd.stores.ledger.statements import POSTGRESQL
 
-NAMESPACE: Final = 0x70656E73
-"""Sets our advisory locks apart from those of other programs: number 0 is the ledger's, the others are daemons'."""
-CONNECTION: Final = {
-    "application_name": "penstockd",
-    "connect_timeout": "3",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "5000",
-}
-"""How soon a server that has vanished is noticed; see libpq's connection parameters. The URL's own win."""
-SESSION: Final = """
-SELECT set_config(name, value, false)
-FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
-             ('tcp_user_timeout', '5000')) AS ours (name, value)
-JOIN pg_settings USING (name)
-WHERE source <> 'client'
-"""
-"""How soon the server notices that we have vanished, and ends the session that signs for us. The URL's options win."""
+LOCKED: Final = "55P03"
+"""The SQLSTATE of a wait for a lock that took too long."""
+OVERTAKEN: Final = "40001"
+"""The SQLSTATE of a change to what was changed since the transaction's one moment."""
 
 _RIGHTS: Final = {
     ATTEMPTS.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -49,6 +36,7 @@ class PostgresDatabase:
     """Writes through one connection, whose session holds an advisory lock as the sign that this daemon runs."""
 
     commits_fast = False
+    has_one_writer = False
 
     def __init__(self, url: str) -> None:
         """Connect, and make or migrate the tables; raises CannotOpenLedger."""
@@ -57,11 +45,12 @@ class PostgresDatabase:
         self._has_sign = False
         logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of what follows from an error that it raises
         self._engine = engine(url)
-        event.listen(self._engine, "connect", _prepare)
         try:
             with self.transaction() as connection:
+                # A large ledger may be migrated for as long as that takes.
+                postgres_locks.bound(connection, postgres_locks.PATIENCE_AT_START, longest=0)
                 _check_encoding(connection)
-                self.lock(connection)
+                postgres_locks.take_turn(connection)
                 _check_rights(connection)
                 migrate(connection)
         except DatabaseFault as fault:
@@ -100,25 +89,31 @@ class PostgresDatabase:
             raise _fault(error) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+    def transaction(
+        self, *, only_reads: bool = False, is_of_one_moment: bool = False, longest: float = LONGEST_STATEMENT
+    ) -> Iterator[Connection]:
+        """Tend the ledger in a transaction of its own, or look at it as it is at one moment. Raises DatabaseFault."""
         try:
             with self._engine.begin() as connection:
+                if only_reads or is_of_one_moment:
+                    access = "READ ONLY" if only_reads else "READ WRITE"
+                    connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
+                postgres_locks.bound(connection, postgres_locks.PATIENCE, longest=longest, only_reads=only_reads)
                 yield connection
+        except OperationalError as error:
+            if is_of_one_moment and _state(error) == OVERTAKEN:
+                raise Overtaken from error
+            raise self._with_remedy(error) from error
         except SQLAlchemyError as error:
             raise _fault(error) from error
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
         """Which of these daemons no longer run; none of them can come back before the transaction ends."""
-        return [
-            instance
-            for instance in instances
-            if connection.execute(select(func.pg_try_advisory_xact_lock(NAMESPACE, instance))).scalar_one()
-        ]
+        return postgres_locks.gone(connection, instances)
 
-    def lock(self, connection: Connection) -> None:
-        """Keep others that share the ledger from tending it until the transaction ends."""
-        connection.execute(select(func.pg_advisory_xact_lock(NAMESPACE, 0)))
+    def lock(self, connection: Connection) -> bool:
+        """Keep others that share the ledger from tending it until the transaction ends; false if one is at it."""
+        return postgres_locks.try_turn(connection)
 
     def sign(self) -> None:
         """Show the others that this daemon runs; what a server that cannot be reached means is for a write to say."""
@@ -145,33 +140,21 @@ class PostgresDatabase:
             for kind, group in groupby(operations, key=lambda operation: operation.kind):
                 self._writer.execute(POSTGRESQL[kind], [dict(operation.row) for operation in group])
 
+    def _with_remedy(self, error: OperationalError) -> DatabaseFault:
+        """The fault, and who holds it up if it is a lock."""
+        fault = _fault(error)
+        if _state(error) != LOCKED:
+            return fault
+        with suppress(SQLAlchemyError), self._engine.begin() as connection:
+            postgres_locks.bound(connection, postgres_locks.PATIENCE, longest=LONGEST_STATEMENT)
+            return DatabaseFault(f"{fault}; {postgres_locks.remedy(connection, error.statement)}")
+        return fault
+
     def _let_go(self) -> None:
         writer, self._writer, self._has_sign = self._writer, None, False
         if writer is not None:
             writer.invalidate()
             writer.close()
-
-
-def engine(url: str) -> Engine:
-    """What will connect to `url`; raises CannotOpenLedger where its driver is not installed."""
-    try:
-        return create_engine(_complete(make_url(url)), pool_pre_ping=True)
-    except ImportError as error:
-        raise CannotOpenLedger(
-            f"a ledger in PostgreSQL needs psycopg: pip install 'penstock[postgres]' ({error})"
-        ) from error
-
-
-def _complete(url: URL) -> URL:
-    """The URL with all that we ask of a connection."""
-    query = {**CONNECTION, **url.query, "client_encoding": "utf8"}
-    return url.set(drivername="postgresql+psycopg").update_query_dict(query)
-
-
-def _prepare(connection: DBAPIConnection, _: object) -> None:
-    """Let the server's end of a new connection be as watchful as ours; options would not get through every proxy."""
-    connection.cursor().execute(SESSION)
-    connection.commit()
 
 
 def _check_encoding(connection: Connection) -> None:
@@ -196,6 +179,11 @@ def _check_rights(connection: Connection) -> None:
     lacking = [name for name, has_right in rights.items() if not has_right]
     if lacking and None not in rights.values():  # a table that is not there has no rights yet
         raise CannotOpenLedger(f"cannot open the ledger: its user in PostgreSQL lacks {', '.join(lacking)}: GRANT that")
+
+
+def _state(error: DBAPIError) -> str | None:
+    """The SQLSTATE that the server gave, if it was the server."""
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _fault(error: SQLAlchemyError) -> DatabaseFault:

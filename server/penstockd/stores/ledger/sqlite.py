@@ -20,8 +20,8 @@ from penstockd.stores.ledger.migrations import migrate
 from penstockd.stores.ledger.operations import Kind, Operation, Row
 from penstockd.stores.ledger.statements import SQLITE
 
-BUSY_TIMEOUT = 5.0
-"""Seconds that a thread waits for another program's lock; the event loop waits for none."""
+BUSY_TIMEOUT = 4.0
+"""Seconds that a thread waits for another program's lock, less than callers do; the event loop waits for none."""
 LONGEST_LOG = 4 * 1024
 """Pages of the write-ahead log (16 MiB) after which writing pauses until all of them are in the file."""
 
@@ -49,6 +49,8 @@ class SqliteDatabase:
     A commit writes to the log, whose pages `tidy` puts into the file beside the writing. With `is_durable` every commit
     is on the disk and survives the machine; without, it survives the process, as do the rows that are held beside it.
     """
+
+    has_one_writer = True
 
     def __init__(self, path: Path, *, is_durable: bool) -> None:
         """Take the file, and make or migrate its tables; raises CannotOpenLedger."""
@@ -119,8 +121,8 @@ class SqliteDatabase:
         self._held.drop(operation.row for operation in operations if operation.kind is Kind.CLOSE)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Look at the ledger, or tend it, in a transaction of its own. Raises DatabaseFault."""
+    def transaction(self, **_: object) -> Iterator[Connection]:
+        """Look at the ledger, or tend it, in a transaction of its own, always of one moment. Raises DatabaseFault."""
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -134,8 +136,9 @@ class SqliteDatabase:
     def sign(self) -> None:
         """There are no others."""
 
-    def lock(self, connection: Connection) -> None:
+    def lock(self, connection: Connection) -> bool:  # noqa: ARG002 - it locks itself
         """Nobody else tends it."""
+        return True
 
     def tidy(self) -> bool:
         """Put what the log has into the file, waiting for nobody; true if it has grown long and still has something."""

@@ -1,7 +1,7 @@
 """The ledger that the meter writes and the services read, kept in a database."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -12,20 +12,22 @@ from penstockd.clock import Clock
 from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spending, UsageQuery, UsageReport
 from penstockd.logs.log import Log
 from penstockd.resilience.backoff import Backoff
-from penstockd.stores.ledger import old_rows, sums
+from penstockd.stores.ledger import sums
 from penstockd.stores.ledger.database import Database, DatabaseFault
-from penstockd.stores.ledger.journal import Journal
+from penstockd.stores.ledger.journal import SILENT, Journal
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
+from penstockd.stores.ledger.tending import Charged, Tending
+from penstockd.stores.ledger.transactions import transact
 from penstockd.stores.ledger.worker import Worker
 
 T = TypeVar("T")
 
 TIDY_EVERY = 1.0
 """Seconds from one look at the database's own needs to the next."""
-TEND_EVERY = 600.0
-"""Seconds from one look at losses and old rows to the next."""
-BREATH = 0.02
-"""Seconds between two steps of rolling up, for whoever waits to write."""
+LONGEST_LOOK = 60.0
+"""Seconds that a caller's look at the ledger may take, and that a start may take to charge losses."""
+LONGEST_SUM = 600.0
+"""Seconds that it may take to sum up what was spent, without which a daemon does not start."""
 LONGEST_FLUSH = 8.0
 """Seconds at the end for what is not yet written; with LONGEST_CLOSE, less than the daemon waits for the ledger."""
 LONGEST_CLOSE = 2.0
@@ -50,7 +52,6 @@ class StoredLedger:
         `committed` is told how many seconds each commit took.
         """
         self._database = database
-        self._retention = retention
         self._clock = clock
         self._log = log
         self._reader = Worker("ledger-reader")
@@ -60,8 +61,11 @@ class StoredLedger:
         self._journal = Journal(
             database, self._writer, clock=clock, backoff=backoff, changed=self._tell, committed=committed
         )
+        self._tending = Tending(database, self._journal, retention=retention, clock=clock, log=log)
+        self._fault_began: float | None = None
+        self._late = 0
         self._changed: Callable[[str], None] | None = None
-        self._tending: asyncio.Task[None] | None = None
+        self._upkeep: Sequence[asyncio.Task[None]] = ()
 
     def __repr__(self) -> str:
         return f"<StoredLedger {self._journal!r}>"
@@ -73,21 +77,22 @@ class StoredLedger:
 
     @property
     def waiting(self) -> int:
-        """How many entries are not yet written."""
+        """How many settled entries are not yet written."""
         return self._journal.waiting
 
-    async def start(self, changed: Callable[[str], None]) -> int:
+    async def start(self, changed: Callable[[str], None], charged: Charged) -> None:
         """Charge what a dead daemon left, and tend the ledger from now on. Raises CannotOpenLedger.
 
-        Returns how many attempts were charged. `changed` is told each new fault, and an empty text when it is over.
+        `changed` is told each new fault, and an empty text when it is over; `charged` what this and later losses were
+        charged.
         """
         self._changed = changed
         try:
-            charged = await self._charge_losses()
-        except LedgerUnavailable as fault:
-            raise CannotOpenLedger(f"cannot write the ledger: {fault}") from fault
-        self._tending = asyncio.create_task(self._tend())
-        return charged
+            async with asyncio.timeout(LONGEST_LOOK):
+                await self._tending.charge_losses(charged)
+        except (LedgerUnavailable, TimeoutError) as fault:
+            raise CannotOpenLedger(f"cannot write the ledger: {str(fault) or SILENT}") from fault
+        self._upkeep = [asyncio.create_task(self._tidy_up()), asyncio.create_task(self._tending.keep_up(charged))]
 
     async def open(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
@@ -101,7 +106,11 @@ class StoredLedger:
 
         An entry that cannot be written now is kept and written later, in order: raises LedgerUnavailable meanwhile.
         """
-        await self._journal.write(Operation(Kind.CLOSE, row_of(entry, self._database.instance)))
+        try:
+            await self._journal.write(Operation(Kind.CLOSE, row_of(entry, self._database.instance)))
+        except LedgerUnavailable:
+            self._late += 1
+            raise
 
     async def forget(self, entry: Entry) -> None:
         """Take back an entry that was opened; returns when that is durable. Raises LedgerUnavailable if it is later."""
@@ -111,87 +120,64 @@ class StoredLedger:
 
     async def usage(self, query: UsageQuery) -> UsageReport:
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
-        return await self._read(partial(sums.usage, query=query))
+        return await self._read(partial(sums.usage, query=query), longest=LONGEST_LOOK)
 
     async def spent(self, since: float) -> Sequence[Spending]:
         """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
-        return await self._read(partial(sums.spent, since=since))
+        return await self._read(partial(sums.spent, since=since), longest=LONGEST_SUM)
 
     async def stop(self) -> None:
         """Write what has arrived, and let go of the database; what cannot be written is charged at the next start."""
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.wait([self._tending])
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_FLUSH):
                 await self._journal.close()
+                await self._tending.idle()
         if self.waiting:
-            reason = self.fault or "the database does not answer"
+            reason = self.fault or SILENT
             self._log.error("attempts will be charged their estimates", reason=reason, attempts=self.waiting)
         await asyncio.wait([self._writer.run(self._database.close)], timeout=LONGEST_CLOSE)
-        for worker in (self._reader, self._tidier, self._writer):
+        for worker in (self._reader, self._tidier, self._tending, self._writer):
             worker.stop()
 
     def _tell(self, fault: str) -> None:
+        now = self._clock.monotonic()
+        began = now if self._fault_began is None else self._fault_began
         if fault:
+            self._fault_began = began
             self._log.error("the ledger cannot be written", reason=fault)
         else:
-            self._log.info("the ledger is written again", written=self._journal.written)
+            self._log.info("the ledger is written again", written=self._late, fault_ms=round((now - began) * 1000))
+            self._fault_began, self._late = None, 0
         if self._changed is not None:
             self._changed(fault)
 
-    async def _read(self, look: Callable[[Connection], T]) -> T:
-        return await self._in_a_transaction(look, self._reader.run)
-
-    async def _change(self, change: Callable[[Connection], T]) -> T:
-        return await self._in_a_transaction(change, self._journal.alone)
-
-    async def _in_a_transaction(
-        self, work: Callable[[Connection], T], run: Callable[[Callable[[], T]], Awaitable[T]]
-    ) -> T:
-        def transact() -> T:
-            with self._database.transaction() as connection:
-                return work(connection)
-
+    async def _read(self, look: Callable[[Connection], T], *, longest: float) -> T:
+        begin = partial(self._database.transaction, only_reads=True, longest=longest)
         try:
-            return await run(transact)
-        except DatabaseFault as fault:
-            raise LedgerUnavailable(str(fault)) from fault
+            async with asyncio.timeout(longest):
+                return await transact(begin, look, self._reader.run)
+        except TimeoutError as late:
+            raise LedgerUnavailable(f"the database has not answered within {longest:g} seconds") from late
 
-    async def _tend(self) -> None:
-        """Every second tidy after what was written, or else sign; and look after old rows now and then."""
-        written, tended_at = 0, 0.0
+    async def _tidy_up(self) -> None:
+        """Every second tidy after what was written, or else sign."""
+        written = 0
         while True:
             try:
-                if not tended_at or self._clock.monotonic() - tended_at >= TEND_EVERY:
-                    tended_at = self._clock.monotonic()
-                    await self._look_after_old_rows()
                 if self._journal.written != written and not self.fault:
                     written = self._journal.written
                     await self._tidy()
                 elif not self.fault:
                     await self._writer.run(self._database.sign)
-            except (LedgerUnavailable, DatabaseFault) as fault:
-                self._log.warning("the ledger was not tended", reason=str(fault))
-            except Exception as error:  # noqa: BLE001 - nobody else tends it, and it grows
-                self._log.exception("the ledger was not tended", error)
+            except DatabaseFault as fault:
+                self._log.warning("the ledger was not tidied", reason=str(fault))
+            except Exception as error:  # noqa: BLE001 - nobody else tidies it, and it grows
+                self._log.exception("the ledger was not tidied", error)
             await self._clock.sleep(TIDY_EVERY)
 
     async def _tidy(self) -> None:
         if await self._tidier.run(self._database.tidy):
             await self._journal.alone(self._database.tidy)
-
-    async def _look_after_old_rows(self) -> None:
-        await self._charge_losses()
-        self._database.compact()
-        now = self._clock.wall()
-        detail_from = (now - min(old_rows.DETAIL, self._retention)) // 86400 * 86400
-        while await self._change(partial(old_rows.roll_up, self._database, before=detail_from)):
-            await self._clock.sleep(BREATH)
-        await self._change(partial(old_rows.drop_days, before=now - self._retention))
-
-    async def _charge_losses(self) -> int:
-        lost = await self._change(partial(old_rows.charge_losses, self._database))
-        if lost:
-            self._log.warning("attempts of a daemon that died were charged their estimates", attempts=lost)
-        return lost

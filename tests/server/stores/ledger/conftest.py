@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.ledger import OpenDatabase, ledger_on, sqlite_file
+from fakes.ledger import OpenDatabase, ledger_on, sqlite_file, uncounted
 from fakes.postgres import Postgres, postgres_server
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.postgres import PostgresDatabase
@@ -44,6 +44,6 @@ def open_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Op
 async def ledger(open_database: OpenDatabase) -> AsyncIterator[StoredLedger]:
     """A new ledger that runs."""
     ledger = ledger_on(open_database())
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     yield ledger
     await ledger.stop()

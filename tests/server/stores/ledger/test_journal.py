@@ -127,7 +127,7 @@ async def test_a_fault_refuses_opens_and_keeps_closes(desk: Desk) -> None:
 
     assert [str(result) for result in results] == ["the disk is full"] * 2
     assert (desk.journal.fault, desk.faults) == ("the disk is full", ["the disk is full"])
-    assert desk.journal.waiting == 3  # a, the taking back of b, d
+    assert desk.journal.waiting == 2  # a and d; that b is to be taken back loses nothing
     assert "3 kept" in repr(desk.journal)
 
 
@@ -224,6 +224,52 @@ async def test_nothing_is_written_while_something_is_done_alone(desk: Desk) -> N
 
     assert alone.result() == []
     assert order == ["alone", "a"]
+
+
+async def test_what_is_done_alone_holds_up_callers_for_a_bounded_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is a fault like a commit that hangs, which ends with it; what was settled meanwhile is written."""
+    monkeypatch.setattr(journals, "PATIENCE", 0.05)
+    may_go_on = threading.Event()
+    alone = asyncio.create_task(desk.journal.alone(lambda: may_go_on.wait(10)))
+    await asyncio.sleep(0)
+
+    results = await asyncio.gather(
+        desk.journal.write(opening("a")), desk.journal.write(close("b")), return_exceptions=True
+    )
+    assert [str(result) for result in results] == ["the database does not answer"] * 2
+    may_go_on.set()
+    assert await alone
+    await desk.recovers()
+    await desk.journal.write(close("c"))
+
+    assert desk.paper.written == ["forget a", "close b", "close c"]
+    assert desk.faults == ["the database does not answer", ""]
+
+
+async def test_what_is_done_alone_behind_a_commit_that_hangs_makes_no_second_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of them is enough to say it."""
+    monkeypatch.setattr(journals, "PATIENCE", 0.05)
+    desk = Desk(commits_fast=False)
+    desk.paper.may_go_on.clear()
+    writing = asyncio.create_task(desk.journal.write(close("a")))
+    await asyncio.sleep(0.01)
+    alone = asyncio.create_task(desk.journal.alone(lambda: None))
+    with pytest.raises(LedgerUnavailable):
+        await writing
+    await asyncio.sleep(0.1)
+    assert desk.clock.sleeping == 1
+
+    desk.paper.may_go_on.set()
+    await alone
+    await desk.recovers()
+
+    assert desk.faults == ["the database does not answer", ""]
+    await desk.journal.close()
+    desk.worker.stop()
 
 
 async def test_what_has_arrived_is_written_before_the_end(desk: Desk) -> None:
@@ -397,6 +443,27 @@ async def test_what_is_not_yet_written_is_counted(desk: Desk) -> None:
     with pytest.raises(LedgerUnavailable):
         await desk.journal.write(close("second"))
     assert desk.journal.waiting == 2
+
+    await desk.sleeps()
+    await desk.recovers()
+    assert desk.journal.waiting == 0
+
+
+async def test_what_is_not_yet_written_may_be_counted_from_another_thread(desk: Desk) -> None:
+    """As gauges are, while more of it comes and goes."""
+    await desk.fail()
+    seen: list[int] = []
+
+    def look() -> None:
+        while not seen or seen[-1] < 3000:
+            seen.append(desk.journal.waiting)
+
+    looks = asyncio.create_task(asyncio.to_thread(look))
+    for name in range(3000):
+        with pytest.raises(LedgerUnavailable):
+            await desk.journal.write(close(str(name)))
+        await asyncio.sleep(0)
+    await looks
 
     await desk.sleeps()
     await desk.recovers()

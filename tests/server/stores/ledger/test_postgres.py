@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.ledger import held, ledger_on, put, settled, until
+from fakes.ledger import held, ledger_on, put, settled, uncounted, until
 from fakes.postgres import Postgres, postgres_server
 from penstockd import lifecycle
 from penstockd.clock import SystemClock
@@ -71,7 +71,7 @@ async def test_a_server_that_restarts_in_the_middle_loses_nothing(fragile: Postg
     """Under load: every attempt is settled once, though some were refused or kept meanwhile."""
     ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
     faults: list[str] = []
-    await ledger.start(faults.append)
+    await ledger.start(faults.append, uncounted)
     load = asyncio.create_task(calls(ledger, seconds=3.0))
     await asyncio.sleep(0.7)
 
@@ -93,7 +93,7 @@ async def test_a_connection_that_was_lost_while_idle_is_no_fault(fragile: Postgr
     """A firewall may have forgotten it; the next write connects anew."""
     ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
     faults: list[str] = []
-    await ledger.start(faults.append)
+    await ledger.start(faults.append, uncounted)
     await put(ledger, settled())
     await asyncio.to_thread(fragile.stop)
     await asyncio.to_thread(fragile.start)
@@ -109,7 +109,7 @@ async def test_a_server_that_stands_still_holds_up_nobody(fragile: Postgres, mon
     """Callers wait for a bounded time, and what was kept is written when it moves again."""
     monkeypatch.setattr(journal, "PATIENCE", 0.3)
     ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     entry = held()
     await ledger.open(entry)
     fragile.freeze()
@@ -133,7 +133,7 @@ async def test_a_server_that_stands_still_is_left_in_time(fragile: Postgres, mon
     monkeypatch.setattr(stored_ledger, "LONGEST_FLUSH", 0.2)
     monkeypatch.setattr(stored_ledger, "LONGEST_CLOSE", 0.1)
     ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     entry = held()
     await ledger.open(entry)
     fragile.freeze()
@@ -191,7 +191,7 @@ async def holding(url: str, clock: FakeClock) -> AsyncIterator[list[str]]:
     """A daemon's ledger with an attempt on its way; what it was told of faults."""
     ledger = ledger_on(PostgresDatabase(url), clock)
     faults: list[str] = []
-    await ledger.start(faults.append)
+    await ledger.start(faults.append, uncounted)
     await ledger.open(held())
     yield faults
     await ledger.stop()
@@ -231,7 +231,7 @@ async def test_every_letter_is_kept(server: Postgres, encoding: str, monkeypatch
     """Whatever the environment says of letters."""
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     ledger = ledger_on(PostgresDatabase(server.database(encoding)))
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     await put(ledger, settled(user_id="日本 Ωµ"))
 
     report = await ledger.usage(UsageQuery())
@@ -285,6 +285,43 @@ def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_hosts_that_do_not_go_together_are_said_with_how_they_do(server: Postgres) -> None:
+    """A server and its standby are one URL; its password is not said."""
+    with pytest.raises(
+        CannotOpenLedger, match=r"hosts and ports don't match; .* \?host=db1:5432&host=db2:5432"
+    ) as caught:
+        PostgresDatabase("postgresql://u:hunter2@/db?host=/tmp/x&port=1,2")
+
+    assert "hunter2" not in str(caught.value)
+    base, _, query = server.database().partition("?")
+    host, port = (part.partition("=")[2] for part in query.split("&"))
+    PostgresDatabase(f"{base}?host=127.0.0.1:1&host={host}:{port}&target_session_attrs=read-write").close()
+
+
+@pytest.mark.parametrize("parameter", ["row_factory=1", "autocommit=1", "foo=1"])
+def test_a_parameter_that_postgresql_has_not_is_said(server: Postgres, parameter: str) -> None:
+    """In one line, whatever the driver would make of it."""
+    name = parameter.partition("=")[0]
+
+    with pytest.raises(CannotOpenLedger, match=rf"PostgreSQL knows no {name}: take that out of DATABASE_URL") as caught:
+        PostgresDatabase(f"{server.database()}&{parameter}")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_looked_at_is_the_ledger_at_one_moment(server: Postgres) -> None:
+    """Parts that are summed one after another add up to the total, whatever is written meanwhile."""
+    counts = []
+    with closing(PostgresDatabase(server.database())) as database:
+        for _ in range(2):
+            with database.transaction(only_reads=True) as connection:
+                counts.append(connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one())
+                database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+                counts.append(connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one())
+
+    assert counts == [0, 0, 1, 1]
+
+
 def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain installation of the daemon has no PostgreSQL."""
     importlib.invalidate_caches()
@@ -307,7 +344,7 @@ def signs(database: Database) -> int:
 def charge_losses(database: Database) -> int:
     """Charge what other daemons left behind."""
     with database.transaction() as connection:
-        return old_rows.charge_losses(database, connection)
+        return len(old_rows.charge_losses(database, connection))
 
 
 async def calls(ledger: StoredLedger, seconds: float) -> tuple[int, int]:

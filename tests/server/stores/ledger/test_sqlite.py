@@ -1,6 +1,7 @@
 """The ledger in a file: whose it is, what it survives, and what it says when the disk fails it."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.ledger import held, ledger_on, put, settled, sqlite_file, until
+from fakes.ledger import held, ledger_on, put, settled, sqlite_file, uncounted, until
 from fakes.small_disk import SmallDisk, small_disk
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
@@ -46,7 +47,7 @@ async def running(path: Path, clock: FakeClock) -> AsyncIterator[tuple[StoredLed
     """A ledger in a file, and the faults it tells."""
     ledger = ledger_on(SqliteDatabase(path, is_durable=False), clock)
     faults: list[str] = []
-    await ledger.start(faults.append)
+    await ledger.start(faults.append, uncounted)
     try:
         yield ledger, faults
     finally:
@@ -116,6 +117,33 @@ async def test_a_file_that_is_moved_away_is_a_fault_until_it_is_back(path: Path)
 
         assert len(faults) == 2
         assert (await ledger.usage(UsageQuery())).total.requests == 2
+
+
+async def test_what_waited_and_for_how_long_is_said_when_a_fault_is_over(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each fault's own, not what was written since the start, nor attempts that were never made."""
+    clock = FakeClock()
+    with caplog.at_level(logging.INFO):
+        async with running(path, clock) as (ledger, _):
+            await put(ledger, *(settled() for _ in range(5)))
+            for waiting in (1, 3):
+                entries = [held() for _ in range(waiting)]
+                for entry in entries:
+                    await ledger.open(entry)
+                shutil.move(path, path.with_name("moved.db"))
+                clock.advance(1.0)
+                refused = await asyncio.gather(
+                    *(ledger.close(settled(entry)) for entry in entries), ledger.open(held()), return_exceptions=True
+                )
+                assert {type(error) for error in refused} == {LedgerUnavailable}
+                clock.advance(60.0)
+                shutil.move(path.with_name("moved.db"), path)
+                await until(lambda: not ledger.fault, clock)
+
+    told = [record.__dict__["fields"] for record in caplog.records if "written again" in record.message]
+    assert [fields["written"] for fields in told] == [1, 3]
+    assert all(60_000 <= fields["fault_ms"] < 90_000 for fields in told)
 
 
 async def test_a_file_that_takes_the_place_of_another_is_left_alone(path: Path) -> None:
@@ -269,7 +297,7 @@ async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
         dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
 
     ledger = ledger_on(SqliteDatabase(dead / path.name, is_durable=False), clock)
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     total = (await ledger.usage(UsageQuery())).total
     await ledger.stop()
 
@@ -291,7 +319,7 @@ async def test_what_is_rolled_up_is_not_charged_again_after_a_fault_of_the_held_
         dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
 
     ledger = ledger_on(SqliteDatabase(dead / path.name, is_durable=False), clock)
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     total = (await ledger.usage(UsageQuery())).total
     await ledger.stop()
 
@@ -387,7 +415,7 @@ async def test_a_log_that_grows_long_is_put_into_the_file_while_nothing_is_writt
     write(database, 100)
     clock = FakeClock()
     ledger = ledger_on(database, clock)
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     with database.transaction() as reader:
         reader.exec_driver_sql("SELECT count(*) FROM attempts").all()
         await put(ledger, *(settled() for _ in range(100)))
@@ -408,7 +436,7 @@ async def test_what_nobody_foresaw_does_not_end_the_tending(path: Path, caplog: 
 
     clock = FakeClock()
     ledger = ledger_on(Odd(path, is_durable=False), clock)
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     for _ in range(2):
         seen = len(tidied)
         await ledger.open(held())
@@ -416,7 +444,7 @@ async def test_what_nobody_foresaw_does_not_end_the_tending(path: Path, caplog: 
         await until(lambda: len(tidied) > seen, clock)  # noqa: B023 - it is called before the next turn
     await ledger.stop()
 
-    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["the ledger was not tended"] * 2
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["the ledger was not tidied"] * 2
 
 
 async def test_a_ledger_that_cannot_charge_what_was_lost_is_not_started(
@@ -431,7 +459,7 @@ async def test_a_ledger_that_cannot_charge_what_was_lost_is_not_started(
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(CannotOpenLedger, match="cannot write the ledger: another program has it locked"):
-            await ledger.start(lambda _: None)
+            await ledger.start(lambda _: None, uncounted)
 
     await ledger.stop()
 
@@ -471,7 +499,7 @@ async def restart(path: Path) -> tuple[int, list[str]]:
     """Start a ledger anew; return how many requests it counts, and whose."""
     database = SqliteDatabase(path, is_durable=False)
     ledger = ledger_on(database, SystemClock())
-    await ledger.start(lambda _: None)
+    await ledger.start(lambda _: None, uncounted)
     total = (await ledger.usage(UsageQuery())).total
     with database.transaction() as connection:
         calls = connection.exec_driver_sql("SELECT call_id FROM attempts WHERE status <> 'held'").scalars().all()
