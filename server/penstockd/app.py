@@ -135,7 +135,10 @@ class App:
         )
         shed = Shed(state.in_flight, random=random.random, instruments=self._exporters.instruments)
         idempotency = Idempotency(
-            memory=state.idempotency, flights=state.keyed_flights, fingerprint_of=state.answer_keys.fingerprint_of
+            memory=state.idempotency,
+            flights=state.keyed_flights,
+            replays=state.replays,
+            fingerprint_of=state.answer_keys.fingerprint_of,
         )
         cache = Cache(
             agents=agents,

@@ -152,7 +152,9 @@ def _end_in_any_case() -> None:
     def leave() -> None:
         from penstockd.logs.log import Log  # noqa: PLC0415
 
-        Log("penstockd").warning("left behind what does not end: a task or a thread of an agent or a provider")
+        Log("penstockd").warning(
+            "left behind what does not end: a task or a thread of an agent or a provider, or a file that a reload reads"
+        )
         flushing = threading.Thread(target=logging.shutdown, daemon=True)  # a handler may be what does not end
         flushing.start()
         flushing.join(timeout=1.0)

@@ -99,6 +99,9 @@ PENSTOCK_LIMIT_DENIALS = "penstock.limit.denials"
 PENSTOCK_BUDGET_ALERTS = "penstock.budget.alerts"
 PENSTOCK_BUDGET_FRACTION = "penstock.budget.fraction"
 
+PENSTOCK_IDEMPOTENCY_JOINS = "penstock.idempotency.joins"
+PENSTOCK_IDEMPOTENCY_REPLAYS = "penstock.idempotency.replays"
+
 PENSTOCK_CACHE_ENTRIES = "penstock.cache.entries"
 PENSTOCK_CACHE_SIZE = "penstock.cache.size"
 PENSTOCK_CACHE_HITS = "penstock.cache.hits"

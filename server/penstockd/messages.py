@@ -24,6 +24,8 @@ MOST_LABELS = 5
 """Those of labels among them: their keys can be long, and a status has room for so much."""
 LONGEST_LABEL = 63
 """Characters of a label's key."""
+NUL = "\0"
+"""The one character that PostgreSQL does not store, neither in a row nor in what is asked of one."""
 
 _ROLES = {pb.ROLE_USER: Role.USER, pb.ROLE_ASSISTANT: Role.ASSISTANT}
 _CACHE_POLICIES = {
@@ -92,8 +94,8 @@ def _violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
     for index, turn in enumerate(message.history):
         if turn.role not in _ROLES:
             yield f"history[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"
-    if len(message.user_id) > 128:
-        yield "user_id", "must have at most 128 characters"
+    if len(message.user_id) > 128 or NUL in message.user_id:
+        yield "user_id", "must have at most 128 characters, none of them NUL"
     if message.request_id and not request_id.is_valid(message.request_id):
         yield "request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"
     if len(message.idempotency_key) > 255:

@@ -195,7 +195,9 @@ async def test_code_of_ones_own_that_does_not_end_keeps_no_daemon(agent: str, da
             await call
 
     assert await daemon.exit_code() == 0
-    assert daemon.logged("left behind what does not end: a task or a thread of an agent or a provider")
+    assert daemon.logged(
+        "left behind what does not end: a task or a thread of an agent or a provider, or a file that a reload reads"
+    )
 
 
 async def test_a_caller_of_two_daemons_loses_nothing_when_one_is_drained(daemons: Daemons, upstream: Upstream) -> None:

@@ -49,6 +49,33 @@ async def test_random_bytes_as_a_request(path: str, client: Wire) -> None:
     assert all(ended.trailing.get("x-request-id") for ended in endings if ended.code != StatusCode.OK)
 
 
+@pytest.mark.parametrize("method", ["Check", "List", "Watch"])
+async def test_random_bytes_to_the_health_service(method: str, client: Wire) -> None:
+    """Nobody needs a key for it, and so nobody may fill the log by it either."""
+    ended = await client.ask(f"/grpc.health.v1.Health/{method}", b"\xff")
+
+    assert (ended.code, "decod" in ended.message.lower()) == (StatusCode.INVALID_ARGUMENT, False)
+
+
+async def test_random_bytes_to_reflection(client: Wire) -> None:
+    """As above; what they are is said in an answer."""
+    ended = await client.ask("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", b"\xff")
+
+    assert (ended.code, len(ended.messages)) == (StatusCode.OK, 1)
+
+
+async def test_a_caller_who_leaves_before_its_answer_is_sent(echo: Penstockd, client: Wire) -> None:
+    """That is its own affair, and no error in the log; gRPC holds an answer for which there is no window."""
+    reader = raw_http2.SlowReader(window=0)
+    await reader.connect(echo.target)
+    reader.ask(PROCESS, ProcessRequest(input="hello", request_id="left").SerializeToString())
+    await echo.line("call finished", request_id="left")
+
+    reader.close()
+
+    await asyncio.sleep(0.3)
+
+
 @pytest.mark.parametrize(("kilobytes", "code"), [(20, StatusCode.OK), (3000, StatusCode.RESOURCE_EXHAUSTED)])
 async def test_much_metadata(client: Wire, kilobytes: int, code: StatusCode) -> None:
     """Over the limit gRPC itself refuses it; on either side of it, always and not at random."""

@@ -220,6 +220,28 @@ async def test_a_budget_and_a_change_are_shown_as_they_are(page: Tab) -> None:
     assert changes.count("configuration") == 1
 
 
+async def test_what_no_circuit_and_no_cache_tells_is_shown(page: Tab) -> None:
+    """A model that is asked in vain, a certificate that is due, and answers that keys were given again."""
+    it = deepcopy(SNAPSHOT)
+    it["models"][0] |= {"state": "closed", "cause": "", "next_probe_in": None, "error_rate": 0.0, "blameless": 0.925}
+    it["certificate_expires_at"] = it["at"] + 90_061
+    async with serving(it) as url:
+        await page.open(url, width=400, height=800)
+        await page.until(SHOWN)
+
+        in_vain = await page.run("document.querySelector('#pool td[data-label=Errors]').innerText")
+        certificate = await page.run("document.querySelector('#engine [data-key=Certificate] dd').textContent")
+        keyed = await page.run("document.querySelector('#cache').innerText")
+        assert await overflow(page) == 0
+        assert await violations(page) == []
+        it["certificate_expires_at"] = None
+        await page.until("document.querySelector('#engine [data-key=Certificate]') === null")
+
+    assert in_vain.split("\n") == ["0 %", "92 % in vain"]
+    assert certificate == "1 d 1 h left"
+    assert "3\n2 joined in flight" in keyed
+
+
 async def test_the_charts_are_told_in_words(page: Tab) -> None:
     """Whoever cannot see them hears the same; changes are spoken once, not with every number."""
     async with serving(SNAPSHOT) as url:

@@ -3,14 +3,13 @@
 import asyncio
 from io import StringIO
 
-from grpc_health.v1 import health_pb2
-
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
 from penstockd.app import App
 from penstockd.clock import SystemClock
 from penstockd.config import Settings
 from penstockd.exporters.exporters import exporters_from
+from penstockd.health import SERVING
 from penstockd.ledger import NoLedger
 from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink
@@ -45,7 +44,7 @@ class House:
     def start(self, text: str = TWO) -> None:
         """Serve `text`."""
         self._text = text
-        settings = self._load()
+        settings = self.settings(text)
         self.app.use(self.app.build(settings))
         self._reload = Reload(self.app, self._load, started=settings, clock=self.clock, sink=self.sink, log=Log("test"))
 
@@ -53,7 +52,11 @@ class House:
         """Ask for `text` to be served."""
         assert self._reload, "it has to start first"
         self._text = text
-        self._reload()
+        self._reload.use(self._reload.read())
+
+    def settings(self, text: str) -> Settings:
+        """What `text` describes."""
+        return self._config.load(text, {"PENSTOCK_KEY_PEPPER": "pepper"})
 
     def model(self, name: str) -> Model:
         """A model of those in service."""
@@ -63,11 +66,9 @@ class House:
         """Which models serve, as callers are told."""
         for _ in range(5):
             await asyncio.sleep(0)
-        response = await self.app.health.servicer.List(health_pb2.HealthListRequest(), None)  # type: ignore[arg-type]  # it asks nothing of it
-        serving = health_pb2.HealthCheckResponse.SERVING
         return {
-            name.removeprefix("model/"): each.status == serving
-            for name, each in response.statuses.items()
+            name.removeprefix("model/"): status == SERVING
+            for name, status in self.app.health.servicer.statuses.items()
             if name.startswith("model/")
         }
 
@@ -77,4 +78,4 @@ class House:
         self.sink.close()
 
     def _load(self) -> Settings:
-        return self._config.load(self._text, {"PENSTOCK_KEY_PEPPER": "pepper"})
+        return self.settings(self._text)

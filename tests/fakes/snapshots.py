@@ -20,6 +20,7 @@ MODEL = {
     "in_flight": 0,
     "max_in_flight": 100,
     "error_rate": 1.0,
+    "blameless": 0.0,
     "ttft": 0.35,
     "next_probe_in": 14.2,
     "cooldown": None,
@@ -72,6 +73,7 @@ SNAPSHOT: dict[str, Any] = {
         "joins": 4,
         "evictions": 0,
     },
+    "idempotency": {"replays": 3, "joins": 2},
     "limits": [
         {
             "rule": "600/m requests",
@@ -101,6 +103,7 @@ SNAPSHOT: dict[str, Any] = {
     "ledger": {"failing": True, "fault": "full", "waiting": 5, "commit": BOTH},
     "loop_lag": BOTH,
     "telemetry_dropped": {"logs": 0, "spans": 0, "metrics": 0},
+    "certificate_expires_at": 1_700_090_000.0,
     "changes": [
         {"at": 1_700_000_000.0, "what": "circuit", "subject": "fast", "state": "half_open", "cause": "x_y", "count": 3},
         {"at": 1_699_990_000.0, "what": "daemon", "subject": "penstockd", "state": "ready", "cause": "", "count": 1},

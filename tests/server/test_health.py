@@ -7,6 +7,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from fakes.rpc import Wire
 from penstockd.health import Health
 
 SERVING, NOT_SERVING = "SERVING", "NOT_SERVING"
@@ -17,6 +18,7 @@ class Asked:
 
     def __init__(self, health: Health, channel: grpc.aio.Channel) -> None:
         self.health = health
+        self.channel = channel
         self.stub = health_pb2_grpc.HealthStub(channel)
 
     async def all(self) -> dict[str, str]:
@@ -37,7 +39,7 @@ async def asked() -> AsyncIterator[Asked]:
     """A health service for the services s and t, not started yet."""
     health = Health(["s", "t"])
     server = grpc.aio.server()
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    health.servicer.add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -148,6 +150,19 @@ async def test_an_unknown_name_is_not_found(asked: Asked) -> None:
         await asked.check("nobody")
 
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("method", ["Check", "List", "Watch"])
+async def test_bytes_that_are_no_request_are_the_callers_mistake(
+    asked: Asked, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It hears what they should be and nothing of the decoder; the log has no error of it."""
+    ended = await Wire(asked.channel).ask(f"/grpc.health.v1.Health/{method}", b"\xff")
+
+    kind = "HealthListRequest" if method == "List" else "HealthCheckRequest"
+    assert ended.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert ended.message == f"the request's bytes are no grpc.health.v1.{kind}"
+    assert caplog.records == []
 
 
 async def test_watches_can_be_ended(asked: Asked) -> None:

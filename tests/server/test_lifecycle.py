@@ -100,7 +100,7 @@ def built(
     listeners = []
     for interceptors, where in (([adapter], address), ([], "127.0.0.1:0")):
         server = grpc_server(interceptors=interceptors, max_message=4096, max_streams=100)
-        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+        health.servicer.add_to(server)
         listeners.append(Listener(server=server, address=where, setting="PENSTOCK_LISTEN"))
     daemon = Daemon(
         listeners=listeners,

@@ -70,6 +70,7 @@ def test_what_is_not_said_is_the_default(kind: type[pb.ProcessRequest | pb.Proce
         (pb.ProcessRequest(), "input"),
         (pb.ProcessRequest(input="x", history=[pb.Message(content="a")]), "history[0].role"),
         (pb.ProcessRequest(input="x", user_id="u" * 129), "user_id"),
+        (pb.ProcessRequest(input="x", user_id="a\0b"), "user_id"),
         (pb.ProcessRequest(input="x", request_id="a b"), "request_id"),
         (pb.ProcessRequest(input="x", request_id="r" * 129), "request_id"),
         (pb.ProcessRequest(input="x", idempotency_key="k" * 256), "idempotency_key"),

@@ -1,9 +1,10 @@
-"""Shows how full the cache of answers is, and how much it helps."""
+"""Shows how full the cache of answers is, and how much it and idempotency keys help."""
 
 from penstockd import conventions as names
 from penstockd.answers import Lookups
 from penstockd.gauges.gauges import Gauges
 from penstockd.interceptors.flights.flights import Flights
+from penstockd.metrics.instruments import Count
 from penstockd.stores.answers.memory_answers import MemoryAnswers
 
 
@@ -17,4 +18,18 @@ def show_cache(gauges: Gauges, *, answers: MemoryAnswers, lookups: Lookups, flig
     gauges.count(names.PENSTOCK_CACHE_JOINS, lambda: flights.joins, description="Calls that joined one in flight.")
     gauges.count(
         names.PENSTOCK_CACHE_EVICTIONS, lambda: cache.evictions, description="Answers forgotten for want of room."
+    )
+
+
+def show_idempotency(gauges: Gauges, *, replays: Count, flights: Flights) -> None:
+    """Show what came of calls whose idempotency keys were used before."""
+    gauges.count(
+        names.PENSTOCK_IDEMPOTENCY_REPLAYS,
+        lambda: replays.value,
+        description="Calls that were given their key's earlier answer.",
+    )
+    gauges.count(
+        names.PENSTOCK_IDEMPOTENCY_JOINS,
+        lambda: flights.joins,
+        description="Calls that joined their key's one in flight.",
     )

@@ -33,7 +33,11 @@ def show_ledger(gauges: Gauges, ledger: Ledger) -> None:
         lambda: float(bool(ledger.fault)),
         description="1 while the ledger cannot be written.",
     )
-    gauges.number(names.PENSTOCK_LEDGER_WAITING, lambda: ledger.waiting, description="Rows that are not yet written.")
+    gauges.number(
+        names.PENSTOCK_LEDGER_WAITING,
+        lambda: ledger.waiting,
+        description="Settled rows that are not yet written.",
+    )
 
 
 def show_certificate(gauges: Gauges, expires_at: Callable[[], float]) -> None:

@@ -126,6 +126,7 @@ def write_logs_to(stream: TextIO, *, level: str, style: str) -> LogSink:
     handler = LogSink(stream, redaction=Redaction(), repeats=Repeats(SystemClock()))
     handler.setFormatter(PrettyFormatter() if pretty else JsonFormatter())
     handler.addFilter(_repeats_no_credentials)
+    handler.addFilter(_tells_of_no_caller_who_left)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     return handler
 
@@ -136,6 +137,8 @@ def set_level(level: str) -> None:
 
 
 _OWN = ("timestamp", "level", "service", "message")
+_UNSENT = ("ExecuteBatchError raised in core by servicer method", "Failed sending error status from server")
+"""How what gRPC says begins when it cannot send an answer or a status, as its caller is gone."""
 
 
 def _line(record: logging.LogRecord, fields: Mapping[str, object]) -> dict[str, object]:
@@ -168,6 +171,14 @@ def _repeats_no_credentials(record: logging.LogRecord) -> bool:
     if record.name == "opentelemetry.util.re":
         record.args = (MASK,)
     return not (record.name.startswith("grpc.") and str(record.msg).startswith("Invalid encoding on"))
+
+
+def _tells_of_no_caller_who_left(record: logging.LogRecord) -> bool:
+    """Drop what gRPC logs, as an error and with a traceback, of an answer that it cannot send since nobody takes it.
+
+    What went wrong before that, in a handler, it logs in a line of its own.
+    """
+    return not (record.name.startswith("grpc.") and str(record.msg).startswith(_UNSENT))
 
 
 def _timestamp(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from penstockd import conventions as names
 from penstockd.call import Call
-from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.instruments import OTHER, Instruments
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Model
 from penstockd.outcome import Attempt
@@ -48,6 +48,7 @@ class AttemptMetrics:
             description="What attempts cost; wasted where no whole answer came of it.",
             labels=(names.PENSTOCK_MODEL, names.PENSTOCK_TENANT, names.PENSTOCK_WASTED),
             scale=1e-9,
+            beyond=_without_model,
         )
         self._retries = instruments.counter(
             names.PENSTOCK_RETRIES,
@@ -87,3 +88,9 @@ class AttemptMetrics:
             self._spend.of(model.name, self._tenants.of(call.tenant), wasted).add(attempt.cost_nanousd)
         if reason_before:
             self._retries.of(model.name, reason_before).add()
+
+
+def _without_model(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Who paid, and whether for nothing; of these there are few, as of tenants that are told apart."""
+    _, *others = values
+    return (OTHER, *others)

@@ -6,15 +6,22 @@ into a dict. What happens rarely, or is counted elsewhere and observed by callba
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 S = TypeVar("S")
 
 MOST_SERIES = 1000
-"""Label sets of one instrument that are told apart; all further ones are one."""
+"""Label sets of one instrument that are told apart; all further ones are one, or the few that it makes of them."""
 OTHER = "other"
+Beyond: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Returns what is told of label values that are one set too many: it must be one of a few sets."""
+
+
+def all_other(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Tell nothing of them."""
+    return (OTHER,) * len(values)
 
 
 class Series:
@@ -82,12 +89,15 @@ class Count:
 class Instrument(ABC, Generic[S]):
     """A measure, and a series of it for each set of label values."""
 
-    def __init__(self, name: str, *, unit: str, description: str, labels: Sequence[str]) -> None:
-        """Have no series yet."""
+    def __init__(
+        self, name: str, *, unit: str, description: str, labels: Sequence[str], beyond: Beyond = all_other
+    ) -> None:
+        """Have no series yet; `beyond` is what to tell of those that are too many."""
         self.name = name
         self.unit = unit
         self.description = description
         self.labels = labels
+        self._beyond = beyond
         self._series: dict[tuple[str, ...], S] = {}
 
     @property
@@ -106,7 +116,7 @@ class Instrument(ABC, Generic[S]):
 
     def _add(self, values: tuple[str, ...]) -> S:
         if len(self._series) >= MOST_SERIES:
-            values = (OTHER,) * len(self.labels)
+            values = self._beyond(values)
         return self._series.setdefault(values, self._new())
 
 
@@ -127,9 +137,18 @@ class Histogram(Instrument[Series]):
 class Counter(Instrument[Count]):
     """A number that only grows."""
 
-    def __init__(self, name: str, *, unit: str, description: str, labels: Sequence[str], scale: float = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        unit: str,
+        description: str,
+        labels: Sequence[str],
+        scale: float = 1,
+        beyond: Beyond = all_other,
+    ) -> None:
         """What is counted in whole numbers here is shown times `scale`: nano-USD as USD, say."""
-        super().__init__(name, unit=unit, description=description, labels=labels)
+        super().__init__(name, unit=unit, description=description, labels=labels, beyond=beyond)
         self.scale = scale
 
     def _new(self) -> Count:
@@ -161,7 +180,16 @@ class Instruments:
         made = Histogram(name, unit=unit, description=description, labels=labels, bounds=bounds)
         return self._histograms.setdefault(name, made)
 
-    def counter(self, name: str, *, unit: str, description: str, labels: Sequence[str], scale: float = 1) -> Counter:
+    def counter(
+        self,
+        name: str,
+        *,
+        unit: str,
+        description: str,
+        labels: Sequence[str],
+        scale: float = 1,
+        beyond: Beyond = all_other,
+    ) -> Counter:
         """Return the counter called `name`, made as described if it is new."""
-        made = Counter(name, unit=unit, description=description, labels=labels, scale=scale)
+        made = Counter(name, unit=unit, description=description, labels=labels, scale=scale, beyond=beyond)
         return self._counters.setdefault(name, made)

@@ -271,7 +271,8 @@ function showPool(it) {
       const part = model.in_flight / model.max_in_flight;
       return { text: `${model.in_flight} / ${model.max_in_flight}`, bar: [part, part >= 1 ? "bad" : part >= 0.8 ? "warn" : ""] };
     }],
-    ["Errors", (model) => percent(model.error_rate)],
+    // What nobody is to blame for opens no circuit, and is no answer either.
+    ["Errors", (model) => ({ text: percent(model.error_rate), under: model.blameless ? `${percent(model.blameless)} in vain` : "" })],
     ["First content", (model) => seconds(model.ttft)],
     ["Attempts, 5 min", (model) => ({ text: whole(model.calls_last_5m), under: `${whole(model.calls)} in all` })],
     ["Cost", (model) => dollars(model.cost_nanousd)],
@@ -323,14 +324,16 @@ function showLatency(it) {
   ], rows, ([name]) => name, "");
 }
 
-function showCache({ cache }) {
+function showCache({ cache, idempotency }) {
   const asked = cache.hits + cache.misses;
+  const keyed = ["Replayed by key", whole(idempotency.replays), `${whole(idempotency.joins)} joined in flight`];
   facts($("cache"), cache.enabled ? [
     ["Hit rate", asked ? percent(cache.hits / asked) : "–", `${whole(cache.hits)} of ${whole(asked)} lookups`, asked ? cache.hits / asked : 0],
     ["Joined in flight", whole(cache.joins), "shared one upstream call"],
     ["Entries", whole(cache.entries), `of ${whole(cache.max_entries)}, ${whole(cache.evictions)} evicted`, cache.entries / (cache.max_entries || 1)],
     ["Size", bytes(cache.bytes), `of ${bytes(cache.max_bytes)}`, cache.bytes / (cache.max_bytes || 1)],
-  ] : [["Cache", "off", "switched off by the configuration"]]);
+    keyed,
+  ] : [["Cache", "off", "switched off by the configuration"], keyed]);
 }
 
 function showLimits(it) {
@@ -384,12 +387,14 @@ function showChanges({ changes }) {
 
 function showEngine(it) {
   const { logs, spans, metrics } = it.telemetry_dropped, lag = it.loop_lag.last_5m, commit = it.ledger.commit.last_5m;
+  const expires = it.certificate_expires_at, left = expires - it.at;
   facts($("engine"), [
     ["Ready", it.ready.ok ? "yes" : "no", it.ready.reasons.join(", ")],
     ["Ledger", it.ledger.failing ? "failing" : "writing", it.ledger.fault || `${whole(it.ledger.waiting)} rows waiting`],
     ["Ledger commit", seconds(commit.p50), `99 % within ${seconds(commit.p99)}`],
     ["Event loop late by", seconds(lag.p50), `99 % within ${seconds(lag.p99)}`],
-    ["Telemetry dropped", whole(logs + spans + metrics), `${whole(logs)} log lines, ${whole(spans)} spans, ${whole(metrics)} metrics`],
+    ["Telemetry dropped", whole(logs + spans + metrics), `${whole(logs)} log lines, ${whole(spans)} spans, ${whole(metrics)} metric exports`],
+    ...(expires === null ? [] : [["Certificate", left > 0 ? `${span(left)} left` : "expired", `until ${new Date(expires * 1000).toLocaleString([], { hour12: false })}`]]),
   ]);
 }
 

@@ -57,7 +57,7 @@ _STATES = {
 
 
 def _model(model: Model) -> pb.Model:
-    first_content, next_probe = model.latency.ewma, model.breaker.next_probe_in
+    first_content, next_probe = model.time_to_first_content, model.breaker.next_probe_in
     return pb.Model(
         name=model.name,
         provider=model.provider,

@@ -16,6 +16,7 @@ from penstockd.clock import Clock
 from penstockd.errors import AccountingUnavailable, Overloaded, PermissionDenied, Violation, invalid
 from penstockd.ledger import Ledger, LedgerUnavailable, Totals, UsageQuery
 from penstockd.limits import StoreUnavailable
+from penstockd.messages import NUL
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.rules import Caller
@@ -97,6 +98,9 @@ def _allowed(call: Call[pb.GetUsageRequest]) -> Principal:
 
 
 def _violations(request: pb.GetUsageRequest, now: float) -> Iterator[Violation]:
+    for field in ("tenant", "user_id", "agent", "model"):
+        if NUL in getattr(request, field):
+            yield Violation(field, "must not hold NUL")
     for field, timestamp in (("start_time", request.start_time), ("end_time", request.end_time)):
         if not 0 <= timestamp.nanos < 10**9:
             yield Violation(f"{field}.nanos", "must be from 0 to 999,999,999")

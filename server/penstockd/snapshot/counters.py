@@ -34,8 +34,8 @@ _METHODS = {path.removeprefix("/") for path in GENERATING}
 class Counters:
     """Every number since the start.
 
-    Kinds of counters, and what their keys tell: code (code), tenant (tenant, code), attempts (model),
-    denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), dropped (signal).
+    Kinds of counters, and what their keys tell: code (code), tenant (tenant, code), attempts (model,
+    reason), denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), dropped (signal).
     """
 
     def __init__(self, instruments: Instruments, tally: Tally, dropped: Callable[[], Mapping[str, int]]) -> None:
@@ -105,13 +105,13 @@ def _counted(histogram: Histogram) -> dict[str, Mapping[Key, int]]:
     counts: Tallied[Key] = Tallied()
     match histogram.name:
         case names.RPC_SERVER_CALL_DURATION:
-            kind, label, all_series = "code", names.RPC_RESPONSE_STATUS_CODE, _of_calls(histogram)
+            kind, chosen, all_series = "code", [names.RPC_RESPONSE_STATUS_CODE], _of_calls(histogram)
         case names.GEN_AI_CLIENT_OPERATION_DURATION:
-            kind, label, all_series = "attempts", names.PENSTOCK_MODEL, iter(histogram.series)
+            kind, chosen, all_series = "attempts", [names.PENSTOCK_MODEL, names.ERROR_TYPE], iter(histogram.series)
         case _:
             return {}
     for labels, series in all_series:
-        counts[labels[label],] += sum(series.counts)
+        counts[tuple(labels.get(label, "") for label in chosen)] += sum(series.counts)
     return {kind: counts}
 
 

@@ -29,7 +29,10 @@ REFUSALS = (
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Something that is wrong now, in a sentence; `what` is as in changes, or calls, price, tenant, telemetry."""
+    """Something that is wrong now, in a sentence.
+
+    `what` is as in changes, or attempts, calls, certificate, price, telemetry, tenant.
+    """
 
     severity: Severity
     what: str
@@ -89,7 +92,10 @@ class Point(Struct, frozen=True, kw_only=True):
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
-    """One model of the pool; `state` is closed, open, half_open or disabled, `ttft` its lately usual first content."""
+    """One model of the pool; `state` is closed, open, half_open or disabled, `ttft` its lately usual first content.
+
+    `error_rate` is of what may open its circuit, `blameless` the share of all that came to nothing by nobody's fault.
+    """
 
     name: str
     provider: str
@@ -99,6 +105,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     in_flight: int
     max_in_flight: int
     error_rate: float
+    blameless: float
     ttft: float | None
     next_probe_in: float | None
     cooldown: float | None
@@ -119,6 +126,13 @@ class Cache(Struct, frozen=True, kw_only=True):
     misses: int
     joins: int
     evictions: int
+
+
+class Idempotency(Struct, frozen=True, kw_only=True):
+    """Calls whose idempotency key had an answer already, and those that joined the call it named."""
+
+    replays: int
+    joins: int
 
 
 class LimitRow(Struct, frozen=True, kw_only=True):
@@ -185,7 +199,7 @@ class Dropped(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """Everything at one moment, `at`; what is wrong comes first."""
+    """Everything at one moment, `at`; what is wrong comes first. Who serves plaintext has no certificate."""
 
     version: str
     environment: str
@@ -199,6 +213,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     traffic: Sequence[Point]
     models: Sequence[ModelRow]
     cache: Cache
+    idempotency: Idempotency
     limits: Sequence[LimitRow]
     tenants: Sequence[TenantRow]
     budgets: Sequence[BudgetRow]
@@ -206,4 +221,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     ledger: LedgerRow
     loop_lag: Summaries
     telemetry_dropped: Dropped
+    certificate_expires_at: float | None
     changes: Sequence[Change]

@@ -12,6 +12,7 @@ from penstockd.clock import Clock
 from penstockd.health import Health
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.ledger import Ledger
+from penstockd.metrics.instruments import Count
 from penstockd.metrics.recent import SLICE, SLICES, Reading, Recent, Slice
 from penstockd.model import Model
 from penstockd.resilience.permits import Permits
@@ -24,6 +25,7 @@ from penstockd.snapshot.shape import (
     Calls,
     Dropped,
     Durations,
+    Idempotency,
     LedgerRow,
     Point,
     Ready,
@@ -36,6 +38,8 @@ from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
 
 WINDOW = SLICE * SLICES
 MINUTE = 60.0
+BREAKER_WINDOW = 30.0
+"""Seconds of the attempts that explain the breakers' shares: as long as these remember, unless it is configured."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether a slice is over."""
 
@@ -54,7 +58,10 @@ class Sources(Struct, frozen=True, kw_only=True):
     cache: BoundedMemoryCache
     lookups: Lookups
     flights: Flights
+    replays: Count
+    keyed_flights: Flights
     changes: Changes
+    certificate_expires_at: Callable[[], float | None]
 
 
 class Snapshots:
@@ -80,10 +87,11 @@ class Snapshots:
         models = model_rows(self._from.models().values(), now, lately)
         limits, budgets = limit_rows(now, last_minute), budget_rows(self._from.standings())
         loop_lag = _summaries(LOOP_LAG, now, lately)
+        at, certificate_expires_at = self._clock.wall(), self._from.certificate_expires_at()
         return Snapshot(
             version=self._version,
             environment=self._from.environment(),
-            at=self._clock.wall(),
+            at=at,
             started_at=self._started_at,
             uptime_seconds=self._clock.monotonic() - self._started,
             problems=problems(
@@ -93,11 +101,11 @@ class Snapshots:
                 budgets=budgets,
                 limits=limits,
                 calls=calls,
-                last_minute=last_minute.by("code"),
-                unpriced=last_minute.by("unpriced"),
-                loop_lag=loop_lag.last_5m,
-                dropped=lately.count("dropped"),
+                attempts=self._recent.last(BREAKER_WINDOW, now=now).of("attempts"),
+                last_minute=last_minute,
+                lately=lately,
                 refused=self._from.refused(),
+                certificate_left=None if certificate_expires_at is None else certificate_expires_at - at,
             ),
             ready=ready,
             calls=calls,
@@ -109,6 +117,7 @@ class Snapshots:
             traffic=list(self._traffic),
             models=models,
             cache=self._cache(),
+            idempotency=Idempotency(replays=self._from.replays.value, joins=self._from.keyed_flights.joins),
             limits=limits,
             tenants=tenant_rows(now, lately),
             budgets=budgets,
@@ -116,6 +125,7 @@ class Snapshots:
             ledger=ledger,
             loop_lag=loop_lag,
             telemetry_dropped=_dropped(now),
+            certificate_expires_at=certificate_expires_at,
             changes=self._from.changes.latest,
         )
 

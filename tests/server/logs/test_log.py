@@ -151,6 +151,28 @@ def test_what_grpc_says_of_bad_metadata_is_not_repeated() -> None:
     assert [json.loads(line)["message"] for line in lines(stream)] == ["something else"]
 
 
+@pytest.mark.parametrize(
+    "unsent",
+    [
+        "ExecuteBatchError raised in core by servicer method [/penstock.v1.AgentService/Process]",
+        "Failed sending error status from server",
+    ],
+)
+def test_what_grpc_says_of_a_caller_who_left_is_not_told(unsent: str) -> None:
+    """To leave is no error; one of a handler's is, and so is a line like these that is not gRPC's."""
+    stream = io.StringIO()
+    log, error = written(stream), raised()
+
+    for message in (unsent, "Unexpected [ValueError] raised by servicer method [/x]"):
+        logging.getLogger("grpc._cython.cygrpc").error(message, exc_info=error)
+    log.error(unsent)
+
+    assert [json.loads(line)["message"] for line in lines(stream)] == [
+        "Unexpected [ValueError] raised by servicer method [/x]",
+        unsent,
+    ]
+
+
 def test_a_log_may_be_bound_to_a_call() -> None:
     """Every line has its fields then, before its own."""
     stream = io.StringIO()

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 
+from fakes.calls import a_call
+from fakes.clock import FakeClock
 from fakes.metering import INPUT, PRICE, MeteredCalls
 from fakes.model_calls import Asked
-from fakes.scripted_model import HANGS
+from fakes.scripted_model import HANGS, ScriptedModel
 from fakes.telescope import Point
+from penstockd.metrics.attempt_metrics import AttemptMetrics
+from penstockd.metrics.instruments import MOST_SERIES, Instruments
+from penstockd.metrics.tenant_labels import TenantLabels
+from penstockd.outcome import Attempt, Outcome
+from penstockd.principal import Principal
 from penstockd.resilience.circuit import BreakerPolicy
 from penstockd.upstream import Broken, CoolingDown
 from penstockd.usage import Usage
@@ -124,6 +131,28 @@ def test_an_attempt_that_is_refused_on_the_way_is_not_measured() -> None:
     calls.answer(calls.model("fast", "a"))
 
     assert points(calls, "gen_ai.client.operation.duration") == []
+
+
+def test_where_sets_are_too_many_only_models_are_lost() -> None:
+    """Who pays, and whether for nothing, is told to the end: alerts and bills ask for it."""
+    instruments = Instruments()
+    metrics, clock = AttemptMetrics(instruments, TenantLabels()), FakeClock()
+    models = [ScriptedModel(f"m{number}", clock=clock).model for number in range(MOST_SERIES + 2)]
+
+    for number, model in enumerate(models):
+        attempt = Attempt(model=model.name, started_at=0.0, asked_at=0.0, answered_at=1.0, cost_nanousd=7)
+        attempt.is_complete = number != MOST_SERIES
+        metrics.ended(
+            a_call("hello", outcome=Outcome(principal=Principal(tenant="acme"))), model, attempt, reason_before=""
+        )
+
+    [spend] = [each for each in instruments.counters if each.name == "penstock.spend"]
+    told = [tuple(labels.values()) for labels, _ in spend.series]
+    assert told[MOST_SERIES - 1 :] == [
+        (f"m{MOST_SERIES - 1}", "acme", "false"),
+        ("other", "acme", "true"),
+        ("other", "acme", "false"),
+    ]
 
 
 def test_waits_are_told_by_what_for() -> None:

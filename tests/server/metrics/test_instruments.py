@@ -47,6 +47,22 @@ def test_label_sets_are_bounded() -> None:
     assert others.sum == 50
 
 
+def test_what_a_counter_tells_of_one_label_set_too_many_is_its_own_choice() -> None:
+    """Those that are told apart stay so."""
+    seen = Instruments().counter(
+        "seen", unit="", description="", labels=("rule", "tenant"), beyond=lambda values: ("other", values[1])
+    )
+
+    for number in range(instruments.MOST_SERIES + 50):
+        seen.of(str(number), "acme").add()
+    seen.of("one more", "globex").add()
+    seen.of("0", "acme").add()
+
+    told = {tuple(labels.values()): count.value for labels, count in seen.series}
+    assert len(told) == instruments.MOST_SERIES + 2
+    assert (told["other", "acme"], told["other", "globex"], told["0", "acme"]) == (50, 1, 2)
+
+
 def test_a_counter_counts_by_label() -> None:
     """One at a time, or more."""
     spent = Instruments().counter("spent", unit="usd", description="", labels=("model",), scale=1e-9)

@@ -20,7 +20,7 @@ def contract() -> Contract:
 
 async def test_models_are_listed_with_their_state(contract: Contract) -> None:
     """Breaker, load, speed and what the provider grants."""
-    contract.fast.latency.observe(0.25)
+    contract.fast.first_tokens.observe(0.25)
     assert contract.fast.permits.take()
     contract.slow.breaker.trip("reset", 20.0)
 

@@ -203,6 +203,16 @@ async def test_a_time_has_less_than_a_second_of_nanoseconds(desk: Desk, nanos: i
     assert len(desk.ledger.queries) == 1
 
 
+@pytest.mark.parametrize("field", ["tenant", "user_id", "agent", "model"])
+async def test_a_name_that_no_row_can_have_is_the_callers_mistake(desk: Desk, field: str) -> None:
+    """One with a NUL: PostgreSQL takes no question about it, so that the ledger would seem to be gone."""
+    with pytest.raises(InvalidRequest) as caught:
+        await desk.ask(OPERATOR, **{field: "a\0b"})
+
+    assert [(each.field, each.description) for each in caught.value.violations] == [(field, "must not hold NUL")]
+    assert desk.ledger.queries == []
+
+
 async def test_a_ledger_or_a_store_that_is_gone_is_said(desk: Desk) -> None:
     """The caller may try again; the reason is the operator's."""
     desk.ledger.report = LedgerUnavailable("the disk is full")

@@ -1,13 +1,20 @@
 """What is wrong is said in a sentence, worst first."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from penstockd.metrics.distribution import Summary
-from penstockd.snapshot.problems import MOST, problems
+from fakes.clock import FakeClock
+from fakes.scripted_model import ScriptedModel
+from penstockd.metrics.distribution import Distribution, Summary
+from penstockd.metrics.recent import Key, Reading
+from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.snapshot.counters import LOOP_LAG
+from penstockd.snapshot.pool import model_rows
+from penstockd.snapshot.problems import DAY, MOST, problems
 from penstockd.snapshot.shape import BudgetRow, Calls, LedgerRow, LimitRow, ModelRow, Problem, Ready, Summaries
 
 NOTHING = Summary(count=0)
@@ -22,6 +29,7 @@ FAST = ModelRow(
     in_flight=0,
     max_in_flight=10,
     error_rate=0.0,
+    blameless=0.0,
     ttft=None,
     next_probe_in=None,
     cooldown=None,
@@ -43,6 +51,22 @@ BUDGET = BudgetRow(
 LIMIT = LimitRow(rule="60/m requests", per="tenant", tenant="acme", shadow=False, denials=9, denials_last_minute=7)
 
 
+def ended(**codes: int) -> Reading:
+    """What was counted where calls ended like this."""
+    return counted(code={(code,): count for code, count in codes.items()})
+
+
+def counted(**kinds: Mapping[Key, int]) -> Reading:
+    """What was counted."""
+    return Reading(counts=kinds)
+
+
+def lagging(*seconds: float) -> Reading:
+    """What was measured where the event loop was so late."""
+    distribution = Distribution(counts=[len(seconds)], smallest=min(seconds), largest=max(seconds), sum=sum(seconds))
+    return Reading(distributions={LOOP_LAG: distribution})
+
+
 def found(**parts: Any) -> list[Problem]:  # noqa: ANN401
     """The problems of a daemon that is well but for `parts`."""
     well: dict[str, Any] = {
@@ -52,11 +76,11 @@ def found(**parts: Any) -> list[Problem]:  # noqa: ANN401
         "budgets": [BUDGET],
         "limits": [],
         "calls": CALLS,
-        "last_minute": {"OK": 100},
-        "unpriced": {},
-        "loop_lag": NOTHING,
-        "dropped": 0,
+        "attempts": {},
+        "last_minute": ended(OK=100),
+        "lately": Reading(),
         "refused": "",
+        "certificate_left": None,
     }
     return problems(**{**well, **parts})
 
@@ -207,9 +231,24 @@ def test_who_is_being_denied_is_named() -> None:
     ]
 
 
+def test_tenants_that_are_not_told_apart_are_not_called_one_that_is_other() -> None:
+    """Nor are rules whose texts are not known any more."""
+    crowd = replace(LIMIT, tenant="other", rule="other")
+    limits = [crowd, replace(crowd, per="user", rule="other USD"), replace(LIMIT, rule="other")]
+
+    assert [text for _, text in told(limits=limits)] == [
+        "Tenants without a label of their own are being denied by limits: 7 denials in the last minute.",
+        (
+            "Callers of tenants without a label of their own (per user) are being denied by budgets: 7 denials in the "
+            "last minute."
+        ),
+        "acme is being denied by limits: 7 denials in the last minute.",
+    ]
+
+
 def test_a_model_without_a_price_is_named() -> None:
     """What is missing is one line of the configuration, and nothing else says whose."""
-    (problem, _) = found(unpriced={"own": 1200, "rented": 1})
+    (problem, _) = found(last_minute=counted(unpriced={("own",): 1200, ("rented",): 1}))
 
     assert (problem.severity, problem.what, problem.subject) == ("warning", "price", "own")
     assert problem.text == "Model own has no known price: calls on a budget are refused, 1200 in the last minute."
@@ -233,22 +272,219 @@ def test_a_full_daemon_is_critical() -> None:
 )
 def test_failing_calls_are_told_of(codes: Mapping[str, int], expected: Sequence[tuple[str, str]]) -> None:
     """From one in twenty, of enough calls to say so; denials are the callers' affair."""
-    assert told(last_minute=codes) == expected
+    assert told(last_minute=ended(**codes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("last_minute", "lately", "expected"),
+    [
+        ({"INTERNAL": 3}, {"INTERNAL": 3}, "3 of the 3 calls of the last five minutes failed, most with INTERNAL."),
+        (
+            {},
+            {"OK": 4, "DEADLINE_EXCEEDED": 3, "UNAVAILABLE": 1},
+            "4 of the 8 calls of the last five minutes failed, most with DEADLINE_EXCEEDED.",
+        ),
+        ({"INTERNAL": 2}, {"INTERNAL": 2}, ""),
+        ({"INTERNAL": 3}, {"INTERNAL": 3, "OK": 4}, ""),
+        ({"OK": 10}, {"OK": 10, "INTERNAL": 90}, ""),
+        ({"OK": 1}, {"OK": 1, "INTERNAL": 90}, ""),
+        (
+            {"OK": 8, "INTERNAL": 1},
+            {"OK": 8, "INTERNAL": 9},
+            "9 of the 17 calls of the last five minutes failed, most with INTERNAL.",
+        ),
+        ({}, {"RESOURCE_EXHAUSTED": 9}, ""),
+    ],
+)
+def test_failures_of_few_calls_are_told_of(
+    last_minute: Mapping[str, int], lately: Mapping[str, int], expected: str
+) -> None:
+    """Where hardly anybody calls, all may go wrong for hours without ten calls in any minute; until none fails."""
+    wanted = [("warning", expected)] if expected else []
+
+    assert told(last_minute=ended(**last_minute), lately=ended(**lately)) == wanted
+
+
+def test_who_suffers_most_from_failing_calls_is_named() -> None:
+    """One tenant in a hundred may be hurt, and all of its calls fail."""
+    last_minute = counted(
+        code={("OK",): 188, ("DEADLINE_EXCEEDED",): 12},
+        tenant={
+            ("acme", "OK"): 188,
+            ("acme", "DEADLINE_EXCEEDED"): 1,
+            ("initech", "DEADLINE_EXCEEDED"): 9,
+            ("initech", "INTERNAL"): 2,
+        },
+    )
+
+    (problem,) = found(last_minute=last_minute)
+
+    assert problem.text.endswith("failed, most with DEADLINE_EXCEEDED. Worst off is initech: 11 of its 11 calls.")
+
+
+@pytest.mark.parametrize(
+    ("failures", "hurt"),
+    [
+        ({"big": (100, 2000), "initech": (20, 20), "globex": (3, 4)}, " Worst off is initech: 20 of its 20 calls."),
+        ({"big": (100, 2000), "initech": (2, 2)}, " Worst off is big: 100 of its 2000 calls."),
+        ({"small": (3, 3), "initech": (20, 20)}, " Worst off is initech: 20 of its 20 calls."),
+        ({"other": (30, 40)}, ""),
+        ({"other": (30, 40), "initech": (3, 9)}, " Worst off is initech: 3 of its 9 calls."),
+        ({"initech": (2, 10)}, ""),
+    ],
+)
+def test_worst_off_is_whose_calls_fail_most_often(failures: Mapping[str, tuple[int, int]], hurt: str) -> None:
+    """Of some calls that failed; tenants that are not told apart are nobody that could be asked."""
+    by_tenant: dict[Key, int] = {
+        key: count
+        for tenant, (failed, ended) in failures.items()
+        for key, count in (((tenant, "OK"), ended - failed), ((tenant, "INTERNAL"), failed))
+    }
+    codes: dict[Key, int] = {("OK",): 10, ("INTERNAL",): 10}
+
+    [problem] = found(last_minute=counted(code=codes, tenant=by_tenant))
+
+    assert problem.text == f"50% of the last minute's calls failed, most with INTERNAL.{hurt}"
 
 
 def test_strangers_are_told_of() -> None:
     """Somebody tries keys, or has let one expire; a slip or two are nothing."""
     text = "12 calls of the last minute showed no valid credentials."
 
-    assert told(last_minute={"OK": 1, "UNAUTHENTICATED": 12}) == [("warning", text)]
-    assert told(last_minute={"UNAUTHENTICATED": 2}) == []
+    assert told(last_minute=ended(OK=1, UNAUTHENTICATED=12)) == [("warning", text)]
+    assert told(last_minute=ended(UNAUTHENTICATED=2), lately=ended(UNAUTHENTICATED=2)) == []
 
 
-def test_a_late_loop_and_lost_telemetry_are_told_of() -> None:
-    """Both mean that somebody starves."""
-    late = Summary(count=100, p99=0.4)
+def test_strangers_are_told_of_where_hardly_anybody_else_calls() -> None:
+    """The only caller's key may have expired."""
+    text = "3 of the 5 calls of the last five minutes showed no valid credentials."
 
-    assert [problem.what for problem in found(loop_lag=late, dropped=3)] == ["daemon", "telemetry"]
+    assert told(last_minute=Reading(), lately=ended(OK=2, UNAUTHENTICATED=3)) == [("warning", text)]
+    assert told(last_minute=Reading(), lately=ended(OK=4, UNAUTHENTICATED=3)) == []
+    assert told(last_minute=ended(OK=10), lately=ended(OK=10, UNAUTHENTICATED=90)) == []
+    assert told(last_minute=ended(OK=1), lately=ended(OK=1, UNAUTHENTICATED=90)) == []
+    assert told(last_minute=ended(OK=1, UNAUTHENTICATED=1), lately=ended(OK=2, UNAUTHENTICATED=3)) == [
+        ("warning", text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "blameless", "attempts", "expected"),
+    [
+        (0, 0, 44, {"deadline": 42, "insufficient_quota": 2, "cancelled": 50, "rejected": 50}, "100% deadline, 42"),
+        (5, 0, 5, {"": 5, "insufficient_quota": 5}, "50% insufficient quota, 5"),
+        (51, 0, 49, {"": 51, "deadline": 49}, ""),
+        (0, 0, 3, {"deadline": 3}, "100% deadline, 3"),
+        (0, 0, 2, {"deadline": 2}, ""),
+        (0, 0, 2, {"deadline": 2, "cancelled": 9}, ""),
+        (0, 4, 0, {"server_error": 4}, ""),
+        (2, 4, 5, {"": 2, "server_error": 4, "tool_call": 5}, ""),
+        (0, 4, 4, {"server_error": 4, "tool_call": 4}, "50% tool call, 4"),
+        (0, 4, 4, {"malformed": 400, "tool_call": 4}, "50% tool call, 4"),
+    ],
+)
+def test_a_model_that_is_asked_in_vain_is_named(
+    succeeded: int, failed: int, blameless: int, attempts: Mapping[str, int], expected: str
+) -> None:
+    """Nobody is to blame where it hangs or is not paid for, so no circuit opens, and another model may hide it.
+
+    What may open its circuit is told of when it does.
+    """
+    models = [asked(succeeded=succeeded, failed=failed, blameless=blameless), STRONG]
+    share, _, reason = expected.partition(" ")
+    remedy = "; a `timeouts.total` well below its callers' deadlines opens it" if "deadline" in reason else ""
+    text = (
+        f"Model fast is asked in vain: {share} of its attempts come to nothing by nobody's fault, most with {reason} "
+        f"in the last half minute. No circuit opens for that: see `attempts` of `call finished`{remedy}."
+    )
+
+    said = told(models=models, attempts={("fast", reason): count for reason, count in attempts.items()})
+
+    assert said == ([("warning", text)] if expected else [])
+
+
+def asked(*, succeeded: int = 0, failed: int = 0, blameless: int = 0) -> ModelRow:
+    """The row of a model whose breaker was told so; its circuit is closed."""
+    model = ScriptedModel("fast", clock=FakeClock(), policy=BreakerPolicy()).model
+    for _ in range(blameless):
+        model.breaker.came_to_nothing()
+    for verdicts, tell in ((succeeded, model.breaker.succeeded), (failed, partial(model.breaker.failed, cause="503"))):
+        for _ in range(verdicts):
+            ticket = model.breaker.admit()
+            assert ticket
+            tell(ticket)
+    [row] = model_rows([model], Reading(), Reading())
+    assert row.state == "closed"
+    return row
+
+
+def test_a_model_is_asked_in_vain_whatever_else_ails_it() -> None:
+    """One that hangs fills up; one that is open or cooling down is not asked."""
+    vain = asked(blameless=10)
+    attempts = {("fast", "deadline"): 10, ("strong", "deadline"): 10}
+
+    def subjects(**changes: Any) -> list[str]:  # noqa: ANN401
+        return [each.what for each in found(models=[replace(vain, **changes), STRONG], attempts=attempts)]
+
+    assert subjects(in_flight=vain.max_in_flight) == ["circuit", "attempts"]
+    assert subjects(state="open", cause="timeout") == subjects(cooldown=2.0) == ["circuit"]
+
+
+def test_a_late_loop_is_told_of() -> None:
+    """It means that somebody starves."""
+    text = "The event loop came up to 400 ms late in the last five minutes: the daemon lacks CPU, or an agent blocks."
+
+    assert told(lately=lagging(*[0.4] * 100)) == [("warning", text)]
+    assert told(lately=lagging(0.2)) == []
+
+
+def test_a_loop_that_stood_still_is_told_of() -> None:
+    """Once is enough: nothing was answered meanwhile, health included."""
+    text = (
+        "The event loop stood still for 2.9 s within about the last minute, and all calls with it: the daemon lacks "
+        "CPU, an agent blocks, or the machine stood still."
+    )
+
+    assert told(last_minute=lagging(0.0, 2.94), lately=lagging(0.4)) == [("warning", text)]
+    assert told(last_minute=lagging(0.99)) == []
+
+
+def test_lost_telemetry_is_told_of_by_whoever_does_not_take_it() -> None:
+    """The collector has nothing to do with the log."""
+    lost = ["7 log lines dropped", "535 spans and 1 metric export dropped"]
+    takers = ["whoever reads standard error", "the collector"]
+
+    assert told(lately=counted(dropped={("metrics",): 1, ("spans",): 535, ("logs",): 7})) == [
+        ("warning", f"{what} in the last five minutes: {taker} does not keep up, or is not there.")
+        for what, taker in zip(lost, takers, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "severity", "when"),
+    [
+        (14 * DAY - 1, "warning", "expires in 13 d"),
+        (2 * DAY, "warning", "expires in 2 d"),
+        (2 * DAY - 1, "critical", "expires in 47 h"),
+        (5399, "critical", "expires in 89 min"),
+        (0, "critical", "expired 0 min ago"),
+        (-3 * DAY, "critical", "expired 3 d ago"),
+    ],
+)
+def test_a_certificate_that_is_due_is_told_of(left: float, severity: str, when: str) -> None:
+    """Whoever has no Prometheus would hear of it from callers."""
+    ((said, text),) = told(certificate_left=left)
+
+    assert said == severity
+    assert text == (
+        f"The certificate of the main port {when}, and callers refuse an expired one. "
+        "Put a new one and its key in the place of their files: they are used from the next handshake on."
+    )
+
+
+def test_a_certificate_that_is_good_for_long_is_not_worth_a_word() -> None:
+    """Nor is none."""
+    assert told(certificate_left=14 * DAY) == []
 
 
 def test_the_worst_comes_first_and_there_are_only_so_many() -> None:

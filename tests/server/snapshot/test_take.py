@@ -22,12 +22,14 @@ from penstockd.interceptors.flights.flights import Flights
 from penstockd.ledger import NoLedger
 from penstockd.limits import Denial, Verdict
 from penstockd.logs.log import Log
+from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.metrics.call_metrics import CallMetrics
-from penstockd.metrics.instruments import Instruments
+from penstockd.metrics.instruments import Count, Instruments
+from penstockd.metrics.loop_lag import LoopLag
 from penstockd.metrics.recent import SLICE
 from penstockd.metrics.tally import Tally
 from penstockd.metrics.tenant_labels import TenantLabels
-from penstockd.outcome import Outcome
+from penstockd.outcome import Attempt, Outcome
 from penstockd.principal import Principal
 from penstockd.resilience.permits import Permits
 from penstockd.snapshot.counters import Counters
@@ -49,6 +51,9 @@ class Scene:
         self.standings: Iterable[Standing] = ()
         self.dropped = {"logs": 0, "spans": 0}
         self.refused = ""
+        self.replays = Count()
+        self.keyed_flights = Flights(FakeClock(), log=Log("test"))
+        self.certificate_expires_at: float | None = None
         self.snapshots = Snapshots(
             Sources(
                 models=lambda: self.models,
@@ -61,8 +66,11 @@ class Scene:
                 in_flight=self.permits,
                 cache=BoundedMemoryCache(max_entries=5, max_bytes=100),
                 lookups=Lookups(hits=3, misses=1),
-                flights=Flights(FakeClock()),
+                flights=Flights(FakeClock(), log=Log("test")),
+                replays=self.replays,
+                keyed_flights=self.keyed_flights,
                 changes=self.changes,
+                certificate_expires_at=lambda: self.certificate_expires_at,
             ),
             Counters(self.instruments, tally := Tally(TenantLabels()), lambda: self.dropped),
             clock=self.clock,
@@ -243,17 +251,86 @@ async def test_the_rest_is_shown_too() -> None:
     scene.changes.add("circuit", "fast", "open", "timeout")
     scene.dropped["logs"] = 7
     scene.refused = "models.a"
+    scene.replays.add(4)
+    scene.keyed_flights.joins = 2
     scene.clock.advance(90)
 
     it = scene.take()
 
     assert (it.version, it.environment, it.uptime_seconds, it.at - it.started_at) == ("9.9", "staging", 90, 90)
     assert (it.cache.hits, it.cache.misses, it.cache.max_entries, it.cache.enabled) == (3, 1, 5, True)
+    assert (it.idempotency.replays, it.idempotency.joins) == (4, 2)
     assert (it.ready.ok, it.ready.reasons) == (False, ["starting"])
     assert (it.calls.in_flight, it.calls.limit) == (1, 10)
     assert (it.telemetry_dropped.logs, it.telemetry_dropped.metrics) == (7, 0)
     assert [change.subject for change in it.changes] == ["fast"]
     assert {problem.what for problem in it.problems} == {"configuration", "daemon", "telemetry"}
+
+
+async def test_a_certificate_is_shown_before_it_expires() -> None:
+    """When, and from two weeks before on as a problem."""
+    scene = Scene()
+    scene.certificate_expires_at = scene.clock.wall() + 86400
+
+    it = scene.take()
+    scene.certificate_expires_at = scene.clock.wall() + 90 * 86400
+    later = scene.take()
+
+    assert it.certificate_expires_at == scene.clock.wall() + 86400
+    assert [(each.severity, each.what) for each in told(it)] == [("critical", "certificate")]
+    assert told(later) == []
+
+
+async def test_a_model_that_is_asked_in_vain_is_shown() -> None:
+    """With the share of what came to nothing, and why."""
+    scene = Scene()
+    metrics = AttemptMetrics(scene.instruments, TenantLabels())
+    for _ in range(6):
+        attempt = Attempt(model="fast", started_at=0.0, asked_at=0.0, answered_at=4.0, reason="deadline")
+        metrics.ended(a_call("hello"), scene.models["fast"], attempt, reason_before="")
+        scene.models["fast"].breaker.came_to_nothing()
+
+    fast, slow = (it := scene.take()).models
+
+    assert (fast.error_rate, fast.blameless, slow.blameless) == (0.0, 1.0, 0.0)
+    assert (fast.calls, fast.calls_last_5m) == (6, 6)
+    [problem] = told(it)
+    assert (
+        "fast is asked in vain: 100% of its attempts come to nothing by nobody's fault, most with deadline, 6"
+        in problem.text
+    )
+
+
+async def test_a_stall_is_shown_and_passes() -> None:
+    """For a minute as what it was; in percentiles as the share of the time that it took."""
+    scene = Scene()
+    tasks = [asyncio.create_task(scene.snapshots.keep_up())]
+    tasks.append(asyncio.create_task(LoopLag(scene.instruments, clock=scene.clock).watch()))
+    await pass_time(scene, 200)
+    scene.clock.advance(3.95)
+    await pass_time(scene, 1)
+
+    it = scene.take()
+    await pass_time(scene, 700)
+    for task in tasks:
+        task.cancel()
+
+    assert it.loop_lag.last_5m.p99 is not None
+    assert it.loop_lag.last_5m.p99 > 1
+    assert [each.text.partition(",")[0] for each in it.problems if each.subject == "penstockd"][-1] == (
+        "The event loop stood still for 3.9 s within about the last minute"
+    )
+    assert "stood still" not in str(scene.take().problems)
+
+
+async def pass_time(scene: Scene, looks: int) -> None:
+    """Let time pass evenly, a tenth of a second at a time."""
+    for _ in range(looks):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        scene.clock.advance(0.1)
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 async def test_a_snapshot_is_json() -> None:
