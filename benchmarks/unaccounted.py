@@ -6,13 +6,14 @@ from unittest.mock import patch
 
 from penstockd.cli import main
 from penstockd.ledger import NoLedger
+from penstockd.stores.ledger.tending import Charged
 
 
 class Unkept(NoLedger):
     """A ledger that has nothing to start or to stop."""
 
-    async def start(self, changed: Callable[[str], None]) -> None:
-        """Never find a fault."""
+    async def start(self, changed: Callable[[str], None], charged: Charged) -> None:
+        """Never find a fault, nor a loss."""
 
     async def stop(self) -> None:
         """Hold nothing."""
