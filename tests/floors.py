@@ -51,6 +51,7 @@ FLOORS = (
         "lifecycle",
         "page",
         "reflection",
+        "signals",
         "snapshot",
         "tls",
         "upkeep",

@@ -1,7 +1,6 @@
 """Runs the daemon in this process, from its settings to its end."""
 
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from penstockd.metrics.loop_lag import LoopLag
 from penstockd.reflection import add_reflection
 from penstockd.reload import Reload
 from penstockd.service import SERVICES
+from penstockd.signals import Signals
 from penstockd.snapshot.counters import Counters
 from penstockd.snapshot.take import Snapshots
 from penstockd.tls import CertificateFiles
@@ -42,33 +42,18 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     anything.
     Raises ConfigErrors, CannotListen and CannotOpenLedger.
     """
-    # What is read now may have changed by the time that a reload can be made.
-    loop = asyncio.get_running_loop()
-    asked_early = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, asked_early.set)
+    signals = Signals()
     settings = load()
     sink = write_logs_to(sys.stderr, level=settings.log.level, style=settings.log.format)
     sink.hide(secret_values(settings))
-    log = Log("penstockd")
-    telemetry = exporters_from(environ, version=version)
-    for setting in telemetry.unknown:
-        log.warning("nothing is exported by what is not known here", setting=setting)
-    for ignored in telemetry.ignored:
-        log.warning("a telemetry setting cannot be used", setting=ignored.setting, instead=ignored.instead)
-    clock = SystemClock()
+    clock, log = SystemClock(), Log("penstockd")
+    telemetry = _telemetry(environ, log, version=version)
     ledger = open_ledger(settings, clock=clock, log=log, instruments=telemetry.instruments)
-    app = App(
-        ledger=ledger,
-        clock=clock,
-        log=log,
-        exporters=telemetry,
-        reads_certificates=settings.server.requires_certificates,
-    )
+    reads_certificates = settings.server.requires_certificates
+    app = App(ledger=ledger, clock=clock, log=log, exporters=telemetry, reads_certificates=reads_certificates)
     app.use(app.build(settings))
     certificates = certificate(settings, clock=clock, log=log)
-    dropped = _dropped(telemetry, sink)
-    _show(telemetry, version, dropped, certificates)
-    snapshots = _snapshots(app, telemetry, dropped, certificates, clock=clock, version=version)
+    snapshots = _snapshots(app, telemetry, sink, certificates, clock=clock, version=version)
     await app.state.remember_spending()
     watch = LedgerWatch(health=app.health, changes=app.state.changes)
     await ledger.start(watch.tell, app.state.count_losses)
@@ -84,67 +69,54 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
         closers=[app.state.settle, ledger.stop, partial(asyncio.to_thread, telemetry.stop), app.succession.close],
         log=log,
     )
-    reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
-    asked = asyncio.Event()
-    upkeep = Upkeep(log=log, clock=clock)
-    reloading = upkeep.start(partial(reload.whenever, asked))
-
-    def stop() -> None:
-        reloading.cancel()
-        daemon.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    signals.on_stop(daemon.stop)
+    signals.take_stops()
     ports = await daemon.start()
     for warning in settings.warnings_at(clock.wall()):
         log.warning(warning)
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
-    if asked_early.is_set():
-        asked.set()
+    upkeep = Upkeep(log=log, clock=clock)
+    reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
+    reloading = upkeep.start(partial(reload.whenever, signals.reload_asked))
+    signals.on_stop(reloading.cancel)
     lag = LoopLag(telemetry.instruments, clock=clock)
     kept_up = [upkeep.start(work) for work in (app.state.keep_up, lag.watch, snapshots.keep_up)]
     await daemon.run()
     for task in kept_up:
         task.cancel()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)
+    signals.ignore()
 
 
-def _dropped(telemetry: Exporters, sink: LogSink) -> Mapping[str, Callable[[], int]]:
-    """How much of each signal was lost."""
-    return {
-        "logs": lambda: sink.dropped,
-        "spans": lambda: telemetry.spans.dropped,
-        "metrics": lambda: telemetry.metrics_dropped,
-    }
-
-
-def _show(
-    telemetry: Exporters,
-    version: str,
-    dropped: Mapping[str, Callable[[], int]],
-    certificates: CertificateFiles | None,
-) -> None:
-    """Show what is the process's own, whatever it serves."""
-    gauges = Gauges(telemetry.meter)
-    show_build(gauges, version)
-    show_dropped(gauges, dropped)
-    if certificates is not None:
-        show_certificate(gauges, lambda: certificates.expires_at)
+def _telemetry(environ: Mapping[str, str], log: Log, *, version: str) -> Exporters:
+    """What the standard variables ask for, and a word about what of them cannot be had."""
+    telemetry = exporters_from(environ, version=version)
+    for setting in telemetry.unknown:
+        log.warning("nothing is exported by what is not known here", setting=setting)
+    for ignored in telemetry.ignored:
+        log.warning("a telemetry setting cannot be used", setting=ignored.setting, instead=ignored.instead)
+    return telemetry
 
 
 def _snapshots(
     app: App,
     telemetry: Exporters,
-    dropped: Mapping[str, Callable[[], int]],
+    sink: LogSink,
     certificates: CertificateFiles | None,
     *,
     clock: Clock,
     version: str,
 ) -> Snapshots:
-    """What takes snapshots of all this."""
+    """What takes snapshots of all this; what is the process's own, whatever it serves, is shown as metrics as well."""
+    dropped: Mapping[str, Callable[[], int]] = {
+        "logs": lambda: sink.dropped,
+        "spans": lambda: telemetry.spans.dropped,
+        "metrics": lambda: telemetry.metrics_dropped,
+    }
+    gauges = Gauges(telemetry.meter)
+    show_build(gauges, version)
+    show_dropped(gauges, dropped)
+    if certificates is not None:
+        show_certificate(gauges, lambda: certificates.expires_at)
     counters = Counters(
         telemetry.instruments, app.state.tally, lambda: {signal: read() for signal, read in dropped.items()}
     )
