@@ -126,14 +126,36 @@ class App:
             longest_stream=server.max_call.stream,
         )
         auth = Auth(identify(settings), clock=self._clock, meter=self._exporters.meter)
+        rate_limit, shed = self._admission(settings, rules)
+        idempotency, cache = self._repeats(agents)
+
+        def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
+            counted = under_way.counting(handler)
+            return chain([telemetry, deadline, auth, rate_limit, shed, idempotency, cache], counted)
+
+        def around_any_other_call(handler: Handler[Q]) -> Handler[Q]:
+            return chain([telemetry, deadline, auth], handler)
+
+        def around_a_refusal(handler: Handler[Q]) -> Handler[Q]:
+            return chain([telemetry, auth], handler)
+
+        return Chains(generate=around_a_generating_call, query=around_any_other_call, refuse=around_a_refusal)
+
+    def _admission(self, settings: Settings, rules: Rulebook) -> tuple[RateLimit, Shed]:
+        """What lets a call in, or does not."""
+        state, longest = self.state, settings.server.max_call
         rate_limit = RateLimit(
             rules,
             state.limits,
             settlements=state.settlements,
             denials=state.denials,
-            longest_call=max(server.max_call.unary, server.max_call.stream),
+            longest_call=max(longest.unary, longest.stream),
         )
-        shed = Shed(state.in_flight, random=random.random, instruments=self._exporters.instruments)
+        return rate_limit, Shed(state.in_flight, random=random.random, instruments=self._exporters.instruments)
+
+    def _repeats(self, agents: Directory) -> tuple[Idempotency, Cache]:
+        """What answers a call by the work of another."""
+        state = self.state
         idempotency = Idempotency(
             memory=state.idempotency,
             flights=state.keyed_flights,
@@ -147,18 +169,7 @@ class App:
             flights=state.flights,
             key_of=state.answer_keys.key_of,
         )
-
-        def around_a_generating_call(handler: Handler[Request]) -> Handler[Request]:
-            counted = under_way.counting(handler)
-            return chain([telemetry, deadline, auth, rate_limit, shed, idempotency, cache], counted)
-
-        def around_any_other_call(handler: Handler[Q]) -> Handler[Q]:
-            return chain([telemetry, deadline, auth], handler)
-
-        def around_a_refusal(handler: Handler[Q]) -> Handler[Q]:
-            return chain([telemetry, auth], handler)
-
-        return Chains(generate=around_a_generating_call, query=around_any_other_call, refuse=around_a_refusal)
+        return idempotency, cache
 
     def _around_a_model_call(self, settings: Settings, rules: Rulebook) -> Handler[Prompt]:
         """The interceptors around each model call, outermost first, and the model."""

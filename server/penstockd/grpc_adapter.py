@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 
-from penstockd.call import Call, Completed, Delta, Metadata, Method, Reply
+from penstockd.call import Call, Completed, Delta, Handler, Metadata, Method, Reply, Send
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import Internal, PenstockError, StreamBroken, can_be_told
@@ -194,13 +194,24 @@ class Adapter(grpc.aio.ServerInterceptor):
                     await asyncio.sleep(LATEST_CANCEL)
                     raise
 
+        call, handle = self._received(endpoint, data, context, send, outcome)
+        await handle(call)
+        if not is_whole:
+            raise RuntimeError("the handler ended before its answer did")
+
+    def _received(
+        self, endpoint: Endpoint[Any], data: bytes, context: Context, send: Send, outcome: Outcome
+    ) -> tuple[Call[Any], Handler[Any]]:
+        """The call that `data` is, and what handles it, even where it cannot be read."""
         now = self._clock.monotonic()
         remaining = cast("float | None", context.time_remaining())
+        request: object
+        handle: Handler[Any]
         try:
             request, handle = endpoint.read(data), endpoint.handle
         except PenstockError as error:
             request, handle = error, endpoint.refuse
-        call: Call[Any] = Call(
+        call = Call(
             method=endpoint.method,
             request=request,
             send=send,
@@ -211,9 +222,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             peer=context.peer(),
             sans=_sans(context) if self._reads_certificates else None,
         )
-        await handle(call)
-        if not is_whole:
-            raise RuntimeError("the handler ended before its answer did")
+        return call, handle
 
 
 def _sans(context: Context) -> tuple[str, ...]:

@@ -86,34 +86,30 @@ class Snapshots:
         calls, ledger = self._calls(now, lately), self._ledger(now, lately)
         models = model_rows(self._from.models().values(), now, lately)
         limits, budgets = limit_rows(now, last_minute), budget_rows(self._from.standings())
-        loop_lag = _summaries(LOOP_LAG, now, lately)
         at, certificate_expires_at = self._clock.wall(), self._from.certificate_expires_at()
+        found = problems(
+            ready=ready,
+            ledger=ledger,
+            models=models,
+            budgets=budgets,
+            limits=limits,
+            calls=calls,
+            attempts=self._recent.last(BREAKER_WINDOW, now=now).of("attempts"),
+            last_minute=last_minute,
+            lately=lately,
+            refused=self._from.refused(),
+            certificate_left=None if certificate_expires_at is None else certificate_expires_at - at,
+        )
         return Snapshot(
             version=self._version,
             environment=self._from.environment(),
             at=at,
             started_at=self._started_at,
             uptime_seconds=self._clock.monotonic() - self._started,
-            problems=problems(
-                ready=ready,
-                ledger=ledger,
-                models=models,
-                budgets=budgets,
-                limits=limits,
-                calls=calls,
-                attempts=self._recent.last(BREAKER_WINDOW, now=now).of("attempts"),
-                last_minute=last_minute,
-                lately=lately,
-                refused=self._from.refused(),
-                certificate_left=None if certificate_expires_at is None else certificate_expires_at - at,
-            ),
+            problems=found,
             ready=ready,
             calls=calls,
-            durations=Durations(
-                call=_summaries(CALL, now, lately),
-                first_content=_summaries(FIRST_CONTENT, now, lately),
-                overhead=_summaries(OVERHEAD, now, lately),
-            ),
+            durations=_durations(now, lately),
             traffic=list(self._traffic),
             models=models,
             cache=self._cache(),
@@ -123,7 +119,7 @@ class Snapshots:
             budgets=budgets,
             spend=_spend(now, lately),
             ledger=ledger,
-            loop_lag=loop_lag,
+            loop_lag=_summaries(LOOP_LAG, now, lately),
             telemetry_dropped=_dropped(now),
             certificate_expires_at=certificate_expires_at,
             changes=self._from.changes.latest,
@@ -172,6 +168,14 @@ class Snapshots:
 
 def _summaries(name: str, now: Reading, lately: Reading) -> Summaries:
     return Summaries(since_start=now.distribution(name).summary(), last_5m=lately.distribution(name).summary())
+
+
+def _durations(now: Reading, lately: Reading) -> Durations:
+    return Durations(
+        call=_summaries(CALL, now, lately),
+        first_content=_summaries(FIRST_CONTENT, now, lately),
+        overhead=_summaries(OVERHEAD, now, lately),
+    )
 
 
 def _spend(now: Reading, lately: Reading) -> Spend:
