@@ -1,6 +1,11 @@
-"""What a call or an attempt asks of limits and budgets."""
+"""What a call or an attempt asks of limits and budgets, and how a budget stands."""
 
-from penstockd.limits import BudgetDemand, LeaseDemand, RateDemand
+from typing import Any
+
+from msgspec.structs import replace
+
+from penstockd.budgets import Standing
+from penstockd.limits import BudgetDemand, BudgetState, LeaseDemand, RateDemand
 
 USD = 1_000_000_000
 
@@ -52,3 +57,8 @@ def budget(
         alert_at=alert_at,
         is_shadow=is_shadow,
     )
+
+
+def standing(*, limit: int, spent: int = 0, held: int = 0, **fields: Any) -> Standing:  # noqa: ANN401 - as a demand has them
+    """How a budget of so many nano-USD stands."""
+    return Standing(demand=replace(budget(0, limit), **fields), state=BudgetState(spent=spent, held=held))

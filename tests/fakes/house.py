@@ -9,7 +9,7 @@ from penstockd.app import App
 from penstockd.clock import SystemClock
 from penstockd.config import Settings
 from penstockd.exporters.exporters import exporters_from
-from penstockd.health import SERVING
+from penstockd.health_servicer import SERVING
 from penstockd.ledger import NoLedger
 from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink

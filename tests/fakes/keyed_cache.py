@@ -26,7 +26,7 @@ class KeyedCache:
         self.work = Work()
         keys = AnswerKeys(SECRET)
         idempotency = Idempotency(
-            memory=MemoryIdempotency(clock),
+            answers=MemoryIdempotency(clock),
             flights=Flights(clock, log=Log("test"), linger=1.0),
             replays=Count(),
             fingerprint_of=keys.fingerprint_of,

@@ -66,10 +66,10 @@ async def uncounted(losses: Sequence[Loss]) -> None:
 
 
 async def put(ledger: StoredLedger, *entries: Entry) -> None:
-    """Open and settle attempts."""
+    """Hold and settle attempts."""
     for entry in entries:
-        await ledger.open(replace(entry, status=EntryStatus.HELD))
-        await ledger.close(entry)
+        await ledger.hold(replace(entry, status=EntryStatus.HELD))
+        await ledger.settle(entry)
 
 
 async def until(is_so: Callable[[], bool], clock: FakeClock | None = None, *, step: float = 0.5) -> None:

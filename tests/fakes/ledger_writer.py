@@ -21,9 +21,9 @@ async def main(path: Path) -> None:
     async def call(caller: int) -> None:
         for number in count():
             entry = held(call_id=f"{caller}-{number}", at=time.time())
-            await ledger.open(entry)
+            await ledger.hold(entry)
             await asyncio.sleep(0)
-            await ledger.close(settled(entry, cost_nanousd=1))
+            await ledger.settle(settled(entry, cost_nanousd=1))
             sys.stdout.write(f"{caller}-{number}\n")
             sys.stdout.flush()
 

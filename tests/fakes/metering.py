@@ -7,28 +7,24 @@ from typing import Any
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import ScriptedModel
 from fakes.telescope import Telescope
-from penstockd.call import Call, chain
 from penstockd.changes import Changes
 from penstockd.clock import Clock
 from penstockd.interceptors.accounting.added_budgets import AddedBudgets
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.interceptors.accounting.settlement import Settlements
-from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.meter import Meter
-from penstockd.interceptors.retry import Retry
 from penstockd.ledger import Entry, EntryStatus, NoLedger
 from penstockd.limits import BudgetDemand, BudgetState, Crossing
 from penstockd.logs.log import Log
-from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.metrics.tenant_labels import TenantLabels
-from penstockd.model import Price, Prompt, chosen
+from penstockd.model import Price
 from penstockd.outcome import Outcome
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.resilience.allowance import Allowance
-from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.token_bucket import TokenBucket
 from penstockd.rules import BudgetRule, Per, Rulebook, TenantRules
 from penstockd.stores.memory_limits import MemoryLimits
@@ -49,41 +45,41 @@ class FakeLedger(NoLedger):
 
     def __init__(self, clock: Clock) -> None:
         self.rows: dict[tuple[str, int], Entry] = {}
-        self.closed: list[Entry] = []
-        self.open_takes = self.close_takes = 0.0
-        self.open_fails: list[BaseException | None] = []
-        self.close_fails: list[BaseException | None] = []
-        self.forget_fails: list[BaseException | None] = []
+        self.settled: list[Entry] = []
+        self.hold_takes = self.settle_takes = 0.0
+        self.hold_fails: list[BaseException | None] = []
+        self.settle_fails: list[BaseException | None] = []
+        self.release_fails: list[BaseException | None] = []
         self._clock = clock
 
-    async def open(self, entry: Entry) -> None:
-        await self._take_time(self.open_takes, self.open_fails)
+    async def hold(self, entry: Entry) -> None:
+        await self._take_time(self.hold_takes, self.hold_fails)
         assert entry.status is EntryStatus.HELD
-        assert _key(entry) not in self.rows, "an attempt is opened once"
+        assert _key(entry) not in self.rows, "an attempt is held once"
         self.rows[_key(entry)] = entry
 
-    async def close(self, entry: Entry) -> None:
-        self.closed.append(entry)
-        assert self.rows[_key(entry)].status is EntryStatus.HELD, "an attempt is closed once"
-        if not (self.close_takes or self.close_fails):
+    async def settle(self, entry: Entry) -> None:
+        self.settled.append(entry)
+        assert self.rows[_key(entry)].status is EntryStatus.HELD, "an attempt is settled once"
+        if not (self.settle_takes or self.settle_fails):
             self.rows[_key(entry)] = entry
             return
-        self._closing = asyncio.create_task(self._close(entry))  # a cancelled caller does not take it along
-        await asyncio.shield(self._closing)
+        self._settling = asyncio.create_task(self._settle(entry))  # a cancelled caller does not take it along
+        await asyncio.shield(self._settling)
 
-    async def forget(self, entry: Entry) -> None:
-        assert self.rows.pop(_key(entry)).status is EntryStatus.HELD, "what is settled is not forgotten"
-        await self._take_time(0.0, self.forget_fails)
+    async def release(self, entry: Entry) -> None:
+        assert self.rows.pop(_key(entry)).status is EntryStatus.HELD, "what is settled is not released"
+        await self._take_time(0.0, self.release_fails)
 
-    async def _close(self, entry: Entry) -> None:
+    async def _settle(self, entry: Entry) -> None:
         try:
-            await self._take_time(self.close_takes, self.close_fails)
+            await self._take_time(self.settle_takes, self.settle_fails)
         finally:
             self.rows[_key(entry)] = entry  # what cannot be written now is kept, and written later
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """Every row, in the order of their opening."""
+        """Every row, in the order of their holds."""
         return list(self.rows.values())
 
     @property
@@ -122,23 +118,25 @@ class MeteredCalls(ModelCalls):
     """Retry, meter and circuit breaker around scripted models, for one tenant, acme."""
 
     def __init__(self, rules: TenantRules | None = None, *, settle_takes: float = 0.0, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(**options)
+        self.telescope = Telescope()
+        super().__init__(instruments=self.telescope.instruments, **options)
         self.store = (
             DistantLimits(self.clock, settle_takes=settle_takes)
             if settle_takes
             else MemoryLimits(self.clock, random=lambda: 0.5)
         )
         self.ledger = FakeLedger(self.clock)
-        self.telescope = Telescope()
         log = Log("test")
         self.settlements = Settlements(log)
         self.in_use = Rulebook({"acme": rules or TenantRules()})
         self.meter = Meter(
             rulebook=self.in_use,
-            store=self.store,
+            holds=Holds(
+                self.store,
+                settlements=self.settlements,
+                denials=Denials(self.telescope.instruments, TenantLabels()),
+            ),
             ledger=self.ledger,
-            settlements=self.settlements,
-            denials=Denials(self.telescope.instruments, TenantLabels()),
             added_budgets=AddedBudgets(self.store, rulebook=lambda: self.in_use),
             alerts=BudgetAlerts(
                 log=log,
@@ -150,10 +148,7 @@ class MeteredCalls(ModelCalls):
             clock=self.clock,
             log=log,
         )
-        backoff = Backoff(0.2, 10.0, random=lambda: 0.5)
-        metrics = AttemptMetrics(self.telescope.instruments, TenantLabels())
-        retry = Retry(clock=self.clock, backoff=backoff, max_attempts=4, metrics=metrics, log=log)
-        self.handle = chain([retry, self.meter, CircuitBreaker(clock=self.clock, changed=self._changed)], _answer)
+        self.handle = self.chain(self.meter)
 
     async def ask(self, *models: ScriptedModel, asked: Asked | None = None, **options: Any) -> Asked:  # noqa: ANN401
         """Make one call of acme's."""
@@ -183,10 +178,10 @@ class MeteredCalls(ModelCalls):
         return [(each.model, each.status, each.cost_nanousd, each.is_estimated) for each in self.ledger.entries]
 
     def assert_settled(self, *models: ScriptedModel) -> None:
-        """Nothing is held or in flight any more, and each attempt was closed once."""
+        """Nothing is held or in flight any more, and each attempt was settled once."""
         assert self.holds == "0 holds"
         assert EntryStatus.HELD not in {entry.status for entry in self.ledger.entries}
-        assert len(self.ledger.closed) == len(self.ledger.rows)
+        assert len(self.ledger.settled) == len(self.ledger.rows)
         assert [model.in_flight for model in models] == [0] * len(models)
 
     @property
@@ -211,7 +206,3 @@ def left(model: ScriptedModel) -> tuple[int, int]:
 
 def _key(entry: Entry) -> tuple[str, int]:
     return entry.call_id, entry.attempt
-
-
-async def _answer(call: Call[Prompt]) -> None:
-    await chosen(call.request).answer(call)

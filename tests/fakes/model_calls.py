@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fakes import virtual_time
-from fakes.prompts import METHOD, Heard
+from fakes.asking import METHOD, Heard
 from fakes.scripted_model import Answer, ScriptedModel
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Call, Handler, Metadata, Overtime, Send, chain
+from penstockd.call import Call, Handler, Interceptor, Metadata, Send, chain
 from penstockd.errors import PenstockError
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
@@ -23,6 +23,7 @@ from penstockd.outcome import Outcome
 from penstockd.request import Parameters, Role, Turn
 from penstockd.resilience.backoff import Backoff
 from penstockd.resilience.circuit import Transition
+from penstockd.resilience.overtime import Overtime
 
 T = TypeVar("T")
 
@@ -51,19 +52,29 @@ class Asked:
 class ModelCalls:
     """Retry and circuit breaker around scripted models, on a clock of their own; jitter draws `draw`."""
 
-    def __init__(self, *, max_attempts: int = 4, base_delay: float = 0.2, draw: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        max_attempts: int = 4,
+        base_delay: float = 0.2,
+        draw: float = 0.5,
+        instruments: Instruments | None = None,
+    ) -> None:
         self.clock = VirtualClock()
         self.changes: list[tuple[str, Transition]] = []
-        self.instruments = Instruments()
-        backoff = Backoff(base_delay, 10.0, random=lambda: draw)
-        metrics = AttemptMetrics(self.instruments, TenantLabels())
-        self.handle: Handler[Prompt] = chain(
-            [
-                Retry(clock=self.clock, backoff=backoff, max_attempts=max_attempts, metrics=metrics, log=Log("test")),
-                CircuitBreaker(clock=self.clock, changed=self._changed),
-            ],
-            _answer,
+        self.instruments = instruments or Instruments()
+        self._retry = Retry(
+            clock=self.clock,
+            backoff=Backoff(base_delay, 10.0, random=lambda: draw),
+            max_attempts=max_attempts,
+            metrics=AttemptMetrics(self.instruments, TenantLabels()),
+            log=Log("test"),
         )
+        self.handle = self.chain()
+
+    def chain(self, *between: Interceptor[Prompt]) -> Handler[Prompt]:
+        """Retry, those `between`, and circuit breaker around the models."""
+        return chain([self._retry, *between, CircuitBreaker(clock=self.clock, changed=self._changed)], _answer)
 
     def model(self, name: str, *script: Answer, **options: Any) -> ScriptedModel:  # noqa: ANN401
         """A model on the same clock."""
@@ -115,8 +126,9 @@ class ModelCalls:
         task.cancel()
         return await task
 
-    def _changed(self, model: Model, transition: Transition) -> None:
-        self.changes.append((model.name, transition))
+    def _changed(self, model: Model, transition: Transition | None) -> None:
+        if transition is not None:
+            self.changes.append((model.name, transition))
 
 
 def a_prompt(models: Sequence[ScriptedModel], text: str = "hello", *, streams: bool = True) -> Prompt:

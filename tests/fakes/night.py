@@ -12,10 +12,10 @@ from pathlib import Path
 import penstock
 from fakes import answers
 from fakes.certificates import self_signed
-from fakes.live_daemon import Daemons, Penstockd
 from fakes.models import openai
 from fakes.upstream import Received, Script, Upstream, response, stream
 from peers import peer
+from peers.live_daemon import Daemons, Penstockd
 from penstockd.api_key import digest, generate
 from penstockd.usage import Usage
 

@@ -45,7 +45,7 @@ class Kind:
 
 OPENAI = Kind(
     name="openai",
-    provider=lambda target: openai(target, model="gpt", clock=SystemClock()),
+    provider=lambda target: openai(target, model="gpt", clock=SystemClock(), max_tokens_field=None, body={}),
     path="/chat/completions",
     answer=answers.openai_answer,
     events=answers.openai_events,
@@ -54,7 +54,7 @@ OPENAI = Kind(
 )
 ANTHROPIC = Kind(
     name="anthropic",
-    provider=lambda target: anthropic(target, model="claude", clock=SystemClock()),
+    provider=lambda target: anthropic(target, model="claude", clock=SystemClock(), body={}),
     path="/v1/messages",
     answer=answers.anthropic_answer,
     events=answers.anthropic_events,

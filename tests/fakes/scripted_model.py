@@ -83,12 +83,10 @@ class ScriptedModel:
         """How many permits of it are out."""
         return self.model.permits.in_flight
 
+    @property
     def repeats_left(self) -> int:
-        """How many repeats its retry budget still allows, using them up: 10 of one that nobody touched."""
-        left = 0
-        while self.model.retries.withdraw():
-            left += 1
-        return left
+        """How many repeats its retry budget still allows: 10 of one that nobody touched."""
+        return self.model.retries.available
 
     async def _answer(self, call: Call[Prompt]) -> None:
         self.calls.append(call)
@@ -99,8 +97,7 @@ class ScriptedModel:
                 finish_reason = step
                 continue
             await self._do(step, call)
-        usage = call.request.attempt.usage if call.request.attempt else Usage()
-        await call.send(Completed(finish_reason=finish_reason, model=self.name, usage=usage))
+        await call.send(Completed(finish_reason=finish_reason, usage=call.request.attempt.usage))
 
     async def _do(self, step: Step, call: Call[Prompt]) -> None:
         await asyncio.sleep(0)
@@ -112,10 +109,8 @@ class ScriptedModel:
             case float():
                 await self._clock.sleep(step)
             case Usage():
-                assert call.request.attempt is not None
                 call.request.attempt.usage = step
             case Thought(size=size):
-                assert call.request.attempt is not None
                 call.request.attempt.bytes_unsaid += size
                 call.request.thought()
             case BaseException():

@@ -12,7 +12,7 @@ from penstockd.request import Request
 from penstockd.usage import Usage
 
 PATIENCE = 5.0
-DONE = Completed(finish_reason=FinishReason.STOP, model="m", usage=Usage(uncached_input=3, output=2))
+DONE = Completed(finish_reason=FinishReason.STOP, usage=Usage(uncached_input=3, output=2))
 
 
 class Work:
@@ -46,7 +46,7 @@ class Work:
 
     def end(self, reason: FinishReason = FinishReason.STOP, *, may_be_kept: bool = True) -> None:
         """Complete."""
-        done = Completed(finish_reason=reason, model="m", usage=DONE.usage, may_be_kept=may_be_kept)
+        done = Completed(finish_reason=reason, usage=DONE.usage, may_be_kept=may_be_kept)
         self._steps.put_nowait(done)
 
     def fail(self, error: BaseException) -> None:
@@ -116,12 +116,6 @@ class Caller:
             case Completed():
                 assert self.completed is None, "nothing comes after Completed"
                 self.completed = reply
-
-
-async def settled() -> None:
-    """Return when everybody who could go on without anything new has done so."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def through(interceptor: Callable[[Call[Request], Handler[Request]], Awaitable[None]], work: Work) -> Handler[Request]:

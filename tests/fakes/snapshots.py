@@ -45,7 +45,9 @@ SNAPSHOT: dict[str, Any] = {
         "limit": 1000,
         "total": 1234,
         "by_code": {"OK": 1200, "UNAVAILABLE": 34},
-        "last_5m_by_code": {"OK": 90, "UNAVAILABLE": 10},
+        "last_5m_by_code": {"OK": 83, "RESOURCE_EXHAUSTED": 7, "UNAVAILABLE": 10},
+        "last_5m_failed": 10,
+        "last_5m_refused": 7,
     },
     "durations": {"call": BOTH, "first_content": BOTH, "overhead": {"since_start": NOTHING, "last_5m": NOTHING}},
     "traffic": [

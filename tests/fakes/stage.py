@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import penstock
-from fakes.live_daemon import NOTHING, Daemons, Penstockd
 from fakes.memory import Memory
 from fakes.providers import OPENAI, Kind
 from fakes.upstream import Received, Script, response, stream
+from peers.live_daemon import NOTHING, Daemons, Penstockd
 from penstock.v1.agent_service_pb2 import ProcessResponse
 from penstock.v1.pool_service_pb2 import BREAKER_STATE_OPEN, Model
 

@@ -199,7 +199,7 @@ async def run(*command: str | Path, environ: Mapping[str, str] = NOTHING, stdin:
 
 
 def environment(more: Mapping[str, str] = NOTHING) -> dict[str, str]:
-    """A plain environment for a program of ours: what it needs to start, to be measured, and to find fakes.agents."""
+    """A plain environment for a program of ours: what it needs to start, be measured, and find imported.agents."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or "COVERAGE" in name}
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**kept, "LANG": "C.UTF-8", "PYTHONPATH": path, **more}

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Delta, Handler, Method, Reply
 from penstockd.model import Model, Prompt
 from penstockd.outcome import Attempt, Outcome
 from penstockd.request import Parameters, Role, Turn
+from penstockd.upstream import UpstreamFailure
 
 PATIENCE = 10.0
 """Seconds after which a provider that a test asks is not going to answer."""
@@ -71,7 +73,7 @@ def prompt(
         parameters=parameters or Parameters(max_output_tokens=100),
         route=NoRoute(),
         streams=streams,
-        attempt=attempt,
+        attempt=attempt or Attempt(model="m", started_at=0.0),
         reserve=reserve,
     )
 
@@ -97,3 +99,10 @@ async def ask(
     async with asyncio.timeout(PATIENCE):
         await provider(model_call(replace(request, thought=heard.think), heard.take))
     return heard
+
+
+async def failed(provider: Handler[Prompt], *, streams: bool = False) -> UpstreamFailure:
+    """Ask, and return the failure that must come of it."""
+    with pytest.raises(UpstreamFailure) as failure:
+        await ask(provider, streams=streams)
+    return failure.value

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fakes.live_daemon import PATIENCE, environment
+from peers.live_daemon import PATIENCE, environment
 
 LISTENING = "listening on "
 

@@ -11,8 +11,8 @@ import aiohttp
 import yaml
 
 import penstock.v1
-from fakes.live_daemon import PATIENCE
 from peers import peer
+from peers.live_daemon import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 DESCRIPTORS = Path(penstock.v1.__file__).parent / "penstock.binpb"

@@ -1,7 +1,9 @@
 """Providers as an operator writes them, for a real daemon to import."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from penstockd.call import Call, Completed, Delta
 from penstockd.model import Prompt
@@ -61,3 +63,29 @@ class Closing:
 def closing(name: str, settings: Mapping[str, object]) -> Closing:
     """A model of its own connections."""
     return Closing()
+
+
+class Exiting(Closing):
+    """A model that ends whatever closes it."""
+
+    async def close(self) -> None:
+        sys.exit(3)
+
+
+def exiting(name: str, settings: Mapping[str, object]) -> Exiting:
+    """A model of a library that takes itself for a program."""
+    return Exiting()
+
+
+class Staying(Closing):
+    """A model that is not done with closing when it is told to be."""
+
+    async def close(self) -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60.0)
+
+
+def staying(name: str, settings: Mapping[str, object]) -> Staying:
+    """A model that waits for an end which does not come."""
+    return Staying()

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-CACHE = Path(__file__).parents[1] / ".cache"
+CACHE = Path(__file__).parents[2] / ".cache"
 
 
 def peer(name: str) -> Path:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import aiohttp
 import yaml
 
-from fakes.live_daemon import PATIENCE
 from peers import peer
+from peers.live_daemon import PATIENCE
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yaml"
 LISTENING = re.compile(r'msg="Listening on" address=(\S+)')

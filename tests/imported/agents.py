@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Answer
-from penstockd.errors import InvalidRequest
+from penstockd.errors import InvalidRequest, Overloaded
 
 SECRET = "hunter2-in-the-message"
 _left_behind: set[asyncio.Task[Answer]] = set()
@@ -54,6 +54,18 @@ async def leaves(request: AgentRequest, context: AgentContext) -> str:
 async def refuses_oddly(request: AgentRequest, context: AgentContext) -> str:
     """Refuse with an exception where a text belongs, as people do."""
     raise InvalidRequest(ValueError(SECRET))  # type: ignore[arg-type]
+
+
+class Shut(Overloaded):
+    """An error of the agent's own, which says itself what happened."""
+
+    def __init__(self) -> None:
+        super().__init__("the shop is shut", retry_after=1.5)
+
+
+async def is_shut(request: AgentRequest, context: AgentContext) -> str:
+    """Refuse in its own words."""
+    raise Shut
 
 
 class Quit(BaseException):

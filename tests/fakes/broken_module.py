@@ -1,3 +1,0 @@
-"""A module whose import fails with an error of its own."""
-
-raise RuntimeError("the database is down")

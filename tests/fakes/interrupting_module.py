@@ -1,3 +1,0 @@
-"""A module that raises, as it is imported, what otherwise comes of Ctrl-C."""
-
-raise KeyboardInterrupt
