@@ -61,22 +61,22 @@ class Ledger(Protocol):
     def waiting(self) -> int:
         """How many settled entries are not yet written."""
 
-    async def open(self, entry: Entry) -> None:
+    async def hold(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable.
 
-        An open that raises, or is cancelled, leaves nothing.
+        A hold that raises, or is cancelled, leaves nothing.
         """
 
-    async def close(self, entry: Entry) -> None:
-        """Settle an entry that was opened; returns when it is durable.
+    async def settle(self, entry: Entry) -> None:
+        """Settle an entry that is held; returns when it is durable.
 
         Cancelling whoever waits does not stop it.
         An entry that cannot be written now is kept and written later, in order: raises LedgerUnavailable meanwhile,
         once, to say so.
         """
 
-    async def forget(self, entry: Entry) -> None:
-        """Take back an entry that was opened, as no attempt came of it; done once begun, as `close` is.
+    async def release(self, entry: Entry) -> None:
+        """Take back an entry that is held, as no attempt came of it; done once begun, as `settle` is.
 
         Raises LedgerUnavailable if it is taken back later.
         """
@@ -94,14 +94,14 @@ class NoLedger:
     fault = ""
     waiting = 0
 
-    async def open(self, entry: Entry) -> None:
+    async def hold(self, entry: Entry) -> None:
         """Forget it."""
 
-    async def close(self, entry: Entry) -> None:
+    async def settle(self, entry: Entry) -> None:
         """Forget it."""
 
-    async def forget(self, entry: Entry) -> None:
-        """Nothing is left to forget."""
+    async def release(self, entry: Entry) -> None:
+        """Nothing is held."""
 
     async def usage(self, query: "UsageQuery") -> "UsageReport":  # noqa: ARG002 - it would find nothing
         """Nothing was used."""

@@ -29,18 +29,22 @@ class Caller(Struct, frozen=True, kw_only=True):
     user_id: str
     agent: str
 
+    def name(self, per: Per) -> str:
+        """What this caller is called among those whom a rule counts; empty where it has no such name."""
+        match per:
+            case Per.TENANT:
+                return self.principal.tenant
+            case Per.USER:
+                return self.user_id
+            case Per.AGENT:
+                return self.agent[:LONGEST_AGENT]
+            case Per.KEY:
+                return self.principal.key
+
     def subject(self, per: Per) -> str:
         """The name under which a rule counts this caller, such as "user:acme/u1"."""
         tenant = self.principal.tenant
-        match per:
-            case Per.TENANT:
-                return f"tenant:{tenant}"
-            case Per.USER:
-                return f"user:{tenant}/{self.user_id}"
-            case Per.AGENT:
-                return f"agent:{tenant}/{self.agent[:LONGEST_AGENT]}"
-            case Per.KEY:
-                return f"key:{tenant}/{self.principal.key}"
+        return f"tenant:{tenant}" if per is Per.TENANT else per + f":{tenant}/{self.name(per)}"
 
 
 def kind_and_tenant(subject: str) -> tuple[str, str]:

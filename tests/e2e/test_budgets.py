@@ -9,10 +9,10 @@ from fakes import answers
 from fakes.billing import SELLERS, Biller, Conduct
 from fakes.bookkeeping import settled_rows
 from fakes.crowd import Crowd
-from fakes.live_daemon import Daemons
 from fakes.models import openai
 from fakes.stage import NEVER_OPENS
 from fakes.upstream import LAST_CHUNK, STREAM_HEAD, Received, Script, Upstream, chunk, response, stream
+from peers.live_daemon import Daemons
 from penstock.v1.usage_service_pb2 import BudgetState
 from penstockd.usage import Usage
 

@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
-import pytest
 from grpc import StatusCode
 
 from fakes import answers
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.models import openai
-from fakes.postgres import Postgres, postgres_server
 from fakes.rpc import PROCESS, Ended, wire
 from fakes.small_disk import small_disk
 from fakes.upstream import Upstream, response
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
+from peers.postgres import Postgres
 from penstock import AgentClient
 from penstock.v1.agent_service_pb2 import ProcessRequest, ProcessResponse
 from penstock.v1.usage_service_pb2 import GetUsageRequest, GetUsageResponse
@@ -23,13 +21,6 @@ from penstock.v1.usage_service_pb2 import GetUsageRequest, GetUsageResponse
 GET_USAGE = "/penstock.v1.UsageService/GetUsage"
 CALL = ProcessRequest(input="hi")
 PRICE = {"input": 1, "output": 1}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A server of this file's own."""
-    with postgres_server() as running:
-        yield running
 
 
 async def test_a_second_daemon_on_a_ledger_is_one_line_and_exit_code_1(daemons: Daemons, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from penstockd.answers import Answer, Remembered
+from penstockd.answers import Answer
 from penstockd.clock import Clock
+from penstockd.keyed_answers import KeyedAnswer
 
 KEPT_FOR = 86400.0
 """Seconds from an answer until its key is free again."""
@@ -37,7 +38,7 @@ class _Claim(Struct):
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
-    remembered: Remembered
+    keyed: KeyedAnswer
     until: float
     size: int
 
@@ -65,15 +66,15 @@ class MemoryIdempotency:
     def __repr__(self) -> str:
         return f"<MemoryIdempotency {len(self._claims)} claims, {len(self)} answers, {self.bytes} bytes>"
 
-    async def claim(self, tenant: str, key: str, fingerprint: str) -> Remembered | None:
+    async def claim(self, tenant: str, key: str, fingerprint: str) -> KeyedAnswer | None:
         """Claim `key` and return None, or what stands against it: an answer, or another request's claim."""
         self._forget_old()
         at = (tenant, key)
         if kept := self._kept.get(at):
-            return kept.remembered
+            return kept.keyed
         claim = self._claims.setdefault(at, _Claim(fingerprint))
         if claim.fingerprint != fingerprint:
-            return Remembered(fingerprint=claim.fingerprint, answer=None)
+            return KeyedAnswer(fingerprint=claim.fingerprint, answer=None)
         claim.calls += 1
         return None
 
@@ -84,8 +85,8 @@ class MemoryIdempotency:
         if claim is None or claim.fingerprint != fingerprint or at in self._kept:
             return
         size = sys.getsizeof(answer.text) + OVERHEAD
-        remembered = Remembered(fingerprint=fingerprint, answer=answer)
-        self._kept[at] = _Kept(remembered=remembered, until=self._clock.monotonic() + KEPT_FOR, size=size)
+        keyed = KeyedAnswer(fingerprint=fingerprint, answer=answer)
+        self._kept[at] = _Kept(keyed=keyed, until=self._clock.monotonic() + KEPT_FOR, size=size)
         self._by_tenant.setdefault(tenant, OrderedDict())[at] = None
         self._count(tenant, size)
         self._bound(tenant)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from penstockd.clock import Clock
 from penstockd.limits import Denial, LeaseDemand
+from penstockd.resilience.backoff import soon
 
 
 class MemoryLeases:
@@ -26,7 +27,7 @@ class MemoryLeases:
         self._end_what_nobody_settled(places)
         if len(places) < demand.limit:
             return None
-        return Denial(demand=demand, retry_after=0.1 + 0.4 * self._random())
+        return Denial(demand=demand, retry_after=soon(self._random))
 
     def take(self, demand: LeaseDemand, hold_id: str) -> None:
         """Give the hold a place."""

@@ -1,11 +1,10 @@
-"""The rates of one process: a number a key."""
+"""The rates of one process: a bucket a key."""
 
-import math
 from collections.abc import Iterable
 
 from penstockd.clock import Clock
 from penstockd.limits import Denial, RateDemand, RateState
-from penstockd.resilience.token_bucket import credit, debit
+from penstockd.resilience.token_bucket import Level, credit, debit
 from penstockd.stores.idle_table import IdleTable
 
 
@@ -15,11 +14,11 @@ class MemoryRates:
     def __init__(self, clock: Clock) -> None:
         """Start with every bucket full."""
         self._clock = clock
-        self._full_at: IdleTable[float] = IdleTable(lambda full_at: full_at <= clock.monotonic())
-        self._undone_at: dict[tuple[str, str], float] = {}
+        self._levels: IdleTable[Level] = IdleTable(lambda level: level.full_at <= clock.monotonic())
+        self._short_since: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._levels)
 
     def denial(self, demand: RateDemand) -> Denial | None:
         """Why `demand` does not fit now, if it does not."""
@@ -29,31 +28,32 @@ class MemoryRates:
     def take(self, demand: RateDemand, hold_id: str) -> None:
         """Debit a demand that fits."""
         now = self._clock.monotonic()
-        full_at = debit(self._at(demand), now, demand.amount, demand.rate, demand.burst).full_at
-        self._full_at.put(demand.key, full_at)
-        self._undone_at[demand.key, hold_id] = full_at
+        level = debit(self._at(demand), now, demand.amount, demand.rate, demand.burst).level
+        self._levels.put(demand.key, level)
+        self._short_since[demand.key, hold_id] = level.short_since
 
     def settle(self, demand: RateDemand, hold_id: str, used: float) -> None:
         """Replace what a demand took by what was used."""
-        undone_at = self._undone_at.pop((demand.key, hold_id))
+        short_since = self._short_since.pop((demand.key, hold_id))
         if used != demand.amount:
             now = self._clock.monotonic()
-            full_at = credit(self._at(demand), now, demand.amount - used, demand.rate, undone_at)
-            self._full_at.put(demand.key, full_at)
+            level = credit(self._at(demand), now, demand.amount - used, demand.rate, short_since)
+            self._levels.put(demand.key, level)
 
     def states(self, demands: Iterable[RateDemand]) -> dict[str, RateState]:
         """How the rates of `demands` stand, by key."""
         now = self._clock.monotonic()
-        return {demand.key: _state(demand, max(0.0, self._at(demand) - now)) for demand in demands}
+        return {demand.key: _state(demand, max(0.0, self._at(demand).full_at - now)) for demand in demands}
 
     def sweep(self, count: int) -> None:
         """Forget what is full among the next `count` buckets."""
-        self._full_at.sweep(count)
+        self._levels.sweep(count)
 
-    def _at(self, demand: RateDemand) -> float:
-        """When the bucket is full."""
-        full_at = self._full_at.get(demand.key)
-        return -math.inf if full_at is None else full_at
+    def _at(self, demand: RateDemand) -> Level:
+        return self._levels.get(demand.key) or _FULL
+
+
+_FULL = Level()
 
 
 def _state(demand: RateDemand, reset_after: float) -> RateState:

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.caching import SECRET, answer, answers
 from fakes.clock import FakeClock
-from fakes.redis import RedisServer, redis_server
+from peers.redis import RedisServer, redis_server
 from penstockd.outcome import FinishReason
 from penstockd.stores.answers.bounded_memory import BoundedMemoryCache
 from penstockd.stores.answers.redis_answers import PREFIX, RedisAnswers
@@ -187,7 +187,7 @@ class Failing(BoundedMemoryCache):
     """A cache of which nothing works."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(max_entries=1, max_bytes=1)
+        super().__init__(max_entries=1, max_bytes=1, clock=FakeClock())
         self._error = error
 
     async def _get(self, key: str, **_options: object) -> bytes | None:  # type: ignore[override]  # as its base

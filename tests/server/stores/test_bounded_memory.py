@@ -19,7 +19,7 @@ INSERTS = 1_000_000 if SOAK else 100_000
 
 def cache(clock: FakeClock | None = None, *, max_entries: int = 1000, max_bytes: int = 2**20) -> BoundedMemoryCache:
     """A cache on a clock that a test moves."""
-    return BoundedMemoryCache(max_entries=max_entries, max_bytes=max_bytes, monotonic=(clock or FakeClock()).monotonic)
+    return BoundedMemoryCache(max_entries=max_entries, max_bytes=max_bytes, clock=clock or FakeClock())
 
 
 async def test_the_least_recently_used_goes_first() -> None:

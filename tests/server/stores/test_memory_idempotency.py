@@ -2,7 +2,7 @@
 
 from fakes.caching import answer
 from fakes.clock import FakeClock
-from penstockd.answers import Remembered
+from penstockd.keyed_answers import KeyedAnswer
 from penstockd.stores.memory_idempotency import KEPT_FOR, OVERHEAD, Bounds, MemoryIdempotency
 
 PLENTY = Bounds(1000, 2**30)
@@ -32,10 +32,10 @@ async def test_a_key_is_claimed_once_and_then_remembered() -> None:
     memory = MemoryIdempotency(FakeClock())
 
     assert await memory.claim("t", "k", "f") is None
-    assert await memory.claim("t", "k", "other") == Remembered(fingerprint="f", answer=None)
+    assert await memory.claim("t", "k", "other") == KeyedAnswer(fingerprint="f", answer=None)
     assert await memory.claim("other", "k", "f") is None
     await memory.keep("t", "k", "f", answer())
-    assert await memory.claim("t", "k", "other") == Remembered(fingerprint="f", answer=answer())
+    assert await memory.claim("t", "k", "other") == KeyedAnswer(fingerprint="f", answer=answer())
 
 
 async def test_calls_of_one_request_share_its_claim() -> None:
@@ -46,7 +46,7 @@ async def test_calls_of_one_request_share_its_claim() -> None:
 
     await memory.release("t", "k", "f")
 
-    assert await memory.claim("t", "k", "other") == Remembered(fingerprint="f", answer=None)
+    assert await memory.claim("t", "k", "other") == KeyedAnswer(fingerprint="f", answer=None)
     await memory.release("t", "k", "f")
     assert await memory.claim("t", "k", "other") is None
 
@@ -71,7 +71,7 @@ async def test_a_claim_that_came_to_nothing_is_free_again() -> None:
 
     assert await memory.claim("t", "k", "other") is None
     await memory.keep("t", "k", "f", answer())
-    assert await memory.claim("t", "k", "f") == Remembered(fingerprint="other", answer=None)
+    assert await memory.claim("t", "k", "f") == KeyedAnswer(fingerprint="other", answer=None)
 
 
 async def test_an_answer_is_forgotten_after_a_day() -> None:
@@ -133,4 +133,4 @@ async def test_a_claim_is_not_forgotten_under_its_running_call() -> None:
         await keep(memory, "t", str(number))
     clock.advance(2 * KEPT_FOR)
 
-    assert await memory.claim("t", "running", "other") == Remembered(fingerprint="f", answer=None)
+    assert await memory.claim("t", "running", "other") == KeyedAnswer(fingerprint="f", answer=None)

@@ -1,8 +1,7 @@
 """aiocache's memory cache within bounds, and without its timer for every key."""
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from math import inf
 
@@ -10,6 +9,7 @@ from aiocache.backends.memory import SimpleMemoryCache
 from msgspec import Struct
 
 from penstockd.answer_keys import owner
+from penstockd.clock import Clock
 
 OVERHEAD = 512
 """Bytes that an entry takes beside its key and its value."""
@@ -30,14 +30,14 @@ class BoundedMemoryCache(SimpleMemoryCache):
     for, and in sweeps.
     """
 
-    def __init__(self, *, max_entries: int, max_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, max_entries: int, max_bytes: int, clock: Clock) -> None:
         """Start empty."""
         super().__init__()  # type: ignore[no-untyped-call]  # it has no types
         self.bytes = 0
         self.evictions = 0
         self.max_entries = max_entries
         self.max_bytes = max_bytes
-        self._monotonic = monotonic
+        self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._unswept: Iterator[str] = iter(())
 
@@ -54,7 +54,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
 
     def sweep(self) -> None:
         """Forget those whose time is over among the next few, in rounds that see every entry."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         keys = list(islice(self._unswept, SWEPT))
         for key in keys:
             entry = self._entries.get(key)
@@ -75,7 +75,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry.expires_at <= self._monotonic():
+        if entry.expires_at <= self._clock.monotonic():
             self._remove(key)
             return None
         self._entries.move_to_end(key)
@@ -86,7 +86,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
         self._remove(key)
         if _size(key, value) > self.max_bytes:
             return False
-        expires_at = inf if ttl is None else self._monotonic() + ttl
+        expires_at = inf if ttl is None else self._clock.monotonic() + ttl
         self._entries[key] = _Entry(value, expires_at)
         self.bytes += _size(key, value)
         self._evict()

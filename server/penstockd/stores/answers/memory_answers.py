@@ -15,7 +15,7 @@ class MemoryAnswers(StoredAnswers):
         self, seal: Seal, *, max_entries: int, max_bytes: int, clock: Clock, random: Callable[[], float]
     ) -> None:
         """Start empty."""
-        self.cache = BoundedMemoryCache(max_entries=max_entries, max_bytes=max_bytes, monotonic=clock.monotonic)
+        self.cache = BoundedMemoryCache(max_entries=max_entries, max_bytes=max_bytes, clock=clock)
         super().__init__(self.cache, seal, random=random)
 
     async def purge(self, *, tenant: str = "", agent: str = "") -> int:

@@ -20,7 +20,10 @@ BATCH = 500
 
 
 class RedisAnswers(StoredAnswers):
-    """Answers in a Redis, which bounds itself (`maxmemory`); a late or failing one is a miss."""
+    """Answers in a Redis, which bounds itself (`maxmemory`); a late or failing one is a miss.
+
+    No daemon uses it before the setting `redis_url` is supported.
+    """
 
     def __init__(self, url: str, seal: Seal, *, random: Callable[[], float]) -> None:
         """Connect to `url` when first asked."""

@@ -1,19 +1,17 @@
 """What the ledger needs of a database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from penstockd.stores.ledger.operations import Operation, Row
 
+T = TypeVar("T")
+
 LONGEST_STATEMENT = 60.0
-"""Seconds that a server gives a statement of a transaction, where no other limit is asked for."""
-
-
-class DatabaseFault(Exception):
-    """The database cannot be used just now; the message says why, for an operator."""
+"""Seconds that a server gives a statement of a transaction, where no other limit is asked for; callers wait as long."""
 
 
 class Overtaken(Exception):
@@ -27,7 +25,7 @@ class Writer(Protocol):
     """Whether a commit is cheaper than a hop to a thread."""
 
     def write(self, operations: Sequence[Operation]) -> None:
-        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        """Write all of them, in order, in one commit; durable when this returns. Raises LedgerUnavailable."""
 
 
 class Database(Writer, Protocol):
@@ -44,14 +42,14 @@ class Database(Writer, Protocol):
     def hold(self, row: Row) -> bool:
         """Write the row of an attempt that begins, if that is cheaper than to commit it; durable when this returns.
 
-        False where it is to be committed, as an OPEN. A CLOSE settles it either way.
+        False where it is to be committed, as a HOLD. A SETTLE settles it either way.
         """
 
     def release(self, row: Row) -> bool:
         """Take back a row that is held, as no attempt came of it; false where it was committed."""
 
     def compact(self) -> None:
-        """Forget which rows were held and settled since, before any of them is rolled up. Raises DatabaseFault."""
+        """Forget which rows were held and settled since, before any of them is rolled up. Raises LedgerUnavailable."""
 
     def transaction(
         self, *, only_reads: bool = False, is_of_one_moment: bool = False, longest: float = LONGEST_STATEMENT
@@ -59,7 +57,7 @@ class Database(Writer, Protocol):
         """Tend the ledger in a transaction of its own; or look at it, as it stands at one moment, if it `only_reads`.
 
         What changes it may also see it as at one moment, and then raises Overtaken. Waits a few seconds for what others
-        have locked; a server ends a statement after `longest` seconds. Raises DatabaseFault.
+        have locked; a server ends a statement after `longest` seconds. Raises LedgerUnavailable.
         """
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:
@@ -77,8 +75,14 @@ class Database(Writer, Protocol):
     def tidy(self) -> bool:
         """Do beside the writing what the database wants now and then; true if it is to be done again while none is.
 
-        Raises DatabaseFault.
+        Raises LedgerUnavailable.
         """
 
     def close(self) -> None:
         """Let go of everything."""
+
+
+def within(transaction: AbstractContextManager[Connection], work: Callable[[Connection], T]) -> T:
+    """Return what `work` returns, done in `transaction`; blocks."""
+    with transaction as connection:
+        return work(connection)

@@ -13,9 +13,12 @@ from penstockd.stores.ledger.operations import Row, Value
 LONGEST = 1 << 20
 """Bytes after which the file is written anew, without what was settled; twice what was held then, if that is more."""
 
+_RELEASED = "forgotten"
+"""What marks a row that was taken back: the file's own word, as it outlives whoever wrote it."""
+
 
 class HeldRows:
-    """Adds a row when an attempt begins and forgets it when the ledger has the settled one.
+    """Adds a row when an attempt begins and drops it when the ledger has the settled one.
 
     What is written survives the process, like a commit that flushes no disk. Only the end of the file can be torn: it
     grows by whole lines, and is never added to after a write that failed, but written anew.
@@ -29,25 +32,25 @@ class HeldRows:
         self._file: int | None = None
         self._size = 0
         self._limit = LONGEST
-        self._lines: dict[object, bytes] = {}
+        self._lines: dict[str, bytes] = {}
 
     def __str__(self) -> str:
         return str(self._path)
 
     def left(self) -> Sequence[Row]:
-        """What a daemon that died has left, its settled rows among them. Raises OSError, and ValueError if damaged.
+        """What a daemon that died has left, its settled rows among them.
 
-        It may have been of an older version: a row may lack columns that were added since.
+        Raises OSError, and ValueError or KeyError if it is damaged.
         """
         try:
             *lines, _ = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return ()
-        left: dict[object, Row] = {}
+        left: dict[Value, Row] = {}
         for line in lines:
             row = msgspec.json.decode(line, type=dict[str, Value])
-            if row.keys() == {"forgotten"}:
-                left.pop(row["forgotten"], None)
+            if row.keys() == {_RELEASED}:
+                left.pop(row[_RELEASED], None)
             else:
                 left[_key(row)] = row
         return list(left.values())
@@ -66,7 +69,7 @@ class HeldRows:
         for row in rows:
             self._lines.pop(_key(row), None)
 
-    def forget(self, row: Row) -> bool:
+    def release(self, row: Row) -> bool:
         """Take `row` back, if it is held here, for no death to bring it back; raises OSError where one could."""
         key = _key(row)
         if self._lines.pop(key, None) is None:
@@ -74,7 +77,7 @@ class HeldRows:
         if self._file is None:
             self._rewrite()
         else:
-            self._write(self._file, msgspec.json.encode({"forgotten": key}) + b"\n")
+            self._write(self._file, msgspec.json.encode({_RELEASED: key}) + b"\n")
         return True
 
     def compact(self) -> None:
@@ -128,5 +131,5 @@ class HeldRows:
             os.close(file)
 
 
-def _key(row: Row) -> object:
-    return f"{row.get('call_id')}/{row.get('attempt')}"
+def _key(row: Row) -> str:
+    return f"{row['call_id']}/{row['attempt']}"

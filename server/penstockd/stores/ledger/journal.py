@@ -81,7 +81,7 @@ class Journal:
 
     async def write(self, operation: Operation) -> None:
         """Return when the operation is durable. Raises LedgerUnavailable; what remains to be done is done later."""
-        self.waiting += _closes([operation])
+        self.waiting += _count_of_settled([operation])
         if self.fault:
             if not operation.can_be_refused:
                 self._kept.append(operation)
@@ -182,12 +182,12 @@ class Journal:
         self._task = None
 
     async def _commit(self, operations: Sequence[Operation]) -> None:
-        future = self._worker.run(lambda: self._database.write(operations))
-        done, _ = await asyncio.wait([future], timeout=PATIENCE)
-        if not done:
-            future.cancel()  # what has begun goes on, and is done once more later: that changes nothing
-            raise LedgerUnavailable(SILENT)
-        future.result()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                # What has begun goes on when this is over, and is done once more later: that changes nothing.
+                await self._worker.run(lambda: self._database.write(operations))
+        except TimeoutError as late:
+            raise LedgerUnavailable(SILENT) from late
 
     def _next_batch(self) -> Batch:
         batch, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
@@ -204,7 +204,7 @@ class Journal:
 
     def _count(self, written: Sequence[Operation]) -> None:
         self.written += len(written)
-        self.waiting -= _closes(written)
+        self.waiting -= _count_of_settled(written)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
@@ -246,5 +246,5 @@ class Journal:
         self._changed("")
 
 
-def _closes(operations: Sequence[Operation]) -> int:
-    return sum(operation.kind is Kind.CLOSE for operation in operations)
+def _count_of_settled(operations: Sequence[Operation]) -> int:
+    return sum(operation.kind is Kind.SETTLE for operation in operations)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from penstockd.ledger import EntryStatus, Loss
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.schema import ATTEMPTS, DAYS, IS_HELD
-from penstockd.stores.ledger.sums import DAY_US, totals_of_attempts
+from penstockd.stores.ledger.sums import DAY_US, SPENDERS, totals_of_attempts
 
 DETAIL: Final = 35 * 86400.0
 """Seconds for which attempts are kept one by one: a month, and some days for whoever asks about it."""
@@ -30,14 +30,11 @@ def charge_losses(database: Database, connection: Connection) -> Sequence[Loss]:
         update(ATTEMPTS)
         .where(IS_HELD, ATTEMPTS.c.instance.in_(gone))
         .values(status=EntryStatus.LOST.value)
-        .returning(*(ATTEMPTS.c[name] for name in ("tenant", "user_id", "agent", "key", "at_us", "cost_nanousd")))
+        .returning(*(ATTEMPTS.c[name] for name in (*SPENDERS, "at_us", "cost_nanousd")))
     )
     return [
         Loss(
-            tenant=row.tenant,
-            user_id=row.user_id,
-            agent=row.agent,
-            key=row.key,
+            **{name: getattr(row, name) for name in SPENDERS},
             at=row.at_us / 1e6,
             cost_nanousd=row.cost_nanousd or 0,
         )

@@ -18,11 +18,11 @@ LARGEST = 10**15
 
 
 class Kind(StrEnum):
-    """OPEN adds a row, CLOSE adds or settles it, FORGET takes back an OPEN, PROBE changes nothing."""
+    """HOLD adds a row, SETTLE adds or settles it, RELEASE takes back a HOLD, PROBE changes nothing."""
 
-    OPEN = "open"
-    CLOSE = "close"
-    FORGET = "forget"
+    HOLD = "hold"
+    SETTLE = "settle"
+    RELEASE = "release"
     PROBE = "probe"
 
 
@@ -35,15 +35,15 @@ class Operation(Struct, frozen=True):
     @property
     def can_be_refused(self) -> bool:
         """Whether nothing is lost if this is not written."""
-        return self.kind is Kind.OPEN
+        return self.kind is Kind.HOLD
 
     @property
     def remains(self) -> "Operation":
-        """What is left to do when this could not be written: a settled row is written later, an opened one taken back.
+        """What is left to do when this could not be written: a settled row is written later, a held one taken back.
 
         Whether a commit that failed has failed is not always known.
         """
-        return Operation(Kind.FORGET, self.row) if self.can_be_refused else self
+        return Operation(Kind.RELEASE, self.row) if self.can_be_refused else self
 
 
 PROBE = Operation(Kind.PROBE, {})

@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from penstockd.ledger import CannotOpenLedger
+from penstockd.ledger import CannotOpenLedger, LedgerUnavailable
 from penstockd.stores.ledger import postgres_locks
-from penstockd.stores.ledger.database import LONGEST_STATEMENT, DatabaseFault, Overtaken
+from penstockd.stores.ledger.database import LONGEST_STATEMENT, Overtaken
 from penstockd.stores.ledger.migrations import migrate
 from penstockd.stores.ledger.operations import Operation, Row
 from penstockd.stores.ledger.postgres_engine import engine
@@ -53,7 +53,7 @@ class PostgresDatabase:
                 postgres_locks.take_turn(connection)
                 _check_rights(connection)
                 migrate(connection)
-        except DatabaseFault as fault:
+        except LedgerUnavailable as fault:
             self.close()
             raise CannotOpenLedger(f"cannot open the ledger: {fault}") from fault
         except CannotOpenLedger:
@@ -72,7 +72,7 @@ class PostgresDatabase:
         """Nothing is held beside the tables."""
 
     def write(self, operations: Sequence[Operation]) -> None:
-        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        """Write all of them, in order, in one commit; durable when this returns. Raises LedgerUnavailable."""
         was_connected = self._writer is not None
         try:
             self._commit(operations)
@@ -92,7 +92,7 @@ class PostgresDatabase:
     def transaction(
         self, *, only_reads: bool = False, is_of_one_moment: bool = False, longest: float = LONGEST_STATEMENT
     ) -> Iterator[Connection]:
-        """Tend the ledger in a transaction of its own, or look at it as it is at one moment. Raises DatabaseFault."""
+        """Tend the ledger in a transaction of its own, or look at it as of one moment. Raises LedgerUnavailable."""
         try:
             with self._engine.begin() as connection:
                 if only_reads or is_of_one_moment:
@@ -118,7 +118,7 @@ class PostgresDatabase:
     def sign(self) -> None:
         """Show the others that this daemon runs; what a server that cannot be reached means is for a write to say."""
         self._has_sign = False  # to ask for a lock that it has costs nothing, and finds out whether the session lives
-        with suppress(DatabaseFault, SQLAlchemyError):
+        with suppress(LedgerUnavailable, SQLAlchemyError):
             self.write(())
 
     def tidy(self) -> bool:
@@ -140,14 +140,14 @@ class PostgresDatabase:
             for kind, group in groupby(operations, key=lambda operation: operation.kind):
                 self._writer.execute(POSTGRESQL[kind], [dict(operation.row) for operation in group])
 
-    def _with_remedy(self, error: OperationalError) -> DatabaseFault:
+    def _with_remedy(self, error: OperationalError) -> LedgerUnavailable:
         """The fault, and who holds it up if it is a lock."""
         fault = _fault(error)
         if _state(error) != LOCKED:
             return fault
         with suppress(SQLAlchemyError), self._engine.begin() as connection:
             postgres_locks.bound(connection, postgres_locks.PATIENCE, longest=LONGEST_STATEMENT)
-            return DatabaseFault(f"{fault}; {postgres_locks.remedy(connection, error.statement)}")
+            return LedgerUnavailable(f"{fault}; {postgres_locks.remedy(connection, error.statement)}")
         return fault
 
     def _let_go(self) -> None:
@@ -186,7 +186,7 @@ def _state(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def _fault(error: SQLAlchemyError) -> DatabaseFault:
+def _fault(error: SQLAlchemyError) -> LedgerUnavailable:
     """What went wrong, in PostgreSQL's own first line: no statement, no parameters, no password."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return DatabaseFault(f"PostgreSQL says: {str(cause).partition(chr(10))[0]}")
+    return LedgerUnavailable(f"PostgreSQL says: {str(cause).partition(chr(10))[0]}")

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from penstockd.ledger import CannotOpenLedger
-from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.ledger import CannotOpenLedger, LedgerUnavailable
 from penstockd.stores.ledger.held_rows import HeldRows
 from penstockd.stores.ledger.migrations import migrate
 from penstockd.stores.ledger.operations import Kind, Operation, Row
@@ -68,7 +67,7 @@ class SqliteDatabase:
             with self.transaction() as connection:
                 migrate(connection)
             self._take_over()
-        except DatabaseFault as fault:
+        except LedgerUnavailable as fault:
             self.close()
             raise CannotOpenLedger(f"cannot open the ledger {path}: {fault}") from fault
         except CannotOpenLedger:
@@ -88,7 +87,7 @@ class SqliteDatabase:
     def release(self, row: Row) -> bool:
         """Take back a row that is held beside the table; false if it is in there."""
         try:
-            return self._held.forget(row)
+            return self._held.release(row)
         except OSError:
             return True  # a death before the file is next written anew would charge it: there is no other place for it
 
@@ -97,10 +96,10 @@ class SqliteDatabase:
         try:
             self._held.compact()
         except OSError as error:
-            raise DatabaseFault(f"{self._held}: {error.strerror}") from error
+            raise LedgerUnavailable(f"{self._held}: {error.strerror}") from error
 
     def write(self, operations: Sequence[Operation]) -> None:
-        """Write all of them, in order, in one commit; durable when this returns. Raises DatabaseFault."""
+        """Write all of them, in order, in one commit; durable when this returns. Raises LedgerUnavailable."""
         self._check_file()
         try:
             if self._writer is None:
@@ -117,17 +116,17 @@ class SqliteDatabase:
                 execute("COMMIT")
         except sqlite3.Error as error:
             self._let_go()
-            raise DatabaseFault(_explain(error)) from error
-        self._held.drop(operation.row for operation in operations if operation.kind is Kind.CLOSE)
+            raise LedgerUnavailable(_explain(error)) from error
+        self._held.drop(operation.row for operation in operations if operation.kind is Kind.SETTLE)
 
     @contextmanager
     def transaction(self, **_: object) -> Iterator[Connection]:
-        """Look at the ledger, or tend it, in a transaction of its own, always of one moment. Raises DatabaseFault."""
+        """Look at the ledger, or tend it, in a transaction of its own and of one moment. Raises LedgerUnavailable."""
         try:
             with self._engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise DatabaseFault(_explain(error)) from error
+            raise LedgerUnavailable(_explain(error)) from error
 
     def gone(self, connection: Connection, instances: Iterable[int]) -> list[int]:  # noqa: ARG002 - the file is ours
         """Which of these daemons no longer run: all, as the file is ours alone."""
@@ -148,7 +147,7 @@ class SqliteDatabase:
                 cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 [(_, in_log, in_file)] = cursor.fetchall()
         except (DBAPIError, sqlite3.Error) as error:
-            raise DatabaseFault(_explain(error)) from error
+            raise LedgerUnavailable(_explain(error)) from error
         return bool(in_log > LONGEST_LOG and in_file < in_log)
 
     def close(self) -> None:
@@ -166,12 +165,12 @@ class SqliteDatabase:
             left = self._held.left()
             if left:
                 with self.transaction() as connection:
-                    connection.execute(SQLITE[Kind.OPEN], [dict(row) for row in left])
+                    connection.execute(SQLITE[Kind.HOLD], [dict(row) for row in left])
             self._held.clear()
         except OSError as error:
-            raise DatabaseFault(f"{self._held}: {error.strerror}") from error
-        except (ValueError, StatementError) as error:
-            raise DatabaseFault(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
+            raise LedgerUnavailable(f"{self._held}: {error.strerror}") from error
+        except (KeyError, ValueError, StatementError) as error:
+            raise LedgerUnavailable(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
 
     def _connect_patiently(self) -> sqlite3.Connection:
         return self._connect(timeout=BUSY_TIMEOUT)
@@ -179,7 +178,7 @@ class SqliteDatabase:
     def _check_file(self) -> None:
         """Refuse to write to a file, or to open one, that the next start would not find."""
         if _identity(self._path) != self._identity:
-            raise DatabaseFault(GONE)
+            raise LedgerUnavailable(GONE)
 
     def _connect(self, *, timeout: float) -> sqlite3.Connection:
         self._check_file()

@@ -29,11 +29,11 @@ def statements(dialect: ModuleType) -> Mapping[Kind, UpdateBase]:
     values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in ATTEMPTS.columns}
     insert = dialect.insert(ATTEMPTS).values(values)
     return {
-        Kind.OPEN: insert.on_conflict_do_nothing(index_elements=_KEY),
-        Kind.CLOSE: insert.on_conflict_do_update(
+        Kind.HOLD: insert.on_conflict_do_nothing(index_elements=_KEY),
+        Kind.SETTLE: insert.on_conflict_do_update(
             index_elements=_KEY, set_={name: insert.excluded[name] for name in _SETTLED}
         ),
-        Kind.FORGET: delete(ATTEMPTS).where(
+        Kind.RELEASE: delete(ATTEMPTS).where(
             ATTEMPTS.c.call_id == bindparam("call_id"),
             ATTEMPTS.c.attempt == bindparam("attempt"),
             IS_HELD,

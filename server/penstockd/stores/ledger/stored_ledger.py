@@ -13,19 +13,16 @@ from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spendin
 from penstockd.logs.log import Log
 from penstockd.resilience.backoff import Backoff
 from penstockd.stores.ledger import sums
-from penstockd.stores.ledger.database import Database, DatabaseFault
+from penstockd.stores.ledger.database import LONGEST_STATEMENT, Database, within
 from penstockd.stores.ledger.journal import SILENT, Journal
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
 from penstockd.stores.ledger.tending import Charged, Tending
-from penstockd.stores.ledger.transactions import transact
 from penstockd.stores.ledger.worker import Worker
 
 T = TypeVar("T")
 
 TIDY_EVERY = 1.0
 """Seconds from one look at the database's own needs to the next."""
-LONGEST_LOOK = 60.0
-"""Seconds that a caller's look at the ledger may take, and that a start may take to charge losses."""
 LONGEST_SUM = 600.0
 """Seconds that it may take to sum up what was spent, without which a daemon does not start."""
 LONGEST_FLUSH = 8.0
@@ -57,14 +54,17 @@ class StoredLedger:
         self._reader = Worker("ledger-reader")
         self._tidier = Worker("ledger-tidier")
         self._writer = Worker("ledger-writer")
+        # Between the writes where the database has one writer, else beside them.
+        self._tender = self._writer if database.has_one_writer else Worker("ledger-tender")
         backoff = Backoff(0.2, 5.0, random=random)
         self._journal = Journal(
             database, self._writer, clock=clock, backoff=backoff, changed=self._tell, committed=committed
         )
-        self._tending = Tending(database, self._journal, retention=retention, clock=clock, log=log)
+        tend = self._journal.alone if database.has_one_writer else self._tender.run
+        self._tending = Tending(database, tend, retention=retention, clock=clock, log=log)
         self._fault_began: float | None = None
         self._late = 0
-        self._changed: Callable[[str], None] | None = None
+        self._changed: Callable[[str], None] = lambda _: None
         self._upkeep: Sequence[asyncio.Task[None]] = ()
 
     def __repr__(self) -> str:
@@ -88,39 +88,39 @@ class StoredLedger:
         """
         self._changed = changed
         try:
-            async with asyncio.timeout(LONGEST_LOOK):
+            async with asyncio.timeout(LONGEST_STATEMENT):
                 await self._tending.charge_losses(charged)
         except (LedgerUnavailable, TimeoutError) as fault:
             raise CannotOpenLedger(f"cannot write the ledger: {str(fault) or SILENT}") from fault
         self._upkeep = [asyncio.create_task(self._tidy_up()), asyncio.create_task(self._tending.keep_up(charged))]
 
-    async def open(self, entry: Entry) -> None:
+    async def hold(self, entry: Entry) -> None:
         """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
         row = row_of(entry, self._database.instance)
         # Nobody is to be asked for what cannot be settled: after a pause, a commit must first go well.
         if not self._journal.is_sound or not self._database.hold(row):
-            await self._journal.write(Operation(Kind.OPEN, row))
+            await self._journal.write(Operation(Kind.HOLD, row))
 
-    async def close(self, entry: Entry) -> None:
-        """Settle an entry that was opened; returns when it is durable.
+    async def settle(self, entry: Entry) -> None:
+        """Settle an entry that is held; returns when it is durable.
 
         An entry that cannot be written now is kept and written later, in order: raises LedgerUnavailable meanwhile.
         """
         try:
-            await self._journal.write(Operation(Kind.CLOSE, row_of(entry, self._database.instance)))
+            await self._journal.write(Operation(Kind.SETTLE, row_of(entry, self._database.instance)))
         except LedgerUnavailable:
             self._late += 1
             raise
 
-    async def forget(self, entry: Entry) -> None:
-        """Take back an entry that was opened; returns when that is durable. Raises LedgerUnavailable if it is later."""
+    async def release(self, entry: Entry) -> None:
+        """Take back an entry that is held; returns when that is durable. Raises LedgerUnavailable if it is later."""
         row = row_of(entry, self._database.instance)
         if not self._database.release(row):
-            await self._journal.write(Operation(Kind.FORGET, row))
+            await self._journal.write(Operation(Kind.RELEASE, row))
 
     async def usage(self, query: UsageQuery) -> UsageReport:
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
-        return await self._read(partial(sums.usage, query=query), longest=LONGEST_LOOK)
+        return await self._read(partial(sums.usage, query=query), longest=LONGEST_STATEMENT)
 
     async def spent(self, since: float) -> Sequence[Spending]:
         """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
@@ -134,12 +134,13 @@ class StoredLedger:
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_FLUSH):
                 await self._journal.close()
-                await self._tending.idle()
+                if self._tender is not self._writer:  # which closes the database after all else anyway
+                    await self._tender.run(lambda: None)
         if self.waiting:
             reason = self.fault or SILENT
             self._log.error("attempts will be charged their estimates", reason=reason, attempts=self.waiting)
         await asyncio.wait([self._writer.run(self._database.close)], timeout=LONGEST_CLOSE)
-        for worker in (self._reader, self._tidier, self._tending, self._writer):
+        for worker in (self._reader, self._tidier, self._tender, self._writer):
             worker.stop()
 
     def _tell(self, fault: str) -> None:
@@ -151,14 +152,13 @@ class StoredLedger:
         else:
             self._log.info("the ledger is written again", written=self._late, fault_ms=round((now - began) * 1000))
             self._fault_began, self._late = None, 0
-        if self._changed is not None:
-            self._changed(fault)
+        self._changed(fault)
 
     async def _read(self, look: Callable[[Connection], T], *, longest: float) -> T:
-        begin = partial(self._database.transaction, only_reads=True, longest=longest)
+        transaction = self._database.transaction(only_reads=True, longest=longest)
         try:
             async with asyncio.timeout(longest):
-                return await transact(begin, look, self._reader.run)
+                return await self._reader.run(partial(within, transaction, look))
         except TimeoutError as late:
             raise LedgerUnavailable(f"the database has not answered within {longest:g} seconds") from late
 
@@ -172,7 +172,7 @@ class StoredLedger:
                     await self._tidy()
                 elif not self.fault:
                     await self._writer.run(self._database.sign)
-            except DatabaseFault as fault:
+            except LedgerUnavailable as fault:
                 self._log.warning("the ledger was not tidied", reason=str(fault))
             except Exception as error:  # noqa: BLE001 - nobody else tidies it, and it grows
                 self._log.exception("the ledger was not tidied", error)

@@ -14,7 +14,7 @@ DAY_US: Final = 86_400_000_000
 
 Condition: TypeAlias = ColumnElement[bool]
 
-_SPENDERS = ("tenant", "user_id", "agent", "key")
+SPENDERS = ("tenant", "user_id", "agent", "key")
 
 
 def usage(connection: Connection, query: UsageQuery) -> UsageReport:
@@ -32,12 +32,12 @@ def spent(connection: Connection, since: float) -> Sequence[Spending]:
     """What each combination has cost since `since`, unix seconds."""
     attempts, days = ATTEMPTS.c, DAYS.c
     parts = union_all(
-        select(*(attempts[name] for name in _SPENDERS), attempts.cost_nanousd).where(
+        select(*(attempts[name] for name in SPENDERS), attempts.cost_nanousd).where(
             ~IS_HELD, attempts.at_us >= _us(since)
         ),
-        select(*(days[name] for name in _SPENDERS), days.cost_nanousd).where(days.day >= _day(since)),
+        select(*(days[name] for name in SPENDERS), days.cost_nanousd).where(days.day >= _day(since)),
     ).subquery()
-    names = [parts.c[name] for name in _SPENDERS]
+    names = [parts.c[name] for name in SPENDERS]
     cost = _sum(parts.c.cost_nanousd).label("cost_nanousd")
     rows = connection.execute(select(*names, cost).group_by(*names).having(cost > 0))
     return [Spending(**{**row._mapping, "cost_nanousd": int(row.cost_nanousd)}) for row in rows]  # noqa: SLF001 - public

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -10,10 +10,7 @@ from penstockd.clock import Clock
 from penstockd.ledger import LedgerUnavailable, Loss
 from penstockd.logs.log import Log
 from penstockd.stores.ledger import old_rows
-from penstockd.stores.ledger.database import Database, DatabaseFault, Overtaken
-from penstockd.stores.ledger.journal import Journal
-from penstockd.stores.ledger.transactions import transact
-from penstockd.stores.ledger.worker import Worker
+from penstockd.stores.ledger.database import Database, Overtaken, within
 
 T = TypeVar("T")
 
@@ -28,17 +25,23 @@ Charged: TypeAlias = Callable[[Sequence[Loss]], Awaitable[None]]
 """Who is told what attempts of daemons that died were charged, each once."""
 
 
-class Tending:
-    """Charges losses, rolls up and drops; between the writes where the database has one writer, else beside them."""
+class Run(Protocol):
+    """Where a change that blocks is made."""
 
-    def __init__(self, database: Database, journal: Journal, *, retention: float, clock: Clock, log: Log) -> None:
-        """Keep what is older than `retention` seconds no longer."""
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Return what `work` returns."""
+
+
+class Tending:
+    """Charges losses, rolls up and drops."""
+
+    def __init__(self, database: Database, run: Run, *, retention: float, clock: Clock, log: Log) -> None:
+        """Have `run` make each change; keep what is older than `retention` seconds no longer."""
         self._database = database
-        self._journal = journal
+        self._run = run
         self._retention = retention
         self._clock = clock
         self._log = log
-        self._worker = Worker("ledger-tender")
         self._in_the_way = ""
 
     async def charge_losses(self, charged: Charged) -> None:
@@ -55,14 +58,6 @@ class Tending:
             await self._clock.sleep(pause)
             pause = TEND_EVERY if await self._is_tended(charged) else TEND_AGAIN
 
-    async def idle(self) -> None:
-        """Return when what was begun is done."""
-        await self._worker.run(lambda: None)
-
-    def stop(self) -> None:
-        """End the thread when it has nothing left to do."""
-        self._worker.stop()
-
     async def _is_tended(self, charged: Charged) -> bool:
         """Tend it; false if that could not be done."""
         said = self._in_the_way
@@ -70,7 +65,7 @@ class Tending:
             await self._tend(charged)
         except Overtaken:
             return False
-        except (LedgerUnavailable, DatabaseFault) as fault:
+        except LedgerUnavailable as fault:
             self._in_the_way = str(fault)
             if not said:
                 self._log.warning("the ledger was not tended", reason=self._in_the_way)
@@ -96,6 +91,4 @@ class Tending:
         await self._change(partial(old_rows.drop_days, self._database, before=now - self._retention))
 
     async def _change(self, change: Callable[[Connection], T], *, is_of_one_moment: bool = False) -> T:
-        run = self._journal.alone if self._database.has_one_writer else self._worker.run
-        begin = partial(self._database.transaction, is_of_one_moment=is_of_one_moment)
-        return await transact(begin, change, run)
+        return await self._run(partial(within, self._database.transaction(is_of_one_moment=is_of_one_moment), change))

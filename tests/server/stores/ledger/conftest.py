@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fakes.ledger import OpenDatabase, ledger_on, sqlite_file, uncounted
-from fakes.postgres import Postgres, postgres_server
+from fakes.small_disk import SmallDisk, small_disk
+from peers.postgres import Postgres, postgres_server
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.postgres import PostgresDatabase
 from penstockd.stores.ledger.sqlite import SqliteDatabase
@@ -18,6 +19,13 @@ def server() -> Iterator[Postgres]:
     """One PostgreSQL for all tests."""
     with postgres_server() as running:
         yield running
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of one megabyte."""
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture(params=["process", "power", "postgresql"])

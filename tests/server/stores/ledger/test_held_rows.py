@@ -1,14 +1,13 @@
 """What is held beside the ledger: there after a death, gone once it is settled, and never longer than it must be."""
 
 import stat
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from fakes.small_disk import SmallDisk, small_disk
+from fakes.small_disk import SmallDisk
 from penstockd.stores.ledger import held_rows
 from penstockd.stores.ledger.held_rows import HeldRows
 from penstockd.stores.ledger.operations import Row
@@ -18,13 +17,6 @@ from penstockd.stores.ledger.operations import Row
 def path(tmp_path: Path) -> Path:
     """Where the file is."""
     return tmp_path / "ledger.db.held"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk of one megabyte."""
-    with small_disk(tmp_path / "disk") as disk:
-        yield disk
 
 
 def test_what_is_held_is_there_at_once_for_whoever_comes_next(path: Path) -> None:
@@ -56,18 +48,18 @@ def test_what_was_settled_goes_with_the_next_compaction(path: Path) -> None:
         assert HeldRows(path).left() == [row("b")]
 
 
-def test_what_is_forgotten_is_gone_at_once(path: Path) -> None:
+def test_what_is_released_is_gone_at_once(path: Path) -> None:
     """A death right after it charges nothing."""
     held = HeldRows(path)
     held.add(row("a"))
     held.add(row("b"))
 
-    assert held.forget(row("a"))
-    assert not held.forget(row("a"))
+    assert held.release(row("a"))
+    assert not held.release(row("a"))
     assert HeldRows(path).left() == [row("b")]
 
 
-def test_what_is_forgotten_after_a_fault_is_gone_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_released_after_a_fault_is_gone_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is written anew without it."""
     monkeypatch.setattr(held_rows, "LONGEST", 0)
     in_the_way = path.with_name("ledger.db.held.new")
@@ -78,7 +70,7 @@ def test_what_is_forgotten_after_a_fault_is_gone_as_well(path: Path, monkeypatch
         held.add(row("b"))
     in_the_way.rmdir()
 
-    assert held.forget(row("a"))
+    assert held.release(row("a"))
     assert HeldRows(path).left() == []
 
 

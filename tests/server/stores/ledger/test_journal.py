@@ -1,6 +1,7 @@
 """The journal writes everything in order, together where it can, and keeps what it owes through every fault."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Sequence
 
@@ -62,7 +63,7 @@ class Desk:
         """Let a write find a fault."""
         self.paper.fault = OSError(text)
         with pytest.raises(LedgerUnavailable, match=text):
-            await self.journal.write(close("first"))
+            await self.journal.write(settle("first"))
 
     async def sleeps(self) -> None:
         """Return once the journal waits for its next attempt to recover."""
@@ -89,39 +90,39 @@ async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
 
 async def test_an_idle_journal_commits_at_once(desk: Desk) -> None:
     """One row is one commit, without a pause on either side."""
-    await desk.journal.write(close("a"))
-    await desk.journal.write(close("b"))
+    await desk.journal.write(settle("a"))
+    await desk.journal.write(settle("b"))
 
-    assert desk.paper.commits == [["close a"], ["close b"]]
+    assert desk.paper.commits == [["settle a"], ["settle b"]]
     assert desk.clock.sleeping == 0
     assert desk.paper.threads == {"MainThread" if desk.paper.commits_fast else "writer"}
 
 
 async def test_what_arrives_together_is_committed_together(desk: Desk) -> None:
     """In the order in which it came."""
-    await asyncio.gather(*(desk.journal.write(close(name)) for name in "abc"))
+    await asyncio.gather(*(desk.journal.write(settle(name)) for name in "abc"))
 
-    assert desk.paper.commits == [["close a", "close b", "close c"]]
+    assert desk.paper.commits == [["settle a", "settle b", "settle c"]]
 
 
 async def test_a_batch_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd takes several commits."""
     monkeypatch.setattr(journals, "LARGEST_BATCH", 2)
 
-    await asyncio.gather(*(desk.journal.write(close(name)) for name in "abcde"))
+    await asyncio.gather(*(desk.journal.write(settle(name)) for name in "abcde"))
 
     assert [len(commit) for commit in desk.paper.commits] == [2, 2, 1]
-    assert desk.paper.written == [f"close {name}" for name in "abcde"]
+    assert desk.paper.written == [f"settle {name}" for name in "abcde"]
 
 
-async def test_a_fault_refuses_opens_and_keeps_closes(desk: Desk) -> None:
+async def test_a_fault_refuses_holds_and_keeps_settlements(desk: Desk) -> None:
     """Those that met it and those that come later; each is told why."""
     desk.paper.fault = OSError("the disk is full")
 
     results = await asyncio.gather(
-        desk.journal.write(close("a")), desk.journal.write(opening("b")), return_exceptions=True
+        desk.journal.write(settle("a")), desk.journal.write(hold("b")), return_exceptions=True
     )
-    for late in (opening("c"), close("d")):
+    for late in (hold("c"), settle("d")):
         with pytest.raises(LedgerUnavailable, match="the disk is full"):
             await desk.journal.write(late)
 
@@ -132,16 +133,16 @@ async def test_a_fault_refuses_opens_and_keeps_closes(desk: Desk) -> None:
 
 
 async def test_what_was_kept_is_written_in_order_when_the_database_is_back(desk: Desk) -> None:
-    """Before anything new, and an open that may or may not have been written is taken back."""
+    """Before anything new, and a hold that may or may not have been written is taken back."""
     desk.paper.fault = OSError("gone")
-    await asyncio.gather(desk.journal.write(close("a")), desk.journal.write(opening("b")), return_exceptions=True)
+    await asyncio.gather(desk.journal.write(settle("a")), desk.journal.write(hold("b")), return_exceptions=True)
     with pytest.raises(LedgerUnavailable):
-        await desk.journal.write(close("c"))
+        await desk.journal.write(settle("c"))
 
     await desk.recovers()
-    await desk.journal.write(close("d"))
+    await desk.journal.write(settle("d"))
 
-    assert desk.paper.written == ["close a", "forget b", "close c", "close d"]
+    assert desk.paper.written == ["settle a", "release b", "settle c", "settle d"]
     assert desk.faults == ["gone", ""]
 
 
@@ -159,7 +160,7 @@ async def test_it_tries_again_with_backoff_until_the_fault_is_over(desk: Desk) -
     await desk.recovers()
 
     assert desk.faults == ["the disk is full", "it is read-only", ""]
-    assert desk.paper.written == ["close first"]
+    assert desk.paper.written == ["settle first"]
 
 
 async def test_many_kept_are_written_in_several_commits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,30 +169,30 @@ async def test_many_kept_are_written_in_several_commits(desk: Desk, monkeypatch:
     await desk.fail()
     for name in "abcd":
         with pytest.raises(LedgerUnavailable):
-            await desk.journal.write(close(name))
+            await desk.journal.write(settle(name))
 
     await desk.recovers()
 
-    assert desk.paper.written == ["close first", "close a", "close b", "close c", "close d"]
+    assert desk.paper.written == ["settle first", "settle a", "settle b", "settle c", "settle d"]
 
 
-async def test_an_open_cut_short_is_taken_back(desk: Desk) -> None:
+async def test_a_hold_cut_short_is_taken_back(desk: Desk) -> None:
     """After it was written, as it may have been."""
-    task = asyncio.create_task(desk.journal.write(opening("a")))
+    task = asyncio.create_task(desk.journal.write(hold("a")))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
 
-    await desk.journal.write(close("b"))
+    await desk.journal.write(settle("b"))
 
-    assert desk.paper.written == ["open a", "forget a", "close b"]
+    assert desk.paper.written == ["hold a", "release a", "settle b"]
 
 
-async def test_an_open_cut_short_during_a_fault_is_taken_back_later(desk: Desk) -> None:
+async def test_a_hold_cut_short_during_a_fault_is_taken_back_later(desk: Desk) -> None:
     """The fault and the cut may come at the same moment."""
     desk.paper.may_go_on.clear()
     desk.paper.fault = OSError("gone")
-    task = asyncio.create_task(desk.journal.write(opening("a")))
+    task = asyncio.create_task(desk.journal.write(hold("a")))
     await asyncio.sleep(0)
     desk.paper.may_go_on.set()
     async with asyncio.timeout(5):
@@ -203,7 +204,7 @@ async def test_an_open_cut_short_during_a_fault_is_taken_back_later(desk: Desk) 
 
     await desk.recovers()
 
-    assert set(desk.paper.written) == {"forget a"}
+    assert set(desk.paper.written) == {"release a"}
 
 
 async def test_nothing_is_written_while_something_is_done_alone(desk: Desk) -> None:
@@ -211,7 +212,7 @@ async def test_nothing_is_written_while_something_is_done_alone(desk: Desk) -> N
     order: list[str] = []
 
     async def write(name: str) -> None:
-        await desk.journal.write(close(name))
+        await desk.journal.write(settle(name))
         order.append(name)
 
     def work() -> list[str]:
@@ -236,15 +237,15 @@ async def test_what_is_done_alone_holds_up_callers_for_a_bounded_time(
     await asyncio.sleep(0)
 
     results = await asyncio.gather(
-        desk.journal.write(opening("a")), desk.journal.write(close("b")), return_exceptions=True
+        desk.journal.write(hold("a")), desk.journal.write(settle("b")), return_exceptions=True
     )
     assert [str(result) for result in results] == ["the database does not answer"] * 2
     may_go_on.set()
     assert await alone
     await desk.recovers()
-    await desk.journal.write(close("c"))
+    await desk.journal.write(settle("c"))
 
-    assert desk.paper.written == ["forget a", "close b", "close c"]
+    assert desk.paper.written == ["release a", "settle b", "settle c"]
     assert desk.faults == ["the database does not answer", ""]
 
 
@@ -255,7 +256,7 @@ async def test_what_is_done_alone_behind_a_commit_that_hangs_makes_no_second_fau
     monkeypatch.setattr(journals, "PATIENCE", 0.05)
     desk = Desk(commits_fast=False)
     desk.paper.may_go_on.clear()
-    writing = asyncio.create_task(desk.journal.write(close("a")))
+    writing = asyncio.create_task(desk.journal.write(settle("a")))
     await asyncio.sleep(0.01)
     alone = asyncio.create_task(desk.journal.alone(lambda: None))
     with pytest.raises(LedgerUnavailable):
@@ -277,13 +278,13 @@ async def test_what_has_arrived_is_written_before_the_end(desk: Desk) -> None:
     await desk.fail()
     desk.paper.fault = None
     await desk.journal.close()
-    late = asyncio.create_task(desk.journal.write(close("late")))
+    late = asyncio.create_task(desk.journal.write(settle("late")))
     await asyncio.sleep(0)
 
     await desk.journal.close()
 
     assert late.done()
-    assert desk.paper.written == ["close first", "close late"]
+    assert desk.paper.written == ["settle first", "settle late"]
 
 
 async def test_a_database_that_hangs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,28 +294,51 @@ async def test_a_database_that_hangs_is_a_fault(monkeypatch: pytest.MonkeyPatch)
     desk.paper.may_go_on.clear()
 
     with pytest.raises(LedgerUnavailable, match="does not answer"):
-        await desk.journal.write(close("a"))
+        await desk.journal.write(settle("a"))
     await desk.sleeps()
     desk.clock.advance(1.0)  # this attempt does not get its turn either
     await desk.sleeps()
     desk.paper.may_go_on.set()
     await desk.recovers()
 
-    assert set(desk.paper.written) == {"close a"}
+    assert set(desk.paper.written) == {"settle a"}
     await desk.journal.close()
     desk.worker.stop()
+
+
+async def test_a_commit_that_fails_after_the_journal_gave_it_up_is_nobodys_error() -> None:
+    """asyncio would tell, in the log, of an exception that nobody took."""
+    desk, told = Desk(commits_fast=False), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    await desk.fail()
+    await desk.sleeps()
+    desk.paper.threads.clear()
+    desk.paper.may_go_on.clear()
+    desk.clock.advance(1.0)
+    await until(lambda: bool(desk.paper.threads))
+
+    closing = asyncio.create_task(desk.journal.close())
+    await asyncio.sleep(0.01)
+    closing.cancel()
+    await asyncio.wait([closing])
+    del closing
+    desk.paper.may_go_on.set()
+    await desk.worker.run(lambda: None)
+    gc.collect()
+
+    assert not told
 
 
 async def test_many_callers_leave_a_gap_between_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the last commit took, at most five milliseconds."""
     desk = Desk(commits_fast=False)
     desk.paper.may_go_on.clear()
-    first = asyncio.gather(*(desk.journal.write(close(name)) for name in "ab"))
+    first = asyncio.gather(*(desk.journal.write(settle(name)) for name in "ab"))
     await asyncio.sleep(0.01)
     desk.clock.advance(1.0)
     desk.paper.may_go_on.set()
     await first
-    second = asyncio.create_task(desk.journal.write(close("c")))
+    second = asyncio.create_task(desk.journal.write(settle("c")))
     await desk.sleeps()
 
     desk.clock.advance(0.004)
@@ -341,30 +365,30 @@ async def loop_desk() -> AsyncIterator[Desk]:
 async def test_callers_who_shared_a_commit_wait_for_others_to_share_the_next(loop_desk: Desk) -> None:
     """Until five milliseconds after it; whoever comes later than that waits for nobody."""
     journal, clock, paper = loop_desk.journal, loop_desk.clock, loop_desk.paper
-    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
+    await asyncio.gather(*(journal.write(settle(name)) for name in "ab"))
     clock.advance(0.002)
-    first = asyncio.create_task(journal.write(close("c")))
+    first = asyncio.create_task(journal.write(settle("c")))
     await loop_desk.sleeps()
     clock.advance(0.0029)
-    second = asyncio.create_task(journal.write(close("d")))
+    second = asyncio.create_task(journal.write(settle("d")))
     await asyncio.sleep(0.01)
     before = list(paper.commits)
     clock.advance(0.0002)
     await asyncio.gather(first, second)
     clock.advance(0.005)
-    await journal.write(close("e"))
+    await journal.write(settle("e"))
 
-    assert before == [["close a", "close b"]]
-    assert paper.commits[1:] == [["close c", "close d"], ["close e"]]
+    assert before == [["settle a", "settle b"]]
+    assert paper.commits[1:] == [["settle c", "settle d"], ["settle e"]]
 
 
 async def test_company_that_does_not_come_is_no_longer_waited_for(loop_desk: Desk) -> None:
     """One caller alone soon has its commits at once again."""
     journal, clock = loop_desk.journal, loop_desk.clock
-    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
+    await asyncio.gather(*(journal.write(settle(name)) for name in "ab"))
     waited = 0
     for name in range(2 * journals.SHARED_FOR):
-        task = asyncio.create_task(journal.write(close(str(name))))
+        task = asyncio.create_task(journal.write(settle(str(name))))
         await asyncio.sleep(0.001)
         if clock.sleeping:
             waited += 1
@@ -377,8 +401,8 @@ async def test_company_that_does_not_come_is_no_longer_waited_for(loop_desk: Des
 async def test_work_that_is_to_be_done_alone_is_not_met_by_a_gap_that_ends(loop_desk: Desk) -> None:
     """What waited for company is written after it, and so it is at the end."""
     journal, clock, paper = loop_desk.journal, loop_desk.clock, loop_desk.paper
-    await asyncio.gather(*(journal.write(close(name)) for name in "ab"))
-    late = asyncio.create_task(journal.write(close("c")))
+    await asyncio.gather(*(journal.write(settle(name)) for name in "ab"))
+    late = asyncio.create_task(journal.write(settle("c")))
     await loop_desk.sleeps()
 
     def work() -> int:
@@ -389,7 +413,7 @@ async def test_work_that_is_to_be_done_alone_is_not_met_by_a_gap_that_ends(loop_
     assert await journal.alone(work) == 1
     await late
 
-    assert paper.commits[1:] == [["close c"]]
+    assert paper.commits[1:] == [["settle c"]]
 
 
 async def _advance(clock: FakeClock) -> None:
@@ -402,7 +426,7 @@ async def test_an_error_nobody_foresaw_keeps_nobody_waiting(desk: Desk) -> None:
     desk.paper.fault = ZeroDivisionError()
 
     with pytest.raises(LedgerUnavailable, match="ZeroDivisionError"):
-        await desk.journal.write(close("a"))
+        await desk.journal.write(settle("a"))
 
 
 def test_work_that_is_given_up_before_its_turn_is_not_begun() -> None:
@@ -428,7 +452,7 @@ def test_work_that_is_given_up_before_its_turn_is_not_begun() -> None:
 
 async def test_each_commit_is_told_how_long_it_took(desk: Desk) -> None:
     """However many rows it takes along."""
-    await asyncio.gather(desk.journal.write(close("a")), desk.journal.write(close("b")))
+    await asyncio.gather(desk.journal.write(settle("a")), desk.journal.write(settle("b")))
 
     assert desk.commits == [0.0]
 
@@ -441,7 +465,7 @@ async def test_what_is_not_yet_written_is_counted(desk: Desk) -> None:
 
     assert desk.journal.waiting == 1
     with pytest.raises(LedgerUnavailable):
-        await desk.journal.write(close("second"))
+        await desk.journal.write(settle("second"))
     assert desk.journal.waiting == 2
 
     await desk.sleeps()
@@ -461,7 +485,7 @@ async def test_what_is_not_yet_written_may_be_counted_from_another_thread(desk: 
     looks = asyncio.create_task(asyncio.to_thread(look))
     for name in range(3000):
         with pytest.raises(LedgerUnavailable):
-            await desk.journal.write(close(str(name)))
+            await desk.journal.write(settle(str(name)))
         await asyncio.sleep(0)
     await looks
 
@@ -470,14 +494,14 @@ async def test_what_is_not_yet_written_may_be_counted_from_another_thread(desk: 
     assert desk.journal.waiting == 0
 
 
-def close(name: str) -> Operation:
+def settle(name: str) -> Operation:
     """What settles a row."""
-    return Operation(Kind.CLOSE, {"call_id": name})
+    return Operation(Kind.SETTLE, {"call_id": name})
 
 
-def opening(name: str) -> Operation:
-    """What opens a row."""
-    return Operation(Kind.OPEN, {"call_id": name})
+def hold(name: str) -> Operation:
+    """What holds a row."""
+    return Operation(Kind.HOLD, {"call_id": name})
 
 
 def name_of(operation: Operation) -> str:

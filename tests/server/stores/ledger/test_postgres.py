@@ -11,7 +11,7 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.ledger import held, ledger_on, put, settled, uncounted, until
-from fakes.postgres import Postgres, postgres_server
+from peers.postgres import Postgres, postgres_server
 from penstockd import lifecycle
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
@@ -20,13 +20,6 @@ from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.postgres import PostgresDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Postgres]:
-    """A server of this file's own, to be stopped."""
-    with postgres_server() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +48,7 @@ def test_only_attempts_of_daemons_that_are_gone_are_charged(server: Postgres) ->
     url = server.database()
     dead, living, ours = (PostgresDatabase(url) for _ in range(3))
     for database in (dead, living, ours):
-        database.write([Operation(Kind.OPEN, row_of(held(), database.instance))])
+        database.write([Operation(Kind.HOLD, row_of(held(), database.instance))])
     dead.close()
 
     charged = [charge_losses(database) for database in (ours, living, ours)]
@@ -67,36 +60,36 @@ def test_only_attempts_of_daemons_that_are_gone_are_charged(server: Postgres) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["restart", "crash"])
-async def test_a_server_that_restarts_in_the_middle_loses_nothing(fragile: Postgres, number: signal.Signals) -> None:
+async def test_a_server_that_restarts_in_the_middle_loses_nothing(postgres: Postgres, number: signal.Signals) -> None:
     """Under load: every attempt is settled once, though some were refused or kept meanwhile."""
-    ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
+    ledger = ledger_on(PostgresDatabase(postgres.database()), SystemClock())
     faults: list[str] = []
     await ledger.start(faults.append, uncounted)
     load = asyncio.create_task(calls(ledger, seconds=3.0))
     await asyncio.sleep(0.7)
 
-    await asyncio.to_thread(fragile.stop, number)
+    await asyncio.to_thread(postgres.stop, number)
     await asyncio.sleep(0.3)
-    await asyncio.to_thread(fragile.start)
-    opened, refused = await load
+    await asyncio.to_thread(postgres.start)
+    made, refused = await load
     await until(lambda: not ledger.fault)
 
     total = (await ledger.usage(UsageQuery())).total
     await ledger.stop()
     assert refused > 0
-    assert total.requests == total.cost_nanousd == opened > 100
+    assert total.requests == total.cost_nanousd == made > 100
     assert faults[0].startswith("PostgreSQL says: ")
     assert faults[-1] == ""
 
 
-async def test_a_connection_that_was_lost_while_idle_is_no_fault(fragile: Postgres) -> None:
+async def test_a_connection_that_was_lost_while_idle_is_no_fault(postgres: Postgres) -> None:
     """A firewall may have forgotten it; the next write connects anew."""
-    ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
+    ledger = ledger_on(PostgresDatabase(postgres.database()), SystemClock())
     faults: list[str] = []
     await ledger.start(faults.append, uncounted)
     await put(ledger, settled())
-    await asyncio.to_thread(fragile.stop)
-    await asyncio.to_thread(fragile.start)
+    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(postgres.start)
 
     await put(ledger, settled())
 
@@ -105,21 +98,21 @@ async def test_a_connection_that_was_lost_while_idle_is_no_fault(fragile: Postgr
     await ledger.stop()
 
 
-async def test_a_server_that_stands_still_holds_up_nobody(fragile: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stands_still_holds_up_nobody(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers wait for a bounded time, and what was kept is written when it moves again."""
     monkeypatch.setattr(journal, "PATIENCE", 0.3)
-    ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
+    ledger = ledger_on(PostgresDatabase(postgres.database()), SystemClock())
     await ledger.start(lambda _: None, uncounted)
     entry = held()
-    await ledger.open(entry)
-    fragile.freeze()
+    await ledger.hold(entry)
+    postgres.freeze()
     try:
         with pytest.raises(LedgerUnavailable, match="does not answer"):
-            await ledger.close(settled(entry))
+            await ledger.settle(settled(entry))
         with pytest.raises(LedgerUnavailable, match="does not answer"):
-            await ledger.open(held())
+            await ledger.hold(held())
     finally:
-        fragile.thaw()
+        postgres.thaw()
 
     await until(lambda: not ledger.fault)
 
@@ -127,43 +120,43 @@ async def test_a_server_that_stands_still_holds_up_nobody(fragile: Postgres, mon
     await ledger.stop()
 
 
-async def test_a_server_that_stands_still_is_left_in_time(fragile: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stands_still_is_left_in_time(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not written then is charged at the next start, and the daemon's own patience is never used up."""
     assert stored_ledger.LONGEST_FLUSH + stored_ledger.LONGEST_CLOSE <= lifecycle.LONGEST_CLOSE - 5
     monkeypatch.setattr(stored_ledger, "LONGEST_FLUSH", 0.2)
     monkeypatch.setattr(stored_ledger, "LONGEST_CLOSE", 0.1)
-    ledger = ledger_on(PostgresDatabase(fragile.database()), SystemClock())
+    ledger = ledger_on(PostgresDatabase(postgres.database()), SystemClock())
     await ledger.start(lambda _: None, uncounted)
     entry = held()
-    await ledger.open(entry)
-    fragile.freeze()
+    await ledger.hold(entry)
+    postgres.freeze()
     try:
-        ending = asyncio.create_task(ledger.close(settled(entry)))
+        ending = asyncio.create_task(ledger.settle(settled(entry)))
         await asyncio.sleep(0.05)
         async with asyncio.timeout(2):
             await ledger.stop()
     finally:
-        fragile.thaw()
+        postgres.thaw()
         ending.cancel()
         await asyncio.wait([ending])
 
 
-def test_a_connection_that_was_lost_is_no_line_in_the_log(fragile: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_connection_that_was_lost_is_no_line_in_the_log(postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     """Several rows are written anew at once; what the driver ignored meanwhile is of no use to an operator."""
-    with closing(PostgresDatabase(fragile.database())) as database:
+    with closing(PostgresDatabase(postgres.database())) as database:
         database.write([PROBE])
-        fragile.cut_sessions()
+        postgres.cut_sessions()
 
-        database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance)) for _ in range(3)])
+        database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance)) for _ in range(3)])
 
     assert caplog.records == []
 
 
-async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(fragile: Postgres) -> None:
+async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(postgres: Postgres) -> None:
     """Also while it writes nothing, so that no other charges the attempts that it has on their way."""
-    url, clock = fragile.database(), FakeClock()
+    url, clock = postgres.database(), FakeClock()
     async with holding(url, clock) as faults:
-        fragile.cut_sessions()
+        postgres.cut_sessions()
         with closing(PostgresDatabase(url)) as other:
             await until(lambda: signs(other) == 1, clock)
             charged = charge_losses(other)
@@ -171,15 +164,15 @@ async def test_a_daemon_whose_session_was_cut_shows_again_that_it_runs(fragile: 
     assert (charged, faults) == (0, [])
 
 
-async def test_a_server_that_is_away_while_nothing_is_written_is_no_fault(fragile: Postgres) -> None:
+async def test_a_server_that_is_away_while_nothing_is_written_is_no_fault(postgres: Postgres) -> None:
     """Whoever writes would be told; when it is back, the daemon signs."""
-    url, clock = fragile.database(), FakeClock()
+    url, clock = postgres.database(), FakeClock()
     async with holding(url, clock) as faults:
-        fragile.stop()
+        postgres.stop()
         for _ in range(10):
             clock.advance(1.0)
             await asyncio.sleep(0.01)
-        fragile.start()
+        postgres.start()
         with closing(PostgresDatabase(url)) as other:
             await until(lambda: signs(other) == 1, clock)
 
@@ -192,7 +185,7 @@ async def holding(url: str, clock: FakeClock) -> AsyncIterator[list[str]]:
     ledger = ledger_on(PostgresDatabase(url), clock)
     faults: list[str] = []
     await ledger.start(faults.append, uncounted)
-    await ledger.open(held())
+    await ledger.hold(held())
     yield faults
     await ledger.stop()
 
@@ -269,7 +262,7 @@ def test_a_schema_of_its_own_keeps_the_ledger_apart(server: Postgres) -> None:
 
     for _ in range(2):
         with closing(PostgresDatabase(url)) as database:
-            database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+            database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance))])
 
     with closing(PostgresDatabase(url)) as database, database.transaction() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM penstock.attempts").scalar_one() == 2
@@ -316,7 +309,7 @@ def test_what_is_looked_at_is_the_ledger_at_one_moment(server: Postgres) -> None
         for _ in range(2):
             with database.transaction(only_reads=True) as connection:
                 counts.append(connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one())
-                database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+                database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance))])
                 counts.append(connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one())
 
     assert counts == [0, 0, 1, 1]
@@ -348,7 +341,7 @@ def charge_losses(database: Database) -> int:
 
 
 async def calls(ledger: StoredLedger, seconds: float) -> tuple[int, int]:
-    """Let four callers make attempts of one nano-USD for some time; return how many were opened, and how many not."""
+    """Let four callers make attempts of one nano-USD for some time; return how many were made, and how many not."""
     counts = [0, 0]
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + seconds
@@ -357,14 +350,14 @@ async def calls(ledger: StoredLedger, seconds: float) -> tuple[int, int]:
         while loop.time() < ends_at:
             entry = held()
             try:
-                await ledger.open(entry)
+                await ledger.hold(entry)
             except LedgerUnavailable:
                 counts[1] += 1
                 await asyncio.sleep(0.05)
                 continue
             counts[0] += 1
             try:
-                await ledger.close(settled(entry, cost_nanousd=1))
+                await ledger.settle(settled(entry, cost_nanousd=1))
             except LedgerUnavailable:
                 continue
 

@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Engine, event
 
 from fakes.clock import FakeClock
 from fakes.ledger import held, ledger_on, put, settled, uncounted, until
-from fakes.postgres import Postgres
+from peers.postgres import Postgres
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, Loss, UsageQuery
 from penstockd.stores.ledger import journal, postgres, postgres_locks, stored_ledger, sums
-from penstockd.stores.ledger.database import DatabaseFault
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
 from penstockd.stores.ledger.postgres import PostgresDatabase
 from penstockd.stores.ledger.tending import TEND_AGAIN, TEND_EVERY
@@ -153,11 +152,14 @@ def test_whoever_has_its_turn_is_not_named_for_a_lock_of_somebody_elses(server: 
     """To end that session would help nobody."""
     url = server.database()
     with closing(PostgresDatabase(url)) as database, psycopg.connect(url) as innocent, psycopg.connect(url) as other:
-        database.write([Operation(Kind.OPEN, row_of(held(), database.instance))])
+        database.write([Operation(Kind.HOLD, row_of(held(), database.instance))])
         innocent.execute("SELECT pg_advisory_xact_lock(%s, 0)", [postgres_locks.NAMESPACE])
         other.execute("SELECT * FROM attempts FOR UPDATE")
 
-        with pytest.raises(DatabaseFault, match=r"a session there has it locked"), database.transaction() as connection:
+        with (
+            pytest.raises(LedgerUnavailable, match=r"a session there has it locked"),
+            database.transaction() as connection,
+        ):
             connection.exec_driver_sql("DELETE FROM attempts")
 
 
@@ -167,11 +169,11 @@ async def test_what_is_settled_while_old_rows_are_rolled_up_is_not_lost(server: 
     first = settled(cost_nanousd=5, at=clock.wall() - 50 * DAY)
     second = replace(held(cost_nanousd=7, at=first.at), call_id=first.call_id, attempt=2)
     with closing(PostgresDatabase(url)) as database, closing(PostgresDatabase(url)) as other:
-        other.write([Operation(Kind.CLOSE, row_of(first, other.instance))])
-        other.write([Operation(Kind.OPEN, row_of(second, other.instance))])
+        other.write([Operation(Kind.SETTLE, row_of(first, other.instance))])
+        other.write([Operation(Kind.HOLD, row_of(second, other.instance))])
         ledger = ledger_on(database, clock)
         await ledger.start(lambda _: None, uncounted)
-        with before_the_delete(lambda: other.write([Operation(Kind.CLOSE, row_of(settled(second), other.instance))])):
+        with before_the_delete(lambda: other.write([Operation(Kind.SETTLE, row_of(settled(second), other.instance))])):
             await until(lambda: days(other) == 1, clock, step=TEND_AGAIN)
         total = (await ledger.usage(UsageQuery())).total
         await ledger.stop()
@@ -187,7 +189,7 @@ async def test_old_rows_that_change_while_they_are_rolled_up_are_rolled_up_later
     entry = settled(cost_nanousd=5, at=clock.wall() - 50 * DAY)
     overtaken: list[bool] = []
     with closing(PostgresDatabase(url)) as database, closing(PostgresDatabase(url)) as other:
-        again = [Operation(Kind.CLOSE, row_of(entry, other.instance))]
+        again = [Operation(Kind.SETTLE, row_of(entry, other.instance))]
 
         def overtake() -> None:
             overtaken.append(days(other) == 0)
@@ -221,7 +223,7 @@ def test_the_transaction_of_a_daemon_that_stands_still_is_ended(
             PostgresDatabase(url).close()
             connection.exec_driver_sql("SELECT 1")
 
-    with closing(PostgresDatabase(url)) as database, pytest.raises(DatabaseFault):
+    with closing(PostgresDatabase(url)) as database, pytest.raises(LedgerUnavailable):
         stand_still(database)
 
 
@@ -263,7 +265,7 @@ async def test_a_row_that_somebody_has_locked_is_said_too(server: Postgres) -> N
     """Whose it was, PostgreSQL does not tell afterwards; where to look is told."""
     url = server.database()
     with closing(PostgresDatabase(url)) as dead:
-        dead.write([Operation(Kind.OPEN, row_of(held(), dead.instance))])
+        dead.write([Operation(Kind.HOLD, row_of(held(), dead.instance))])
     ledger = ledger_on(PostgresDatabase(url))
     with psycopg.connect(url) as other:
         other.execute("SELECT * FROM attempts FOR UPDATE")
@@ -276,7 +278,7 @@ async def test_a_row_that_somebody_has_locked_is_said_too(server: Postgres) -> N
 
 async def test_a_look_that_takes_too_long_is_given_up(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a server that stands still ends nothing by itself."""
-    monkeypatch.setattr(stored_ledger, "LONGEST_LOOK", 0.1)
+    monkeypatch.setattr(stored_ledger, "LONGEST_STATEMENT", 0.1)
     monkeypatch.setattr(stored_ledger, "LONGEST_SUM", 0.2)
     url = server.database()
     ledger = ledger_on(PostgresDatabase(url))
@@ -298,7 +300,7 @@ async def test_losses_are_charged_and_counted_by_one_of_the_others(server: Postg
     """After their start, when the dead daemon's session has ended too: once in the ledger, and in one's budgets."""
     url, clock = server.database(), FakeClock()
     dead = PostgresDatabase(url)
-    dead.write([Operation(Kind.OPEN, row_of(held(cost_nanousd=77), dead.instance))])
+    dead.write([Operation(Kind.HOLD, row_of(held(cost_nanousd=77), dead.instance))])
     ledgers = [ledger_on(PostgresDatabase(url), clock) for _ in range(3)]
     counted: list[Loss] = []
 

@@ -9,19 +9,19 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from fakes.clock import FakeClock
 from fakes.ledger import held, ledger_on, put, settled, sqlite_file, uncounted, until
-from fakes.small_disk import SmallDisk, small_disk
+from fakes.small_disk import SmallDisk
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
-from penstockd.stores.ledger import held_rows, journal, sqlite
-from penstockd.stores.ledger.database import DatabaseFault
+from penstockd.stores.ledger import held_rows, journal, old_rows, sqlite, stored_ledger
 from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
 from penstockd.stores.ledger.sqlite import SqliteDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
@@ -33,13 +33,6 @@ TESTS = Path(__file__).parents[3]
 def path(tmp_path: Path) -> Path:
     """Where the ledger is."""
     return sqlite_file(tmp_path)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk of one megabyte."""
-    with small_disk(tmp_path / "disk") as disk:
-        yield disk
 
 
 @asynccontextmanager
@@ -105,12 +98,12 @@ async def test_a_file_that_is_moved_away_is_a_fault_until_it_is_back(path: Path)
     async with running(path, clock) as (ledger, faults):
         await put(ledger, settled())
         entry = held()
-        await ledger.open(entry)
+        await ledger.hold(entry)
         shutil.move(path, path.with_name("moved.db"))
         with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced: move it back"):
-            await ledger.close(settled(entry))
+            await ledger.settle(settled(entry))
         with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced"):
-            await ledger.open(held())
+            await ledger.hold(held())
         shutil.move(path.with_name("moved.db"), path)
 
         await until(lambda: not ledger.fault, clock)
@@ -130,11 +123,11 @@ async def test_what_waited_and_for_how_long_is_said_when_a_fault_is_over(
             for waiting in (1, 3):
                 entries = [held() for _ in range(waiting)]
                 for entry in entries:
-                    await ledger.open(entry)
+                    await ledger.hold(entry)
                 shutil.move(path, path.with_name("moved.db"))
                 clock.advance(1.0)
                 refused = await asyncio.gather(
-                    *(ledger.close(settled(entry)) for entry in entries), ledger.open(held()), return_exceptions=True
+                    *(ledger.settle(settled(entry)) for entry in entries), ledger.hold(held()), return_exceptions=True
                 )
                 assert {type(error) for error in refused} == {LedgerUnavailable}
                 clock.advance(60.0)
@@ -154,7 +147,7 @@ async def test_a_file_that_takes_the_place_of_another_is_left_alone(path: Path) 
         replace_by_an_empty_one(path)
         clock.advance(1.0)
         with pytest.raises(LedgerUnavailable, match="moved, deleted or replaced"):
-            await ledger.open(held())
+            await ledger.hold(held())
         await until(lambda: clock.sleeping == 2, clock)
         fault = ledger.fault
 
@@ -201,11 +194,11 @@ async def test_another_programs_lock_is_a_fault_that_passes(path: Path) -> None:
     clock = FakeClock()
     async with running(path, clock) as (ledger, faults):
         entry = held()
-        await ledger.open(entry)
+        await ledger.hold(entry)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LedgerUnavailable, match="another program has it locked"):
-                await ledger.close(settled(entry))
+                await ledger.settle(settled(entry))
             other.execute("COMMIT")
 
         await until(lambda: not ledger.fault, clock)
@@ -220,12 +213,12 @@ async def test_a_full_disk_refuses_new_attempts_and_keeps_what_is_settled(disk: 
     async with running(disk.path / "ledger.db", clock) as (ledger, faults):
         running_calls = [held(labels={"x": "y" * 200}) for _ in range(50)]
         for entry in running_calls:
-            await ledger.open(entry)
+            await ledger.hold(entry)
         disk.fill()
 
-        kept = [entry for entry in running_calls if not await could_close(ledger, entry)]
+        kept = [entry for entry in running_calls if not await could_settle(ledger, entry)]
         with pytest.raises(LedgerUnavailable, match="the disk is full"):
-            await ledger.open(held())
+            await ledger.hold(held())
         refused_while_full = ledger.fault
 
         disk.free()
@@ -247,7 +240,7 @@ def test_an_attempt_that_begins_is_held_beside_the_table_where_that_is_cheaper(p
     row = row_of(held(), dead.instance)
     is_held = dead.hold(row)
     if not is_held:
-        dead.write([Operation(Kind.OPEN, row)])
+        dead.write([Operation(Kind.HOLD, row)])
     dead.close()
 
     with closing(SqliteDatabase(path, is_durable=not is_durable)) as database, database.transaction() as connection:
@@ -273,14 +266,14 @@ async def test_after_a_pause_a_commit_must_go_well_before_anything_is_held(path:
     clock = FakeClock()
     async with running(path, clock) as (ledger, faults):
         await put(ledger, settled())
-        await ledger.open(held())
+        await ledger.hold(held())
         rows_while_sound = count_of(path)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            await ledger.open(held())
+            await ledger.hold(held())
             clock.advance(2 * journal.SOUND_FOR)
             with pytest.raises(LedgerUnavailable, match="another program has it locked"):
-                await ledger.open(held())
+                await ledger.hold(held())
             other.execute("COMMIT")
 
     assert rows_while_sound == 1
@@ -292,7 +285,7 @@ async def test_what_is_rolled_up_is_not_charged_again(path: Path) -> None:
     clock = FakeClock()
     async with running(path, clock) as (ledger, _):
         await put(ledger, settled(at=clock.wall()), settled(at=clock.wall()))
-        await ledger.open(held(at=clock.wall(), cost_nanousd=7))
+        await ledger.hold(held(at=clock.wall(), cost_nanousd=7))
         await until(lambda: count_of(path) == 0, clock, step=3600.0)
         dead = shutil.copytree(path.parent, path.parent.with_name("dead"))
 
@@ -349,7 +342,7 @@ def test_held_rows_that_cannot_be_read_or_written_are_a_fault(path: Path) -> Non
         database.hold(row)
         beside.unlink()
         beside.mkdir()
-        with pytest.raises(DatabaseFault, match=r"ledger\.db\.held: Is a directory"):
+        with pytest.raises(LedgerUnavailable, match=r"ledger\.db\.held: Is a directory"):
             database.compact()
         is_released = database.release(row)
         is_held = database.hold(row)
@@ -384,7 +377,7 @@ def test_a_log_that_does_not_fit_the_disk_is_a_fault(disk: SmallDisk) -> None:
         write(database, 50)
         disk.fill()
 
-        with pytest.raises(DatabaseFault, match="the disk is full"):
+        with pytest.raises(LedgerUnavailable, match="the disk is full"):
             database.tidy()
 
 
@@ -425,6 +418,55 @@ async def test_a_log_that_grows_long_is_put_into_the_file_while_nothing_is_writt
     assert tidied[:2] == [("ledger-tidier", True), ("ledger-writer", True)]
 
 
+async def test_what_ends_while_the_ledger_is_tended_is_written_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop commits itself, and would find the file locked."""
+    is_tended, may_end = threading.Event(), threading.Event()
+
+    def roll_up(_: SqliteDatabase, connection: Connection, before: float) -> bool:
+        connection.exec_driver_sql("DELETE FROM days WHERE day < ?", (before,))
+        is_tended.set()
+        return not may_end.wait(5)
+
+    monkeypatch.setattr(old_rows, "roll_up", roll_up)
+    clock = FakeClock()
+    async with running(path, clock) as (ledger, faults):
+        entry = held()
+        await ledger.hold(entry)
+        await until(is_tended.is_set, clock, step=5.0)
+        settling = asyncio.create_task(ledger.settle(settled(entry)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        waiting = ledger.waiting
+        may_end.set()
+        await settling
+        total = (await ledger.usage(UsageQuery())).total
+
+    assert (waiting, total.requests, faults) == (1, 1, [])
+
+
+async def test_a_disk_that_stands_still_is_left_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be written, nobody waits as long as for what is."""
+    monkeypatch.setattr(stored_ledger, "LONGEST_CLOSE", 0.1)
+    stands_still, moves_again = threading.Event(), threading.Event()
+
+    class Stuck(SqliteDatabase):
+        def sign(self) -> None:
+            stands_still.set()
+            moves_again.wait(5)
+
+    ledger = ledger_on(Stuck(path, is_durable=False))
+    await ledger.start(lambda _: None, uncounted)
+    await until(stands_still.is_set)
+
+    try:
+        async with asyncio.timeout(2):
+            await ledger.stop()
+    finally:
+        moves_again.set()
+
+
 async def test_what_nobody_foresaw_does_not_end_the_tending(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The log would grow until the disk is full, and nobody would know why."""
     tidied = []
@@ -439,7 +481,7 @@ async def test_what_nobody_foresaw_does_not_end_the_tending(path: Path, caplog: 
     await ledger.start(lambda _: None, uncounted)
     for _ in range(2):
         seen = len(tidied)
-        await ledger.open(held())
+        await ledger.hold(held())
         await put(ledger, settled())
         await until(lambda: len(tidied) > seen, clock)  # noqa: B023 - it is called before the next turn
     await ledger.stop()
@@ -453,7 +495,7 @@ async def test_a_ledger_that_cannot_charge_what_was_lost_is_not_started(
     """The operator is told in one line why."""
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
     with closing(SqliteDatabase(path, is_durable=False)) as dead:
-        dead.write([Operation(Kind.OPEN, row_of(held(), dead.instance))])
+        dead.write([Operation(Kind.HOLD, row_of(held(), dead.instance))])
     ledger = ledger_on(SqliteDatabase(path, is_durable=False))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -472,7 +514,7 @@ async def test_a_fault_that_nobody_watches_for_can_be_asked_for(path: Path) -> N
         connection.exec_driver_sql("DROP TABLE attempts")
 
     with pytest.raises(LedgerUnavailable):
-        await ledger.open(held())
+        await ledger.hold(held())
     await ledger.stop()
 
     assert ledger.fault == "SQLite says: no such table: attempts"
@@ -510,13 +552,13 @@ async def restart(path: Path) -> tuple[int, list[str]]:
 def write(database: SqliteDatabase, rows: int) -> None:
     """Write some settled attempts."""
     for _ in range(rows):
-        database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+        database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance))])
 
 
-async def could_close(ledger: StoredLedger, entry: object) -> bool:
+async def could_settle(ledger: StoredLedger, entry: object) -> bool:
     """Settle an attempt for 7 nano-USD; false if it was kept."""
     try:
-        await ledger.close(settled(entry, cost_nanousd=7))  # type: ignore[arg-type]
+        await ledger.settle(settled(entry, cost_nanousd=7))  # type: ignore[arg-type]
     except LedgerUnavailable:
         return False
     return True

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
@@ -26,10 +27,10 @@ DAY = 86400.0
 async def test_an_attempt_counts_once_it_is_settled(ledger: StoredLedger) -> None:
     """Held, it is nobody's cost yet."""
     entry = held()
-    await ledger.open(entry)
+    await ledger.hold(entry)
     before = (await ledger.usage(ALL)).total
 
-    await ledger.close(settled(entry, cost_nanousd=700))
+    await ledger.settle(settled(entry, cost_nanousd=700))
 
     assert before == Totals()
     assert (await ledger.usage(ALL)).total == Totals(requests=1, input_tokens=10, output_tokens=20, cost_nanousd=700)
@@ -40,10 +41,10 @@ async def test_writing_the_same_again_changes_nothing(ledger: StoredLedger) -> N
     entry = held()
 
     for _ in range(2):
-        await ledger.open(entry)
+        await ledger.hold(entry)
     for _ in range(2):
-        await ledger.close(settled(entry))
-    await ledger.open(entry)
+        await ledger.settle(settled(entry))
+    await ledger.hold(entry)
 
     report = await ledger.usage(ALL)
     assert (report.total.requests, report.total.cost_nanousd) == (1, 1000)
@@ -58,16 +59,16 @@ async def test_many_at_once_are_all_there(ledger: StoredLedger) -> None:
     assert (await ledger.usage(ALL)).total.requests == 500
 
 
-async def test_an_open_that_is_cut_short_leaves_nothing(open_database: OpenDatabase) -> None:
+async def test_a_hold_that_is_cut_short_leaves_nothing(open_database: OpenDatabase) -> None:
     """The attempt was not made, so that no restart may charge it."""
     database = open_database()
     ledger = ledger_on(database)
     await ledger.start(lambda _: None, uncounted)
-    opening = asyncio.create_task(ledger.open(held()))
+    holding = asyncio.create_task(ledger.hold(held()))
     await asyncio.sleep(0)
 
-    opening.cancel()
-    await asyncio.wait([opening])
+    holding.cancel()
+    await asyncio.wait([holding])
     await put(ledger, settled())
     left = count_rows(database)
     await ledger.stop()
@@ -76,14 +77,14 @@ async def test_an_open_that_is_cut_short_leaves_nothing(open_database: OpenDatab
     assert lost_at_next_start(open_database) == 0
 
 
-async def test_an_entry_that_is_forgotten_leaves_nothing(open_database: OpenDatabase) -> None:
+async def test_an_entry_that_is_released_leaves_nothing(open_database: OpenDatabase) -> None:
     """The first one was committed, the second maybe held beside the table; no restart charges either."""
     database = open_database()
     ledger = ledger_on(database)
     await ledger.start(lambda _: None, uncounted)
     for entry in (held(), held()):
-        await ledger.open(entry)
-        await ledger.forget(entry)
+        await ledger.hold(entry)
+        await ledger.release(entry)
     left = count_rows(database)
     database.close()  # as a death would have it
 
@@ -91,15 +92,15 @@ async def test_an_entry_that_is_forgotten_leaves_nothing(open_database: OpenData
     assert lost_at_next_start(open_database) == 0
 
 
-async def test_a_close_that_is_cut_short_is_written_all_the_same(ledger: StoredLedger) -> None:
+async def test_a_settlement_that_is_cut_short_is_written_all_the_same(ledger: StoredLedger) -> None:
     """The caller may go; what was used was used."""
     entry = held()
-    await ledger.open(entry)
-    closing = asyncio.create_task(ledger.close(settled(entry)))
+    await ledger.hold(entry)
+    settling = asyncio.create_task(ledger.settle(settled(entry)))
     await asyncio.sleep(0)
 
-    closing.cancel()
-    await asyncio.wait([closing])
+    settling.cancel()
+    await asyncio.wait([settling])
     await put(ledger, settled())
 
     assert (await ledger.usage(ALL)).total.requests == 2
@@ -109,7 +110,7 @@ async def test_what_a_dead_daemon_held_is_charged_its_estimate_once(open_databas
     """At the next start, and not again at the one after it; budgets are told of it."""
     database = open_database()
     entry = held(cost_nanousd=77)
-    database.write([Operation(Kind.OPEN, row_of(entry, database.instance))])
+    database.write([Operation(Kind.HOLD, row_of(entry, database.instance))])
     database.close()
     totals: list[Totals] = []
     charged: list[Loss] = []
@@ -131,9 +132,9 @@ async def test_what_a_dead_daemon_held_is_charged_its_estimate_once(open_databas
 async def test_the_truth_replaces_an_estimate_that_was_charged(ledger: StoredLedger) -> None:
     """A daemon that was only thought dead settles its attempts after all."""
     entry = held()
-    await ledger.close(replace(entry, status=EntryStatus.LOST))
+    await ledger.settle(replace(entry, status=EntryStatus.LOST))
 
-    await ledger.close(settled(entry, cost_nanousd=5))
+    await ledger.settle(settled(entry, cost_nanousd=5))
 
     total = (await ledger.usage(ALL)).total
     assert (total.cost_nanousd, total.wasted_nanousd, total.cost_estimated_nanousd) == (5, 0, 0)
@@ -214,7 +215,7 @@ async def test_what_was_spent_is_told_by_who_spent_it(ledger: StoredLedger) -> N
         settled(at=300.0, user_id="u2", cost_nanousd=8),
         settled(at=300.0, user_id="u3", cost_nanousd=None),
     )
-    await ledger.open(held(at=300.0))
+    await ledger.hold(held(at=300.0))
 
     spent = await ledger.spent(200.0)
 
@@ -273,8 +274,8 @@ async def test_old_rows_are_rolled_up_and_then_dropped(open_database: OpenDataba
     ledger = ledger_on(database, clock, retention=100 * DAY)
     young, old, ancient = (settled(at=clock.wall() - days * DAY) for days in (5, 50, 150))
     waiting = held(at=clock.wall() - 50 * DAY)
-    database.write([Operation(Kind.OPEN, row_of(waiting, database.instance))])
-    database.write([Operation(Kind.CLOSE, row_of(entry, database.instance)) for entry in (young, old, ancient)])
+    database.write([Operation(Kind.HOLD, row_of(waiting, database.instance))])
+    database.write([Operation(Kind.SETTLE, row_of(entry, database.instance)) for entry in (young, old, ancient)])
 
     await ledger.start(lambda _: None, uncounted)
     await until(lambda: (count_rows(database), count_rows(database, "days")) == (2, 1), clock, step=5.0)
@@ -284,6 +285,25 @@ async def test_old_rows_are_rolled_up_and_then_dropped(open_database: OpenDataba
     assert (await after.usage(ALL)).total.requests == 2
     assert (await after.usage(UsageQuery(since=clock.wall() - 49 * DAY))).total.requests == 1
     await after.stop()
+
+
+@pytest.mark.parametrize(("days", "is_kept"), [(30.0, True), (29.9, False)])
+async def test_a_retention_of_thirty_days_keeps_all_of_the_longest_month(
+    open_database: OpenDatabase, days: float, *, is_kept: bool
+) -> None:
+    """To its last minutes, as a start then counts its budgets; less does not."""
+    march, april = (datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (3, 4))
+    clock = FakeClock()
+    clock.put(april - 600)
+    database = open_database()
+    ledger = ledger_on(database, clock, retention=days * DAY)
+    database.write([Operation(Kind.SETTLE, row_of(settled(at=at), database.instance)) for at in (march - 1, march)])
+
+    await ledger.start(lambda _: None, uncounted)
+    await until(lambda: count_rows(database) + count_rows(database, "days") == is_kept, clock, step=1.0)
+
+    assert [spending.cost_nanousd for spending in await ledger.spent(march)] == [1000] * is_kept
+    await ledger.stop()
 
 
 async def test_odd_texts_and_numbers_do_not_hold_up_the_ledger(ledger: StoredLedger) -> None:
@@ -299,7 +319,7 @@ async def test_odd_texts_and_numbers_do_not_hold_up_the_ledger(ledger: StoredLed
 def test_an_older_schema_is_migrated_and_keeps_its_rows(open_database: OpenDatabase) -> None:
     """A daemon that knows more makes the tables what it knows, once."""
     database = open_database()
-    database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+    database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance))])
     later = (("ALTER TABLE attempts ADD COLUMN region VARCHAR",), ("UPDATE attempts SET region = 'north'",))
 
     for _ in range(2):
@@ -369,7 +389,7 @@ async def test_a_table_that_is_gone_is_a_fault_that_is_said(open_database: OpenD
         connection.exec_driver_sql("DROP TABLE attempts")
 
     with pytest.raises(LedgerUnavailable):
-        await ledger.open(held(user_id="secret"))
+        await ledger.hold(held(user_id="secret"))
     with pytest.raises(LedgerUnavailable):
         await ledger.usage(ALL)
 
@@ -389,7 +409,7 @@ async def test_a_month_of_rows_is_summed_quickly(open_database: OpenDatabase) ->
         for number in range(100_000)
     ]
     for start in range(0, len(rows), 10_000):
-        database.write([Operation(Kind.CLOSE, row) for row in rows[start : start + 10_000]])
+        database.write([Operation(Kind.SETTLE, row) for row in rows[start : start + 10_000]])
     ledger = ledger_on(database)
     started_at = time.perf_counter()
 
