@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LINGER = 1.0
+TIME_TO_END = 1.0
 """Seconds that such code has to end once nothing more is wanted of it, and once it was cancelled."""
 MOST_LEFT = 100
 """Tasks that go on though nobody waits for them, beyond which no more should be begun."""
@@ -40,7 +40,7 @@ class ForeignTasks:
         if not task.cancelling():
             task.cancel()
         try:
-            await wait({task}, timeout=LINGER)
+            await wait({task}, timeout=TIME_TO_END)
         finally:
             if not task.done():
                 self._left.add(task)

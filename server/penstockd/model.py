@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from penstockd.call import Handler
 from penstockd.outcome import Attempt
 from penstockd.request import Parameters, Turn
 from penstockd.resilience.allowance import Allowance
 from penstockd.resilience.breaker import CircuitBreaker
+from penstockd.resilience.circuit import Transition
 from penstockd.resilience.latency import Latency
 from penstockd.resilience.permits import Permits
 from penstockd.resilience.retry_budget import RetryBudget
 from penstockd.usage import Usage
+
+BYTES_PER_TOKEN = 4
+"""How tokens are counted where nobody else does."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -82,6 +86,10 @@ class Model:
         return self.whole_answers.ewma if self.first_tokens.ewma is None else self.first_tokens.ewma
 
 
+Changed: TypeAlias = Callable[[Model, Transition | None], None]
+"""Is told how a model's circuit has changed; None where it has not."""
+
+
 class Route(Protocol):
     """The models an agent may use, and in which order a call tries them."""
 
@@ -91,6 +99,11 @@ class Route(Protocol):
 
     def order(self, *, streams: bool) -> Sequence[Model]:
         """The models in the order in which one call, a stream or not, should try them."""
+
+
+def _unmade() -> Attempt:
+    """The attempt of a prompt before one is made."""
+    return Attempt(model="", started_at=0.0)
 
 
 def _unwatched() -> None:
@@ -114,7 +127,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     user_id: str = ""
     labels: Mapping[str, str] = {}
     model: Model | None = None
-    attempt: Attempt | None = None
+    attempt: Attempt = field(default_factory=_unmade)
     reserve: float = 0.0
     margin: float = 0.0
     thought: Callable[[], None] = _unwatched
@@ -131,7 +144,7 @@ def estimate(prompt: Prompt) -> Usage:
 
 def text_tokens(text: str) -> int:
     """What `text` should take, at four bytes a token."""
-    return -(-len(text.encode()) // 4)
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 def chosen(prompt: Prompt) -> Model:

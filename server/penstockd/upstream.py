@@ -11,6 +11,14 @@ PROVIDER_ERROR = "provider_error"
 """The reason of what somebody else's provider does wrong."""
 INPUT_REFUSED = "input_refused"
 """The reason of a request that a content filter turned away at the door."""
+CONNECT_FAILED = "connect_failed"
+CONNECT_TIMEOUT = "connect_timeout"
+TLS_FAILED = "tls_failed"
+"""Reasons why nothing was sent."""
+REDIRECT = "redirect"
+SERVER_ERROR = "server_error"
+STREAM_ERROR = "stream_error"
+"""Reasons of an error in the place of an answer, or of its rest."""
 
 
 class Blame(StrEnum):
@@ -20,26 +28,6 @@ class Blame(StrEnum):
     FAILURE = "failure"
     COOLDOWN = "cooldown"
     MISCONFIGURED = "misconfigured"
-
-
-UNBILLED = frozenset(
-    {
-        "connect_failed",
-        "connect_timeout",
-        "tls_failed",
-        "redirect",
-        "server_error",
-        "stream_error",
-        "rate_limited",
-        "insufficient_quota",
-        "context_too_long",
-        "misconfigured",
-        "blocked",
-        "rejected",
-        INPUT_REFUSED,
-    }
-)
-"""Reasons for which no provider bills an attempt of which nothing was heard and nothing counted."""
 
 
 class UpstreamFailure(Exception):
@@ -183,3 +171,18 @@ class PassedOver(UpstreamFailure):
 
     blame = Blame.NONE
     reason = "passed_over"
+
+
+UNBILLED = frozenset(
+    {
+        CONNECT_FAILED,
+        CONNECT_TIMEOUT,
+        TLS_FAILED,
+        REDIRECT,
+        SERVER_ERROR,
+        STREAM_ERROR,
+        INPUT_REFUSED,
+        *(kind.reason for kind in (CoolingDown, QuotaSpent, TooLong, Misconfigured, Blocked, Rejected)),
+    }
+)
+"""Reasons for which no provider bills an attempt of which nothing was heard and nothing counted."""

@@ -6,22 +6,22 @@ import pytest
 from grpc import StatusCode
 
 from fakes import answers
-from fakes.agents import SECRET
-from fakes.live_daemon import UNFORESEEN, Daemons
 from fakes.models import openai
 from fakes.rpc import PROCESS, STREAM, wire
 from fakes.upstream import HANG, Upstream, response, stream
+from imported.agents import SECRET
+from peers.live_daemon import UNFORESEEN, Daemons
 from penstock import AgentClient, AgentNotFound
 from penstock.v1.agent_service_pb2 import ProcessRequest
-from penstockd.foreign_tasks import LINGER
+from penstockd.foreign_tasks import TIME_TO_END
 from penstockd.usage import Usage
 
 BOTH = pytest.mark.parametrize("path", [PROCESS, STREAM])
 
 
 def python(name: str, **settings: object) -> dict[str, object]:
-    """An agent that is a function of fakes.agents."""
-    return {"python": f"fakes.agents:{name}", **settings}
+    """An agent that is a function of imported.agents."""
+    return {"python": f"imported.agents:{name}", **settings}
 
 
 async def test_an_agent_returns_its_text(daemons: Daemons) -> None:
@@ -102,6 +102,19 @@ async def test_what_an_agent_raises_stays_in_the_log(name: str, path: str, daemo
     assert (await daemon.line("call finished"))["code"] == "INTERNAL"
 
 
+@BOTH
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_an_error_of_an_agents_own_is_told_as_it_is(key: str, path: str, daemons: Daemons) -> None:
+    """Also by work that others might share."""
+    daemon = await daemons.start(agents={"shop": python("is_shut")})
+
+    async with wire(daemon.target) as client:
+        ended = await client.ask(path, ProcessRequest(input="hi", idempotency_key=key))
+
+    assert (ended.code, ended.reason, ended.message) == (StatusCode.UNAVAILABLE, "OVERLOADED", "the shop is shut")
+    assert ended.trailing["grpc-retry-pushback-ms"] == "1500"
+
+
 async def test_a_question_left_behind_ends_with_the_call(daemons: Daemons, upstream: Upstream) -> None:
     """At the upstream too, within 200 ms; the answer names the attempt and its cost."""
     upstream.answer_always(HANG)
@@ -122,7 +135,7 @@ async def test_a_question_left_behind_ends_with_the_call(daemons: Daemons, upstr
 async def test_a_model_of_ones_own_harms_nobody_else(path: str, daemons: Daemons) -> None:
     """Whatever ends it is its failure, and nothing comes after its answer."""
     daemon = await daemons.start(
-        models={"own": {"provider": "fakes.own_models:wild", "model": "own"}}, retry={"max_attempts": 1}
+        models={"own": {"provider": "imported.own_models:wild", "model": "own"}}, retry={"max_attempts": 1}
     )
 
     async with wire(daemon.target) as client:
@@ -175,7 +188,7 @@ async def test_an_agent_that_swallows_its_cancellation_outlives_no_limit(path: s
         gone = await client.ask(path, ProcessRequest(input="hi"), timeout=0.2)
 
     assert (ended.code, ended.reason) == (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-    assert took < 0.5 + LINGER + 0.5
+    assert took < 0.5 + TIME_TO_END + 0.5
     assert gone.code is StatusCode.DEADLINE_EXCEEDED
     await daemon.line("an agent goes on though its call is over", count=2)
     lines = [await daemon.line("call finished", count=count) for count in (1, 2)]

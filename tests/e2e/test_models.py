@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from fakes import answers
-from fakes.live_daemon import Daemons
 from fakes.models import anthropic, openai
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, chunk, response
 from fakes.upstream import stream as streamed
+from peers.live_daemon import Daemons
 from penstock import AgentClient, ModelsUnavailable, StreamBroken
 from penstock.v1.agent_service_pb2 import FINISH_REASON_LENGTH
 from penstockd.usage import Usage
@@ -134,8 +134,8 @@ async def test_when_every_model_fails_the_caller_learns_when_to_try_again(daemon
 
 
 def own(name: str, **settings: object) -> dict[str, object]:
-    """A model that is a provider of fakes.stubborn_models."""
-    return {"provider": f"fakes.stubborn_models:{name}", "model": name, **settings}
+    """A model that is a provider of imported.stubborn_models."""
+    return {"provider": f"imported.stubborn_models:{name}", "model": name, **settings}
 
 
 async def test_a_cancelled_call_asks_no_other_model_whatever_its_own_makes_of_it(
@@ -186,3 +186,19 @@ async def test_a_whole_answer_does_not_wait_for_a_model_that_lingers(daemons: Da
     assert 1.0 <= took < 3.0
     line = await daemon.line("a provider failed after its answer")
     assert line["error"] == "the provider went on for 1 s after its answer"
+
+
+async def test_every_caller_is_told_which_model_answered(daemons: Daemons) -> None:
+    """By its name here, though its provider tells none: who began the work, who joined it, who came later."""
+    daemon = await daemons.start(models={"mine": own("counts")}, cache={"enabled": True})
+
+    async with AgentClient(daemon.target) as client:
+        answers = [
+            *await asyncio.gather(client.process("hi"), client.process("hi")),
+            await client.process("hi"),
+            *await asyncio.gather(*(client.process("ho", idempotency_key="k") for _ in range(2))),
+            await client.process("ho", idempotency_key="k"),
+            await client.process("hi", idempotency_key="other"),
+        ]
+
+    assert [answer.model_used for answer in answers] == ["mine"] * len(answers)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.live_daemon import PROGRAMS, run
+from peers.live_daemon import PROGRAMS, run
 
 
 @pytest.mark.parametrize("name", ["penstock", "penstockd"])

@@ -10,7 +10,7 @@ import pytest
 from fakes import virtual_time
 from fakes.virtual_time import VirtualClock
 from penstockd import foreign_tasks
-from penstockd.foreign_tasks import LINGER, ForeignTasks
+from penstockd.foreign_tasks import TIME_TO_END, ForeignTasks
 
 
 async def ends() -> None:
@@ -30,7 +30,7 @@ async def goes_on() -> None:
     await asyncio.sleep(1000.0)
 
 
-@pytest.mark.parametrize(("work", "takes"), [(ends, 0.0), (swallows, 0.0), (goes_on, LINGER)])
+@pytest.mark.parametrize(("work", "takes"), [(ends, 0.0), (swallows, 0.0), (goes_on, TIME_TO_END)])
 def test_nobody_waits_for_what_does_not_end(work: Callable[[], Awaitable[None]], takes: float) -> None:
     """Longer than the second that it has."""
     clock, tasks = VirtualClock(), ForeignTasks()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from penstockd.agent import Caching
 from penstockd.agents.agent_span import agent_span
@@ -22,7 +23,7 @@ class PromptAgent:
     ask: Handler[Prompt]
     caching: Caching | None
     fingerprint: str
-    streams: bool = True
+    streams: ClassVar[bool] = True
 
     @property
     def models(self) -> Sequence[str]:

@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
-from traceback import format_exception_only
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from msgspec.structs import replace
 
@@ -19,10 +17,11 @@ from penstockd.agents.context import AgentContext, AgentRequest
 from penstockd.agents.models import Models
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.errors import Overloaded, PenstockError
-from penstockd.foreign_tasks import LINGER, MOST_LEFT, ForeignTasks
+from penstockd.foreign_tasks import MOST_LEFT, TIME_TO_END, ForeignTasks
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Route
 from penstockd.outcome import FinishReason
+from penstockd.reference import named, on_one_line
 from penstockd.request import Parameters, Request
 
 Function: TypeAlias = Callable[[AgentRequest, AgentContext], Awaitable[str] | AsyncIterator[str]]
@@ -42,7 +41,7 @@ class PythonAgent:
     caching: Caching | None
     fingerprint: str
     log: Log
-    tasks: ForeignTasks = field(default_factory=ForeignTasks)
+    _tasks: ForeignTasks = field(default_factory=ForeignTasks, init=False, repr=False)
 
     @property
     def models(self) -> Sequence[str]:
@@ -56,8 +55,8 @@ class PythonAgent:
 
     async def __call__(self, call: Call[Request]) -> None:
         """Answer `call` with the function's text; errors of ours pass unchanged, also out of a task group."""
-        if self.tasks.are_too_many:
-            retry_after = LINGER * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads those who come back
+        if self._tasks.are_too_many:
+            retry_after = TIME_TO_END * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads those who come back
             message = f"{MOST_LEFT} earlier calls of this agent go on though they are over"
             raise Overloaded(message, retry_after=retry_after)
         models = Models(call=call, route=self.route, routes=self.routes, parameters=self.parameters, ask=self.ask)
@@ -81,11 +80,7 @@ class PythonAgent:
         except BaseException as error:
             # sys.exit() would end the daemon, with everybody's calls.
             raise RuntimeError(f"the agent raised {type(error).__name__}") from error
-        await call.send(
-            Completed(
-                finish_reason=FinishReason.STOP, model=call.outcome.model, may_be_kept=not models.has_cut_an_answer
-            )
-        )
+        await call.send(Completed(finish_reason=FinishReason.STOP, may_be_kept=not models.has_cut_an_answer))
 
     async def _answer(self, call: Call[Request], context: AgentContext) -> None:
         """Reply with the function's text, or raise what it raises.
@@ -99,7 +94,7 @@ class PythonAgent:
                 raise RuntimeError("the call is over: nobody waits for the agent's text any more")
             await call.send(reply)
 
-        task = self.tasks.start(self._run(replace(call, send=send), context))
+        task = self._tasks.start(self._run(replace(call, send=send), context))
         try:
             await wait({task})
         except CancelledError:
@@ -120,7 +115,7 @@ class PythonAgent:
     async def _leave(self, task: Task[BaseException | None], log: Log) -> None:
         """Give the function its second to end."""
         try:
-            await self.tasks.end(task)
+            await self._tasks.end(task)
         finally:
             if not task.done():
                 log.warning("an agent goes on though its call is over")
@@ -147,12 +142,7 @@ class PythonAgent:
 
 def load_function(path: str) -> Function:
     """Import the agent that `path`, "package.module:name", names; raise ValueError saying what is wrong with it."""
-    module_name, _, name = path.partition(":")
-    try:
-        function: Function = getattr(import_module(module_name), name)
-    except BaseException as error:
-        # No Ctrl-C and no cancellation: signals end the process or are heard by the loop, and nothing here awaits.
-        raise ValueError(f"cannot import {path!r}: {_on_one_line(error)}") from error
+    function = named(path)
     if not (iscoroutinefunction(function) or isasyncgenfunction(function)):
         raise ValueError(f"{path!r} is neither an `async def` function nor an async generator function")
     try:
@@ -160,20 +150,14 @@ def load_function(path: str) -> Function:
         signature(function, follow_wrapped=False).bind(None, None)
     except TypeError as error:
         raise ValueError(f"{path!r} must take two arguments, the request and its context: {error}") from error
-    return function
-
-
-def _on_one_line(error: BaseException) -> str:
-    """What `error` is and says; unlike str(), this also shows an exception that cannot be shown."""
-    return " ".join("".join(format_exception_only(error)).split())
+    return cast("Function", function)
 
 
 def _tell_late(log: Log, task: Task[BaseException | None]) -> None:
     """Say what an agent raised whose caller had left: nobody else is told of it."""
     failure = None if task.cancelled() else task.result()
     if failure is not None and not isinstance(failure, CancelledError):
-        # Unlike str(), this also shows an exception that cannot be shown.
-        log.warning("an agent failed after its caller had left", error="".join(format_exception_only(failure)).strip())
+        log.warning("an agent failed after its caller had left", error=on_one_line(failure))
 
 
 async def _send(call: Call[Request], text: object) -> None:

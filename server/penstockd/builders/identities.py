@@ -5,24 +5,20 @@ from datetime import UTC, datetime, time
 from math import inf
 
 from penstockd.config import KeySettings, Settings
+from penstockd.config.tenant_settings import NOBODY_KNOWN
 from penstockd.identity import Identify, Identities, Key, everyone_is
 from penstockd.principal import KeyRole, Principal
-
-NOBODY_KNOWN = "default"
-"""The tenant of callers without credentials, in development."""
 
 
 def identify(settings: Settings) -> Identify:
     """Return what tells callers apart: their keys and certificates, or in development without tenants nothing."""
-    is_development = settings.environment == "development"
-    if is_development and not settings.tenants:
+    if settings.admits_strangers and not settings.tenants:
         return everyone_is(Principal(tenant=NOBODY_KNOWN, role=KeyRole.OPERATOR))
-    admits_strangers = is_development and NOBODY_KNOWN in settings.tenants
     return Identities(
         pepper=settings.key_pepper.reveal() if settings.key_pepper else "",
         keys=_keys(settings),
         tenants={san: name for name, tenant in settings.tenants.items() for san in tenant.sans},
-        anonymous=Principal(tenant=NOBODY_KNOWN) if admits_strangers else None,
+        anonymous=Principal(tenant=NOBODY_KNOWN) if settings.admits_strangers else None,
     ).identify
 
 

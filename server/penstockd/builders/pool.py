@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from penstockd.call import Handler
 from penstockd.clock import Clock
-from penstockd.config import ConfigError, ConfigErrors, ModelSettings, PriceSettings, Rate, Secret, Settings
+from penstockd.config import ConfigError, ConfigErrors, ModelSettings, PriceSettings, RateSetting, Secret, Settings
 from penstockd.logs.log import Log
 from penstockd.model import Model, Price, Prompt, Timeouts
 from penstockd.models.pool import Pool
@@ -27,6 +27,7 @@ from penstockd.resilience.latency import Latency
 from penstockd.resilience.permits import Permits
 from penstockd.resilience.retry_budget import RetryBudget
 from penstockd.resilience.token_bucket import TokenBucket
+from penstockd.runtime import Runtime
 
 
 class PoolBuilder:
@@ -39,35 +40,36 @@ class PoolBuilder:
         self._clock = clock
         self._log = log
 
-    def build(self, *, before: Settings | None = None, kept: Pool | None = None) -> Pool:
-        """Return the pool; raises ConfigErrors for providers that cannot be made."""
-        providers: dict[str, object] = {}
+    def build(self, before: Runtime | None = None) -> Pool:
+        """Return the pool that follows the one of `before`; raises ConfigErrors for providers that cannot be made."""
         models: dict[str, Model] = {}
+        providers: dict[str, object] = {}
         mistakes: list[ConfigError] = []
         for name, settings in self._settings.models.items():
-            same = kept if kept is not None and before is not None and self._is_same(name, before) else None
-            if same is not None and _is_current(same.providers[name]):
-                models[name], providers[name] = same.models[name], same.providers[name]
-                continue
             try:
-                provider = self._provider(name, settings)
+                models[name], providers[name] = self._entry(name, settings, before)
             except ValueError as error:
                 mistakes.append(ConfigError(f"models.{name}.provider", str(error)))
-                continue
             except OSError as error:
                 mistakes.append(ConfigError(f"models.{name}.ca", f"must be a file of PEM certificates: {error}"))
-                continue
-            self.made.append(provider)
-            providers[name] = provider
-            if same is not None:  # only whom it trusts has changed
-                models[name] = replace(same.models[name], answer=self._timed(settings, provider))
-                continue
-            models[name] = self._model(name, settings, provider)
-            if kept is not None and name in kept.models and not kept.models[name].breaker.is_enabled:
-                models[name].breaker.disable()  # what an operator said of it is not the configuration's to take back
         if mistakes:
             raise ConfigErrors(mistakes)
         return Pool(models, providers, clock=self._clock)
+
+    def _entry(self, name: str, settings: ModelSettings, before: Runtime | None) -> tuple[Model, object]:
+        """The model and its provider: both as before, or new, or the provider alone where its CA file has changed."""
+        if before is not None and self._is_same(name, before.settings):
+            model, kept = before.pool.models[name], before.pool.providers[name]
+            if _is_current(kept):
+                return model, kept
+            provider = self._provider(name, settings)
+            return replace(model, answer=self._timed(settings, provider)), provider
+        provider = self._provider(name, settings)
+        model = self._model(name, settings, provider)
+        older = before.pool.models.get(name) if before is not None else None
+        if older is not None and not older.breaker.is_enabled:
+            model.breaker.disable()  # what an operator said of it is not the configuration's to take back
+        return model, provider
 
     def _is_same(self, name: str, before: Settings) -> bool:
         now = self._settings
@@ -75,9 +77,10 @@ class PoolBuilder:
         return before.models.get(name) == now.models[name] and rules == (now.circuit_breaker, now.retry.budget)
 
     def _provider(self, name: str, settings: ModelSettings) -> Handler[Prompt]:
+        provider: Handler[Prompt]
         match settings.provider:
             case "echo":
-                return Echo()
+                provider = Echo()
             case "openai":
                 provider = openai(
                     _target(settings, OPENAI_URL),
@@ -90,8 +93,8 @@ class PoolBuilder:
                 target = _target(settings, ANTHROPIC_URL)
                 provider = anthropic(target, model=settings.model, clock=self._clock, body=settings.body)
             case reference:
-                return Foreign(provider_from(reference, name, dict(settings)), self._log)
-        provider.open()
+                provider = Foreign(provider_from(reference, name, dict(settings)), self._log.bound(model=name))
+        self.made.append(provider)
         return provider
 
     def _model(self, name: str, settings: ModelSettings, provider: Handler[Prompt]) -> Model:
@@ -119,7 +122,7 @@ class PoolBuilder:
         rules = dict(self._settings.circuit_breaker)
         return BreakerPolicy(**rules, probe_timeout=settings.timeouts.total)
 
-    def _bucket(self, rate: Rate | None) -> TokenBucket | None:
+    def _bucket(self, rate: RateSetting | None) -> TokenBucket | None:
         return TokenBucket(rate.per_second, rate.count, self._clock) if rate else None
 
 

@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from penstockd.config import BudgetSettings, LimitSettings, Settings, TenantSettings
-from penstockd.config import Rate as RateSetting
+from penstockd.config import BudgetSettings, LimitSettings, RateSetting, Settings, TenantSettings
 from penstockd.period import Period
 from penstockd.rules import BudgetRule, LimitRule, Per, Rate, Rulebook, TenantRules
 
@@ -31,7 +30,7 @@ def _limit(settings: LimitSettings) -> LimitRule:
 
 def _rate(rate: RateSetting | None, burst: int | None = None) -> Rate | None:
     """The rate; without a burst of its own, one period's worth at once."""
-    return Rate(per_second=rate.per_second, burst=burst or rate.count, text=rate.text) if rate else None
+    return Rate(per_second=rate.per_second, burst=burst or rate.count, text=str(rate)) if rate else None
 
 
 def _budget(settings: BudgetSettings) -> BudgetRule:

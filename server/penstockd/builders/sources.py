@@ -24,7 +24,7 @@ def sources(*, succession: Succession, state: State, health: Health, certificate
         environment=lambda: succession.present.settings.environment if succession.present else "",
         has_cache=has_cache,
         refused=lambda: succession.refused,
-        standings=lambda: state.budget_gauge.fullest,
+        standings=lambda: state.budgets.fullest,
         health=health,
         ledger=state.ledger,
         in_flight=state.in_flight,

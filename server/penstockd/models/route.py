@@ -78,7 +78,7 @@ class LeastLatency:
         latencies = [model.latency_of(streams=streams) for model in models]
         fastest = min((seconds for each in latencies if (seconds := each.expected) is not None), default=UNHEARD)
         rank = partial(self._rank, streams=streams, fastest=fastest)
-        drawn = [model for model in models if not model.breaker.is_fruitless] or models
+        drawn = [model for model in models if not model.breaker.record.is_fruitless] or models
         first = int(self.random() * len(drawn))
         second = (first + 1 + int(self.random() * (len(drawn) - 1))) % len(drawn)
         best = min(drawn[first], drawn[second], key=rank)
@@ -86,11 +86,11 @@ class LeastLatency:
 
     def _rank(self, model: Model, *, streams: bool, fastest: float) -> tuple[bool, float, bool]:
         """Whether it is no use, what is expected of it in seconds, and whether that is more than a guess."""
-        expected, breaker = model.latency_of(streams=streams).expected, model.breaker
+        expected, record = model.latency_of(streams=streams).expected, model.breaker.record
         load = 1.0 + model.permits.in_flight
         if expected is None:
-            return breaker.is_fruitless, fastest * load, False
-        return breaker.is_fruitless, expected * load * (1 + FAILURE_WEIGHT * breaker.futility), True
+            return record.is_fruitless, fastest * load, False
+        return record.is_fruitless, expected * load * (1 + FAILURE_WEIGHT * record.futility), True
 
 
 def _is_due(model: Model) -> bool:

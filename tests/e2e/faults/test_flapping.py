@@ -19,28 +19,21 @@ QUICK = {"consecutive_failures": 3, "open_for": "250ms", "max_open_for": "250ms"
 
 
 @pytest_asyncio.fixture
-async def flapping() -> AsyncIterator[Upstream]:
-    """The upstream that goes up and down."""
-    async with Upstream() as upstream:
-        yield upstream
-
-
-@pytest_asyncio.fixture
-async def daemon(flapping: Upstream, tmp_path: Path) -> AsyncIterator[Stage]:
+async def daemon(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Stage]:
     """A daemon that has nothing else to ask."""
-    models = {"only": model(flapping.url)}
+    models = {"only": model(upstream.url)}
     async with stage(tmp_path, models, {"default": ["only"]}, circuit_breaker=QUICK) as served:
         yield served
 
 
-async def test_nine_tenths_of_the_calls_of_its_up_time_are_answered(daemon: Stage, flapping: Upstream) -> None:
+async def test_nine_tenths_of_the_calls_of_its_up_time_are_answered(daemon: Stage, upstream: Upstream) -> None:
     """What is lost is the time until the next probe, and calls that were refused while it was down."""
     answered = asked = 0
     for is_up in [True, False] * CYCLES:
         if is_up:
-            flapping.respond(well)
+            upstream.respond(well)
         else:
-            flapping.answer_always(RESET)
+            upstream.answer_always(RESET)
         endings = await steadily(daemon, UP if is_up else DOWN)
         if is_up:
             asked += len(endings)

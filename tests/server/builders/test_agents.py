@@ -27,7 +27,7 @@ agents:
   shared: {route: both}
   mixed: {route: {strategy: weighted, models: {fast: 3, strong: 1}}}
   quick: {route: {strategy: least_latency, models: [fast, strong]}}
-  own: {python: "fakes.agent_functions:yields", route: {models: [strong]}}
+  own: {python: "imported.agent_functions:yields", route: {models: [strong]}}
 """
 
 
@@ -105,9 +105,9 @@ def test_every_agent_that_cannot_be_loaded_is_named(config: ConfigFile) -> None:
     settings = config.load("""
         models: {fast: {provider: echo}}
         agents:
-          a: {python: "fakes.agent_functions:missing", route: {models: [fast]}}
+          a: {python: "imported.agent_functions:missing", route: {models: [fast]}}
           b: {route: {models: [fast]}}
-          c: {python: "fakes.broken_module:run", route: {models: [fast]}}
+          c: {python: "nowhere:run", route: {models: [fast]}}
         default_agent: b
         """)
 
@@ -135,11 +135,11 @@ def caching(config: ConfigFile, text: str, name: str = "own") -> Caching | None:
         ("  x: {cache: {}, route: both}\ncache: {ttl: 1m}", "x", Caching(ttl=60.0)),
         ("  x: {cache: off, route: both}", "x", None),
         (
-            '  x: {python: "fakes.agent_functions:yields", cache: {}, route: both}',
+            '  x: {python: "imported.agent_functions:yields", cache: {}, route: both}',
             "x",
             Caching(ttl=300.0, per_user=True),
         ),
-        ('  x: {python: "fakes.agent_functions:yields", cache: off, route: both}', "x", None),
+        ('  x: {python: "imported.agent_functions:yields", cache: off, route: both}', "x", None),
         ("cache: {enabled: false}", "support", None),
         ("cache: {enabled: false}", "model/fast", None),
         ("  x: {cache: {ttl: 10m}, route: both}\ncache: {enabled: false}", "x", None),

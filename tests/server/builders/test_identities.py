@@ -1,7 +1,6 @@
 """The callers of a configuration."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -25,12 +24,6 @@ TENANTS = f"""
         sans: [acme.svc]
 """
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> ConfigFile:
-    """A configuration file in a directory of its own."""
-    return ConfigFile(tmp_path)
 
 
 def test_a_key_has_its_tenant_name_role_and_agents(config: ConfigFile) -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from fakes.asking import ask
 from fakes.certificates import self_signed
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
-from fakes.prompts import ask
 from fakes.upstream import Upstream, response
 from peers import peer
+from penstockd.agent import Directory
 from penstockd.builders.pool import PoolBuilder
 from penstockd.config import ConfigErrors, Settings
 from penstockd.logs.log import Log
@@ -19,6 +20,9 @@ from penstockd.models.prices import BUNDLED
 from penstockd.models.providers.echo import Echo
 from penstockd.models.providers.foreign import Foreign
 from penstockd.resilience.circuit import State
+from penstockd.rules import Rulebook
+from penstockd.runtime import Runtime
+from penstockd.under_way import UnderWay
 from penstockd.upstream import Broken
 
 MODELS = """
@@ -41,8 +45,22 @@ circuit_breaker: {consecutive_failures: 2, open_for: 3s}
 
 
 def build(settings: Settings, before: Settings | None = None, kept: Pool | None = None) -> Pool:
-    """The pool on a fake clock."""
-    return PoolBuilder(settings, clock=FakeClock(), log=Log("test")).build(before=before, kept=kept)
+    """The pool on a fake clock, after one that was `kept` by the settings `before`."""
+    return PoolBuilder(settings, clock=FakeClock(), log=Log("test")).build(
+        _runtime(before, kept) if before and kept else None
+    )
+
+
+def _runtime(settings: Settings, pool: Pool) -> Runtime:
+    """What is in service, as far as its pool."""
+    return Runtime(
+        settings=settings,
+        rulebook=Rulebook({}),
+        pool=pool,
+        agents=Directory([], default=""),
+        endpoints=[],
+        under_way=UnderWay(),
+    )
 
 
 @pytest.fixture(autouse=True)

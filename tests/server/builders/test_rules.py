@@ -1,19 +1,11 @@
 """The configuration's limits and budgets as they are applied."""
 
-from pathlib import Path
-
 import pytest
 
 from fakes.config_file import ConfigFile
 from penstockd.builders.rules import rulebook
 from penstockd.period import Period
 from penstockd.rules import BudgetRule, LimitRule, Per, Rate
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> ConfigFile:
-    """A configuration file in a directory of its own."""
-    return ConfigFile(tmp_path)
 
 
 def test_each_limit_and_budget_becomes_a_rule(config: ConfigFile) -> None:

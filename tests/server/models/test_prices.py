@@ -1,13 +1,11 @@
 """Tokens cost what the lists say, to the billionth of a dollar."""
 
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstockd.model import Price
-from penstockd.models.prices import BUNDLED, bundled, nano_usd, price
+from penstockd.models.prices import BUNDLED, bundled
 from penstockd.usage import Usage
 
 MILLION = 1_000_000
@@ -83,9 +81,7 @@ def test_an_unknown_name_has_no_price(name: str) -> None:
 
 def test_a_price_defaults_to_that_of_input() -> None:
     """Cached tokens cost as others where nobody says otherwise."""
-    assert price(input="3", output="15") == Price(
-        input=3 * USD, cached_input=3 * USD, cache_write=3 * USD, output=15 * USD
-    )
+    assert BUNDLED["gpt-4"] == Price(input=30 * USD, cached_input=30 * USD, cache_write=30 * USD, output=60 * USD)
 
 
 @pytest.mark.parametrize("dearest", ["input", "cached_input", "cache_write"])
@@ -115,6 +111,7 @@ def test_the_cost_of_a_sum_is_the_sum_of_the_costs(a: Usage, b: Usage) -> None:
 
 
 def test_dollars_become_billionths_exactly() -> None:
-    """Decimal notation has no binary fractions."""
-    assert nano_usd(Decimal("0.15")) == 150_000_000
-    assert nano_usd(Decimal("0.0000000004")) == 0
+    """What binary fractions cannot write is not off by one."""
+    assert BUNDLED["gpt-4.1-nano"] == Price(
+        input=100_000_000, cached_input=25_000_000, cache_write=100_000_000, output=400_000_000
+    )

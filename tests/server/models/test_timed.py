@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from fakes import virtual_time
-from fakes.prompts import Heard, model_call, prompt
+from fakes.asking import Heard, model_call, prompt
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Call, Completed, Delta, Overtime, Reply
+from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.timed import Timed
 from penstockd.outcome import FinishReason
+from penstockd.resilience.overtime import Overtime
 from penstockd.upstream import OutOfTime, SlowReader, TimedOut
 
 TIMEOUTS = Timeouts(first_token=20.0, idle=15.0, total=120.0)

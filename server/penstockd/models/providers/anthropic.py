@@ -9,7 +9,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, is_count, size, tokens
+from penstockd.models.providers.dialect import Odd, Progress, decoded, encoded, is_count, size, tokens
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
@@ -19,20 +19,21 @@ BASE_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 
 
-def anthropic(target: Target, *, model: str, clock: Clock, body: Mapping[str, object] = NOTHING_MORE) -> Chat:
+def anthropic(target: Target, *, model: str, clock: Clock, body: Mapping[str, object]) -> Chat:
     """A provider that asks `model` at a server which speaks Anthropic's Messages API; /v1 may end its URL.
 
-    `body` is added to each request's.
+    `body` is added to each request's. Raises ValueError, or OSError for the target's CA file.
     """
     path = "/messages" if target.base_url.rstrip("/").endswith("/v1") else "/v1/messages"
     headers = {"anthropic-version": VERSION} | ({"x-api-key": target.api_key} if target.api_key else {})
-    return Chat(Anthropic(model=model, body=body), Wire(target, path=path, headers=headers), clock)
+    wire = Wire(target, path=path, headers=headers, trust=target.trust())
+    return Chat(Anthropic(model=model, body=body), wire, clock)
 
 
 class Anthropic:
     """The dialect of the Messages API. It has no seed, and joins consecutive turns of one role by itself."""
 
-    def __init__(self, *, model: str, body: Mapping[str, object] = NOTHING_MORE) -> None:
+    def __init__(self, *, model: str, body: Mapping[str, object]) -> None:
         """`body` has what else to send; what a prompt says comes over it."""
         self._model = model
         self._body = body
@@ -50,8 +51,7 @@ class Anthropic:
             "stop_sequences": parameters.stop or None,
             "stream": prompt.streams or None,
         }
-        said = {name: value for name, value in body.items() if value is not None}
-        return msgspec.json.encode({**self._body, **said})
+        return encoded(body, added=self._body)
 
     def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""

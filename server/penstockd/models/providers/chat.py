@@ -25,12 +25,8 @@ class Chat:
 
     @property
     def is_current(self) -> bool:
-        """Whether those whom its wire trusts are still in the same file."""
+        """Whether those whom its wire trusts are still in the same file; raises OSError if that is none any more."""
         return self._wire.is_current
-
-    def open(self) -> None:
-        """Prepare for calls; raise OSError if the CA file cannot be read or has no certificates."""
-        self._wire.open()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -67,7 +63,7 @@ class Chat:
         text: str | None = None
         try:
             text = self._dialect.read(await exchange.body(), answer)
-            completed = _completed(call.request, answer)
+            completed = _completed(answer)
         except BaseException as failure:
             # What ended badly is not handed on; but it was said. Of an answer that nobody can read, as it was cut or
             # does not fit, all that is known is its length.
@@ -102,7 +98,7 @@ class Chat:
                 await call.send(Delta(text))
             elif answer.bytes_unsaid > unsaid:
                 call.request.thought()
-        await call.send(_completed(call.request, answer))
+        await call.send(_completed(answer))
         exchange.finish()
 
     def _read_events(self, prompt: Prompt, events: Iterable[bytes], answer: Progress) -> str:
@@ -129,18 +125,13 @@ def _tells_what_was_said(failure: BaseException) -> bool:
 
 
 def _note(prompt: Prompt, answer: Progress) -> None:
-    if prompt.attempt is not None:
-        prompt.attempt.usage = answer.usage
-        prompt.attempt.is_counted = answer.is_counted
-        prompt.attempt.bytes_unsaid = answer.bytes_unsaid
-        if isinstance(answer.model, str):
-            prompt.attempt.response_model = answer.model
+    attempt = prompt.attempt
+    attempt.usage = answer.usage
+    attempt.is_counted = answer.is_counted
+    attempt.bytes_unsaid = answer.bytes_unsaid
+    if isinstance(answer.model, str):
+        attempt.response_model = answer.model
 
 
-def _completed(prompt: Prompt, answer: Progress) -> Completed:
-    return Completed(
-        finish_reason=answer.finish_reason(),
-        model=prompt.model.name if prompt.model else "",
-        usage=answer.usage,
-        is_counted=answer.is_counted,
-    )
+def _completed(answer: Progress) -> Completed:
+    return Completed(finish_reason=answer.finish_reason(), usage=answer.usage, is_counted=answer.is_counted)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from penstockd.models.providers.retry_hint import retry_delay
+
 MAX_MESSAGE = 300
 """Characters of an upstream's message that are passed on."""
 MOST_READ = 16 << 10
@@ -11,11 +13,15 @@ MOST_READ = 16 << 10
 
 
 class Complaint(Struct, frozen=True):
-    """What an upstream says went wrong: its words, its labels in lower case, and a status if one is among them."""
+    """What an upstream says went wrong: its words, its labels in lower case, and a status if one is among them.
+
+    `retry_after` is by when it may be asked again, in seconds, if that is said there.
+    """
 
     message: str
     labels: frozenset[str]
     status: int | None = None
+    retry_after: float | None = None
 
     @property
     def beginning(self) -> str:
@@ -40,6 +46,7 @@ def complaint_of(said: object) -> Complaint:
         _clean(message) if isinstance(message, str) else "",
         labels,
         code if isinstance(code, int) and 400 <= code < 600 else None,
+        retry_delay(said.get("details")),
     )
 
 

@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         """Whether it can carry a request, as far as is known."""
         return not self._transport.is_closing()
 
-    async def exchange(self, request: bytes, attempt: Attempt | None) -> Response:
+    async def exchange(self, request: bytes, attempt: Attempt) -> Response:
         """Send `request` and return the response once its head is there; cancelled, close at once.
 
         Notes on `attempt` that it was sent. Raises Unanswered, or Broken if what came is no head.
@@ -68,8 +68,7 @@ class Connection(asyncio.Protocol):
         self._is_heard = False
         self._fields = self._overhead = 0
         self._transport.write(request)
-        if attempt is not None:
-            attempt.is_unsent = False
+        attempt.is_unsent = False
         try:
             await response.started()
         except BaseException:

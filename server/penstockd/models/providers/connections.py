@@ -23,7 +23,7 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    async def exchange(self, request: bytes, attempt: Attempt | None) -> Response:
+    async def exchange(self, request: bytes, attempt: Attempt) -> Response:
         """Send `request` and return the response once its head is there; cancelled, its connection closes at once.
 
         Notes on `attempt` that it was sent. Raises TimedOut or Broken.
@@ -40,7 +40,11 @@ class Connections:
                 if asyncio.get_running_loop().time() - asked_at > CROSSING:
                     raise
         connection = Connection(self)
-        await self._dialer.dial(connection)
+        try:
+            await self._dialer.dial(connection)
+        except BaseException:
+            self.lost(connection)  # cancelled just as it was connected, it is not told that it was closed
+            raise
         return await connection.exchange(request, attempt)
 
     def close(self) -> None:

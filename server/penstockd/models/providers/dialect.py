@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
+from typing import Protocol, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
 
@@ -17,8 +16,6 @@ T = TypeVar("T")
 Odd: TypeAlias = str | int | float | bool | list[object] | None
 """What some servers send where usage should be: as good as none, for the answer is good without it."""
 
-NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
-"""What an operator adds to each request's body who adds nothing."""
 MAX_TOKENS = 1_000_000_000
 """More than any call uses: a larger count is a mistake that would not fit into the money."""
 
@@ -114,6 +111,12 @@ class Dialect(Protocol):
 
     def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
+
+
+def encoded(body: Mapping[str, object], *, added: Mapping[str, object]) -> bytes:
+    """The JSON of a request: what `body` says, which is not None, and what is `added` where it says nothing."""
+    said = {name: value for name, value in body.items() if value is not None}
+    return msgspec.json.encode({**added, **said})
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:

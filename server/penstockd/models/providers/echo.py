@@ -4,15 +4,12 @@ import asyncio
 import re
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from penstockd.call import Call, Completed, Delta
-from penstockd.model import Prompt, text_tokens
+from penstockd.model import BYTES_PER_TOKEN, Prompt, estimate, text_tokens
 from penstockd.outcome import FinishReason
 from penstockd.request import Role
-from penstockd.usage import Usage
-
-BYTES_PER_TOKEN = 4
-TOKENS_PER_MESSAGE = 4
-TOKENS_PER_PROMPT = 3
 
 _WORD = re.compile(r"\s*\S+|\s+$")
 
@@ -26,19 +23,13 @@ class Echo:
         said = next((turn.content for turn in reversed(prompt.turns) if turn.role is Role.USER), "")
         said = _before(prompt.parameters.stop, said)
         text = _cut(said, prompt.parameters.max_output_tokens)
-        usage = Usage(uncached_input=_input_tokens(prompt), output=text_tokens(text))
-        if prompt.attempt is not None:
-            prompt.attempt.usage = usage
+        usage = replace(estimate(prompt), output=text_tokens(text))
+        prompt.attempt.usage = usage
         for piece in _pieces(text, streams=prompt.streams):
             await call.send(Delta(piece))
             await asyncio.sleep(0)  # lets each word travel by itself
-        await call.send(
-            Completed(
-                finish_reason=FinishReason.STOP if text == said else FinishReason.LENGTH,
-                model=prompt.model.name if prompt.model else "",
-                usage=usage,
-            )
-        )
+        finish_reason = FinishReason.STOP if text == said else FinishReason.LENGTH
+        await call.send(Completed(finish_reason=finish_reason, usage=usage))
 
 
 def _pieces(text: str, *, streams: bool) -> list[str]:
@@ -57,7 +48,3 @@ def _cut(text: str, max_tokens: int | None) -> str:
     if max_tokens is None or text_tokens(text) <= max_tokens:
         return text
     return text.encode()[: max_tokens * BYTES_PER_TOKEN].decode(errors="ignore")
-
-
-def _input_tokens(prompt: Prompt) -> int:
-    return TOKENS_PER_PROMPT + sum(text_tokens(turn.content) + TOKENS_PER_MESSAGE for turn in prompt.turns)

@@ -1,13 +1,12 @@
 """Providers that somebody else wrote, found by name: `package.module:factory`."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from traceback import format_exception_only
+from collections.abc import Mapping
 from typing import cast
 
 from penstockd.call import Handler
 from penstockd.model import Prompt
+from penstockd.reference import named, on_one_line
 
 
 def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> Handler[Prompt]:
@@ -15,31 +14,16 @@ def provider_from(reference: str, name: str, settings: Mapping[str, object]) -> 
 
     It returns an async callable that takes a Call[Prompt]. Raises ValueError if it does not, or cannot be found.
     """
-    factory = _found(reference)
+    factory = named(reference)
+    if not callable(factory):
+        raise ValueError(f"{reference} is not callable")  # noqa: TRY004 - a mistake of the configuration
     try:
         provider = factory(name, settings)
     except BaseException as error:
-        raise ValueError(f"{reference} failed: {_on_one_line(error)}") from error
+        raise ValueError(f"{reference} failed: {on_one_line(error)}") from error
     if not _is_async(provider):
         raise ValueError(f"{reference} returned a {type(provider).__name__}, which is no async callable")
     return cast("Handler[Prompt]", provider)
-
-
-def _found(reference: str) -> Callable[[str, Mapping[str, object]], object]:
-    module_name, _, name = reference.partition(":")
-    try:
-        found: object = getattr(import_module(module_name), name, None)
-    except BaseException as error:
-        # No Ctrl-C and no cancellation: signals end the process or are heard by the loop, and nothing here awaits.
-        raise ValueError(f"cannot import {module_name}: {_on_one_line(error)}") from error
-    if not callable(found):
-        raise ValueError(f"{module_name} has no callable {name}")  # noqa: TRY004 - a mistake of the configuration
-    return found
-
-
-def _on_one_line(error: BaseException) -> str:
-    """What `error` is and says; unlike str(), this also shows an exception that cannot be shown."""
-    return " ".join("".join(format_exception_only(error)).split())
 
 
 def _is_async(provider: object) -> bool:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from penstockd.clock import Clock
 from penstockd.model import Prompt
 from penstockd.models.providers.chat import Chat
-from penstockd.models.providers.dialect import NOTHING_MORE, Odd, Progress, decoded, size
+from penstockd.models.providers.dialect import Odd, Progress, decoded, encoded, size
 from penstockd.models.providers.openai_usage import OpenAIUsage
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
@@ -20,21 +20,17 @@ BASE_URL = "https://api.openai.com/v1"
 
 
 def openai(
-    target: Target,
-    *,
-    model: str,
-    clock: Clock,
-    max_tokens_field: str | None = None,
-    body: Mapping[str, object] = NOTHING_MORE,
+    target: Target, *, model: str, clock: Clock, max_tokens_field: str | None, body: Mapping[str, object]
 ) -> Chat:
     """A provider that asks `model` at a server which speaks OpenAI's chat completions.
 
-    `body` is added to each request's.
+    `body` is added to each request's. Raises ValueError, or OSError for the target's CA file.
     """
     key = {"authorization": f"Bearer {target.api_key}"} if target.api_key else {}
     field = max_tokens_field or max_tokens_field_of(target.base_url)
     dialect = OpenAI(model=model, max_tokens_field=field, body=body)
-    return Chat(dialect, Wire(target, path="/chat/completions", headers=key), clock)
+    wire = Wire(target, path="/chat/completions", headers=key, trust=target.trust())
+    return Chat(dialect, wire, clock)
 
 
 def max_tokens_field_of(base_url: str) -> str:
@@ -48,9 +44,7 @@ def max_tokens_field_of(base_url: str) -> str:
 class OpenAI:
     """The dialect of chat completions."""
 
-    def __init__(
-        self, *, model: str, max_tokens_field: str = "max_tokens", body: Mapping[str, object] = NOTHING_MORE
-    ) -> None:
+    def __init__(self, *, model: str, max_tokens_field: str, body: Mapping[str, object]) -> None:
         """`body` has what else to send; what a prompt says comes over it."""
         self._model = model
         self._max_tokens_field = max_tokens_field
@@ -73,8 +67,7 @@ class OpenAI:
         }
         if prompt.streams:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        said = {name: value for name, value in body.items() if value is not None}
-        return msgspec.json.encode({**self._body, **said})
+        return encoded(body, added=self._body)
 
     def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""

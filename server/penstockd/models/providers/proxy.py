@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from penstockd.models.providers.origin import Origin
-from penstockd.upstream import Broken
+from penstockd.upstream import CONNECT_FAILED, Broken
 
 MAX_HEAD = 16 << 10
 """Bytes that a proxy's answer to CONNECT may have."""
@@ -46,7 +46,7 @@ class Tunnel(asyncio.Protocol):
         if version.startswith(b"HTTP/1.") and rest.startswith(b"2"):
             return self._transport
         status = rest[:3].decode() if rest[:3].isdigit() else "no status at all"
-        raise Broken(f"the proxy gives no way to the upstream: {status}", reason="connect_failed")
+        raise Broken(f"the proxy gives no way to the upstream: {status}", reason=CONNECT_FAILED)
 
     def abort(self) -> None:
         """Close at once."""

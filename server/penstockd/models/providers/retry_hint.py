@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 
 ABSURD = 31 * 86400.0
 """Seconds from which on a hint says more about the provider's clock than about its load."""
+_RETRY_INFO = "google.rpc.RetryInfo"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
@@ -23,6 +24,18 @@ def retry_hint(headers: Mapping[str, str], now: float) -> float | None:
     if seconds is None:
         seconds = _seconds_until(said, now)
     return seconds if seconds is not None and _is_sensible(seconds) else None
+
+
+def retry_delay(details: object) -> float | None:
+    """Seconds to wait by the RetryInfo among the `details` of an error of Google's, or None without a sensible one.
+
+    They come in JSON (google/rpc/error_details.proto), a duration as in "34.5s".
+    """
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and str(detail.get("@type")).endswith(_RETRY_INFO):
+            seconds = _number(str(detail.get("retryDelay")).removesuffix("s"))
+            return seconds if seconds is not None and _is_sensible(seconds) else None
+    return None
 
 
 def may_repeat(headers: Mapping[str, str]) -> bool | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +14,7 @@ from penstockd.models.providers.dialer import Dialer
 from penstockd.models.providers.origin import Origin, path_of
 from penstockd.models.providers.proxy import Proxy
 from penstockd.models.providers.response import Response
-from penstockd.models.providers.trust import stamp, trust_in
+from penstockd.models.providers.trust import trust_in
 from penstockd.outcome import Attempt
 from penstockd.upstream import Broken, UpstreamFailure
 
@@ -21,7 +22,7 @@ MAX_BODY = 16 << 20
 MAX_EXCERPT = 64 << 10
 EXCERPT_PATIENCE = 1.0
 """Seconds an error's body may take; its status alone says enough."""
-LINGER = 1.0
+TAIL_PATIENCE = 1.0
 """Seconds a response may take to end after its last event, to keep its connection."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -45,12 +46,20 @@ class Target(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     connect_timeout: float = 2.0
 
+    def trust(self) -> ssl.SSLContext | None:
+        """Whom to believe on the way there, the same until their file changes, or None where nobody speaks TLS.
+
+        Raises OSError if the CA file cannot be read or has no certificates.
+        """
+        is_secure = any(Origin.of(url).is_secure for url in (self.base_url, self.proxy) if url)
+        return trust_in(self.ca) if is_secure or self.ca else None
+
 
 class Wire:
     """Posts JSON to one URL. It neither follows redirects, decompresses, keeps cookies, nor reads the environment."""
 
-    def __init__(self, target: Target, *, path: str, headers: Mapping[str, str]) -> None:
-        """`headers` are the dialect's; the target's own come last and win.
+    def __init__(self, target: Target, *, path: str, headers: Mapping[str, str], trust: ssl.SSLContext | None) -> None:
+        """`headers` are the dialect's, and the target's own come last and win; `trust` is the target's.
 
         `path` is afterwards all that is asked for at the host, without a query. Raises ValueError, which quotes no
         secret, for a URL or a header that cannot be sent.
@@ -62,50 +71,32 @@ class Wire:
         self._head = self._new_head(self.path, headers)
         self._redaction = Redaction()
         self._redaction.hide(_secrets(target, self._proxy))
-        self._connections: Connections | None = None
-        is_secure = self._origin.is_secure or (self._proxy is not None and self._proxy.origin.is_secure)
-        self._needs_trust = is_secure or target.ca is not None
-        self._stamp = stamp(target.ca)
+        self._trust = trust
+        dialer = Dialer(self._origin, proxy=self._proxy, trust=trust, timeout=target.connect_timeout)
+        self._connections = Connections(dialer)
 
     @property
     def is_current(self) -> bool:
-        """Whether those whom it trusts are still in the same file, or it trusts nobody."""
-        return not self._needs_trust or self._stamp == stamp(self._target.ca)
+        """Whether those whom it trusts are still in the same file, or it trusts nobody; raises OSError as `trust`."""
+        return self._target.trust() is self._trust
 
     def masked(self, text: str) -> str:
         """Return `text`, which an upstream may have written, without the secrets that it was sent."""
         return self._redaction(text)
 
-    def open(self) -> None:
-        """Prepare for calls; raise OSError if the CA file cannot be read or has no certificates."""
-        self._opened()
-
     async def close(self) -> None:
         """Close every connection."""
-        if self._connections is not None:
-            self._connections.close()
+        self._connections.close()
 
-    async def post(self, body: bytes, attempt: Attempt | None) -> "Exchange":
+    async def post(self, body: bytes, attempt: Attempt) -> "Exchange":
         """Send `body` and return the exchange once its headers are there; the caller closes it.
 
         Until something of the request goes out, `attempt` is unsent.
         """
-        if attempt is not None:
-            attempt.is_unsent = True
-        try:
-            connections = self._opened()
-        except OSError as error:
-            raise Broken(f"{type(error).__name__}: {error}", reason="tls_failed") from error
+        attempt.is_unsent = True
         # Head and body in one write are one system call, and one packet if they are small.
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        return Exchange(await connections.exchange(request, attempt))
-
-    def _opened(self) -> Connections:
-        if self._connections is None:
-            trust = trust_in(self._target.ca) if self._needs_trust else None
-            dialer = Dialer(self._origin, proxy=self._proxy, trust=trust, timeout=self._target.connect_timeout)
-            self._connections = Connections(dialer)
-        return self._connections
+        return Exchange(await self._connections.exchange(request, attempt))
 
     def _new_head(self, path: str, headers: Mapping[str, str]) -> bytes:
         """All of a request's head that is the same for every one: it lacks the number of the body's bytes."""
@@ -208,7 +199,7 @@ class Exchange:
         """Expect nothing more: give the response a moment to end by itself, so that its connection can serve again."""
         self._is_finished = True
         if not self._response.is_ended:
-            asyncio.get_running_loop().call_later(LINGER, self._response.cut)
+            asyncio.get_running_loop().call_later(TAIL_PATIENCE, self._response.cut)
 
     def close(self) -> None:
         """Cut the connection unless the response has ended or was finished."""

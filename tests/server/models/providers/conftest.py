@@ -1,7 +1,8 @@
 """An upstream, and providers that ask it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
@@ -26,10 +27,18 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    """An upstream to script."""
-    async with Upstream() as upstream:
-        yield upstream
+def blackhole() -> Iterator[str]:
+    """The URL of a host that swallows every attempt to connect: its backlog is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.settimeout(0)
+            each.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for each in waiting:
+            each.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from fakes.prompts import Heard, ask
+from fakes.asking import Heard, ask
 from fakes.providers import OPENAI, Kind, Provide
 from fakes.upstream import (
     CLOSE,

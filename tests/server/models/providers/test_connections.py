@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from fakes.prompts import Heard, ask, model_call, prompt
+from fakes.asking import Heard, ask, failed, model_call, prompt
 from fakes.providers import OPENAI, Provide
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, Wait, chunk, head, response, stream
 from penstockd.call import Reply
@@ -16,13 +16,6 @@ from penstockd.upstream import UpstreamFailure
 
 ANSWER = OPENAI.answer("a")
 WHOLE = response(ANSWER)
-
-
-async def failed(provider: Chat, *, streams: bool = False) -> UpstreamFailure:
-    """Ask, and return the failure that must come of it."""
-    with pytest.raises(UpstreamFailure) as failure:
-        await ask(provider, streams=streams)
-    return failure.value
 
 
 async def used_once(upstream: Upstream, provide: Provide) -> Chat:
@@ -291,7 +284,7 @@ async def test_a_stream_that_ends_late_does_not_disturb_the_next_call(
     upstream: Upstream, provide: Provide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The moment that a response is given to end is its own, and not its connection's."""
-    monkeypatch.setattr(wire, "LINGER", 0.05)
+    monkeypatch.setattr(wire, "TAIL_PATIENCE", 0.05)
     *most, end = stream(*OPENAI.events(("a",)))
     upstream.answer(*most, Wait(0.01), end)
     upstream.answer(Wait(0.1), WHOLE)

@@ -1,7 +1,7 @@
 """What each provider is sent, and what is peculiar to how each counts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from fakes.answers import (
     openai_chunk,
     openai_events,
 )
-from fakes.prompts import Heard, ask, prompt
+from fakes.asking import Heard, ask, prompt
 from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
 from fakes.upstream import Upstream, response, stream
 from penstockd.config.model_settings import OURS
@@ -116,23 +116,34 @@ async def test_what_is_not_set_is_not_sent(kind: Kind, upstream: Upstream, provi
 ADDED = {"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
-@pytest.mark.parametrize("dialect", [OpenAI, Anthropic])
-def test_what_an_operator_adds_is_sent_with_each_request(dialect: type[OpenAI | Anthropic]) -> None:
+Adding = Callable[[Mapping[str, object]], OpenAI | Anthropic]
+BOTH = pytest.mark.parametrize(
+    "adding",
+    [
+        lambda body: OpenAI(model="m", max_tokens_field="max_tokens", body=body),
+        lambda body: Anthropic(model="m", body=body),
+    ],
+    ids=["openai", "anthropic"],
+)
+
+
+@BOTH
+def test_what_an_operator_adds_is_sent_with_each_request(adding: Adding) -> None:
     """Beside all that the prompt says, which comes over it."""
     asked = prompt(instructions="Be brief.", parameters=ALL, streams=True)
 
-    bare = msgspec.json.decode(dialect(model="m").request(asked))
-    sent = msgspec.json.decode(dialect(model="m", body=ADDED | {"model": "other"}).request(asked))
+    bare = msgspec.json.decode(adding({}).request(asked))
+    sent = msgspec.json.decode(adding(ADDED | {"model": "other"}).request(asked))
 
     assert sent == bare | ADDED
 
 
-@pytest.mark.parametrize("dialect", [OpenAI, Anthropic])
-def test_what_the_dialects_send_is_not_an_operators_to_add(dialect: type[OpenAI | Anthropic]) -> None:
+@BOTH
+def test_what_the_dialects_send_is_not_an_operators_to_add(adding: Adding) -> None:
     """The configuration refuses it."""
     asked = prompt(instructions="Be brief.", parameters=ALL, streams=True)
 
-    assert msgspec.json.decode(dialect(model="m").request(asked)).keys() <= OURS
+    assert msgspec.json.decode(adding({}).request(asked)).keys() <= OURS
 
 
 async def test_a_base_url_may_have_a_path(upstream: Upstream, provide: Provide) -> None:
@@ -157,7 +168,7 @@ async def test_a_base_url_may_have_a_path(upstream: Upstream, provide: Provide) 
 )
 def test_the_name_of_the_most_tokens_fits_the_server(base_url: str, field: str | None, sent: str) -> None:
     """OpenAI's own models take the new name, every other server the old one, and the config has the last word."""
-    dialect = OpenAI(model="gpt", max_tokens_field=field or max_tokens_field_of(base_url))
+    dialect = OpenAI(model="gpt", max_tokens_field=field or max_tokens_field_of(base_url), body={})
 
     assert sent in msgspec.json.decode(dialect.request(prompt()))
 

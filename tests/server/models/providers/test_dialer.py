@@ -1,23 +1,31 @@
 """Every way to an upstream works, says where it ended, and is left at once."""
 
 import asyncio
+import gc
+import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from fakes.asking import ask, failed
 from fakes.certificates import self_signed
 from fakes.connect_proxy import ConnectProxy
-from fakes.prompts import ask
+from fakes.lookups import HeldLookup, at, threads
 from fakes.providers import OPENAI, Provide
 from fakes.upstream import CLOSE, Upstream, response
 from peers import peer
-from penstockd.models.providers.chat import Chat
+from penstockd.models.providers import dialer
+from penstockd.models.providers.connection import Connection
 from penstockd.models.providers.connections import Connections
 from penstockd.models.providers.dialer import Dialer
 from penstockd.models.providers.origin import Origin
-from penstockd.upstream import TimedOut, UpstreamFailure
+from penstockd.models.providers.resolver import Addresses
+from penstockd.outcome import Attempt
+from penstockd.upstream import TimedOut
 
 WHOLE = response(OPENAI.answer("a"))
 
@@ -41,13 +49,6 @@ async def secure(tmp_path: Path) -> AsyncIterator[Secure]:
     tls.set_alpn_protocols(["h2", "http/1.1"])
     async with Upstream(tls=tls) as upstream:
         yield Secure(upstream, tls, cert)
-
-
-async def failed(provider: Chat) -> UpstreamFailure:
-    """Ask, and return the failure that must come of it."""
-    with pytest.raises(UpstreamFailure) as failure:
-        await ask(provider)
-    return failure.value
 
 
 async def test_tls_says_whom_it_wants_and_what_it_speaks(secure: Secure, provide: Provide) -> None:
@@ -158,6 +159,14 @@ async def test_a_proxy_that_says_nothing_is_connect_timeout(upstream: Upstream, 
     await upstream.abandoned()
 
 
+async def test_a_handshake_without_an_answer_is_connect_timeout(upstream: Upstream, provide: Provide) -> None:
+    """It is part of connecting, too."""
+    failure = await failed(provide(OPENAI, base_url=upstream.url.replace("http:", "https:"), connect_timeout=0.05))
+
+    assert failure.reason == "connect_timeout"
+    await upstream.abandoned()
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["CONNECT", "handshake"])
 async def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_nothing(
     upstream: Upstream, provide: Provide, answer: bytes
@@ -186,6 +195,148 @@ async def test_tls_is_never_left_out(upstream: Upstream) -> None:
     keeper = Connections(Dialer(Origin.of(upstream.url.replace("http", "https")), proxy=None, trust=None, timeout=1.0))
 
     with pytest.raises(RuntimeError):
-        await keeper.exchange(b"", None)
+        await keeper.exchange(b"", Attempt(model="a", started_at=0.0))
 
     assert upstream.connections == []
+
+
+class Dialled(Connection):
+    """Is connected by a dialer, and belongs to nobody else."""
+
+    @classmethod
+    async def by(cls, dialer: Dialer) -> "Dialled":
+        """What a dialer connects."""
+        connection = cls(Connections(dialer))
+        await dialer.dial(connection)
+        return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.socket: socket.socket = transport.get_extra_info("socket")
+
+
+def dialer_to(found: Addresses, url: str = "http://llm.internal") -> Dialer:
+    """A dialer to a host that is found there."""
+    return Dialer(Origin.of(url), proxy=None, trust=None, timeout=1.0, look_up=lambda host, port: found)
+
+
+async def test_a_host_whose_lookup_hangs_holds_up_no_other(upstream: Upstream) -> None:
+    """Not even many, each asked again: they are connect_timeout in their time, and cost a thread each."""
+    looks_up = HeldLookup(at())
+    lost = [Origin.of(f"http://lost{number}.internal") for number in range(40)]
+    dialers = [Dialer(each, proxy=None, trust=None, timeout=0.05, look_up=looks_up) for each in lost]
+    for _ in range(2):
+        told = await asyncio.gather(*map(Dialled.by, dialers), return_exceptions=True)
+        assert {each.reason for each in told if isinstance(each, TimedOut)} == {"connect_timeout"}
+        assert len(told) == 40
+
+    async with asyncio.timeout(0.5):
+        connection = await Dialled.by(dialer_to(at(upstream.port)))
+
+    assert connection.is_open
+    assert [len(threads(each)) for each in lost] == [1] * 40
+    for each in lost:
+        await looks_up.let_go(each)
+    connection.abort()
+
+
+async def test_a_dead_address_before_a_living_one_is_passed_over(upstream: Upstream, blackhole: str) -> None:
+    """The time to connect is not spent on the first address alone."""
+    dead = urlsplit(blackhole).port
+    assert dead is not None
+
+    connection = await Dialled.by(dialer_to(at(dead, upstream.port)))
+
+    assert connection.socket.getpeername()[1] == upstream.port
+    connection.abort()
+
+
+async def test_a_call_cancelled_as_it_tries_addresses_leaves_nothing_open(blackhole: str) -> None:
+    """Nothing waits for any of them; an open socket would be warned of, which fails."""
+    dead = urlsplit(blackhole).port
+    assert dead is not None
+    dialing = asyncio.ensure_future(Dialled.by(dialer_to(at(dead, dead))))
+    await asyncio.sleep(0.3)
+
+    dialing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await dialing
+    gc.collect()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_call_cancelled_as_one_address_answers_asks_nothing(
+    upstream: Upstream, blackhole: str, turns: int
+) -> None:
+    """Not in any of the event loop's turns in which the other attempts are ended."""
+    dead = urlsplit(blackhole).port
+    assert dead is not None
+    keeper = Connections(dialer_to(at(dead, upstream.port)))
+    attempt = Attempt(model="a", started_at=0.0, is_unsent=True)
+    others = asyncio.all_tasks()
+    asking = asyncio.ensure_future(keeper.exchange(b"x", attempt))
+    others.add(asking)
+    while len(racing := asyncio.all_tasks() - others) < 2:  # noqa: ASYNC110 - both attempts to connect are another's
+        await asyncio.sleep(0)
+    await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_unsent = attempt.is_unsent
+
+    asking.cancel()
+    await asyncio.wait((asking,), timeout=0.2)
+
+    assert asking.cancelled()
+    assert attempt.is_unsent == was_unsent
+    gc.collect()
+
+
+async def test_a_race_that_outlasts_its_time_is_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though one address answers as the others are ended."""
+    connected = socket.socket()
+
+    async def swallow(*_: object, **__: object) -> socket.socket:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1.0)
+        return connected
+
+    monkeypatch.setattr(dialer, "start_connection", swallow)
+
+    with pytest.raises(TimedOut):
+        await Dialled.by(Dialer(Origin.of("http://127.0.0.1"), proxy=None, trust=None, timeout=0.01))
+
+    assert connected.fileno() == -1
+
+
+async def test_a_call_cancelled_just_as_it_is_connected_leaves_nothing(upstream: Upstream) -> None:
+    """Its connection is closed, and known to nobody."""
+    known: set[Connection] = set()
+
+    class Cancelling(Connections):
+        def opened(self, connection: Connection) -> None:
+            known.add(connection)
+            dialing.cancel()
+
+        def lost(self, connection: Connection) -> None:
+            known.discard(connection)
+
+    keeper = Cancelling(dialer_to(at(upstream.port)))
+    dialing = asyncio.ensure_future(keeper.exchange(b"", Attempt(model="a", started_at=0.0)))
+
+    with pytest.raises(asyncio.CancelledError):
+        await dialing
+
+    await upstream.connected()
+    await upstream.abandoned()
+    assert not known
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can be told")
+async def test_a_connection_that_nothing_is_acknowledged_on_is_given_up(upstream: Upstream) -> None:
+    """The system does so; what is sent is sent at once."""
+    connection = await Dialled.by(dialer_to(at(upstream.port)))
+
+    assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.abort()

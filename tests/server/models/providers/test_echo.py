@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.prompts import ask
+from fakes.asking import ask
 from penstockd.models.providers.echo import Echo
 from penstockd.outcome import FinishReason
 from penstockd.request import Parameters, Role, Turn

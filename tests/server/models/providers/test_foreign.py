@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from fakes import virtual_time
+from fakes.asking import Heard, model_call, prompt
 from fakes.clock import FakeClock
-from fakes.prompts import Heard, model_call, prompt
 from fakes.scripted_model import ScriptedModel
 from fakes.virtual_time import VirtualClock
 from penstockd import foreign_tasks
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.errors import Draining
-from penstockd.foreign_tasks import LINGER
+from penstockd.foreign_tasks import TIME_TO_END
 from penstockd.logs.log import Log
 from penstockd.model import Prompt, Timeouts
 from penstockd.models.providers.dialect import MAX_TOKENS
@@ -40,6 +40,7 @@ from penstockd.usage import Usage
 
 Provider = Callable[[Call[Prompt]], Awaitable[None]]
 
+LOG = Log("test").bound(model="m")
 DONE = Completed(finish_reason=FinishReason.STOP)
 TEXT = Delta("text")
 
@@ -74,7 +75,7 @@ def saying(*steps: Reply | BaseException) -> Provider:
 async def ask(provider: Provider, *, send: Callable[[Reply], Awaitable[None]] | None = None) -> Heard:
     """Ask the model "m", which is `provider`, and return what it said."""
     heard = Heard()
-    await Foreign(provider, Log("test"))(asking(send or heard.take))
+    await Foreign(provider, LOG)(asking(send or heard.take))
     return heard
 
 
@@ -133,10 +134,12 @@ def cancelling() -> int:
     return task.cancelling()
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """What the log was told."""
+def told(
+    caplog: pytest.LogCaptureFixture, message: str = "a provider failed after its answer"
+) -> list[dict[str, object]]:
+    """What the log was told, which is nothing but this message."""
     assert {record.levelname for record in caplog.records} <= {"WARNING"}
-    assert {record.getMessage() for record in caplog.records} <= {"a provider failed after its answer"}
+    assert {record.getMessage() for record in caplog.records} <= {message}
     return [record.__dict__["fields"] for record in caplog.records]
 
 
@@ -343,7 +346,7 @@ async def test_what_it_notes_of_its_use_and_no_use_can_be_is_forgotten(
 
     call = asking(send)
     with contextlib.suppress(Broken):
-        await Foreign(provider, Log("test"))(replace(call, request=replace(call.request, attempt=attempt)))
+        await Foreign(provider, LOG)(replace(call, request=replace(call.request, attempt=attempt)))
     noted.append((attempt.usage, attempt.bytes_unsaid))
 
     assert set(noted) == {(Usage(), 0)}
@@ -363,13 +366,13 @@ def test_a_cancellation_passes(replies: tuple[Reply, ...], ending: Ending, caplo
 
     async def main() -> float:
         task = asyncio.ensure_future(ask(before_its_end(ending, *replies)))
-        await asyncio.sleep(LINGER / 2)
+        await asyncio.sleep(TIME_TO_END / 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         return clock.monotonic() - 1000.0
 
-    assert virtual_time.run(clock, main()) <= 1.5 * LINGER + 0.01
+    assert virtual_time.run(clock, main()) <= 1.5 * TIME_TO_END + 0.01
     assert told(caplog) == []
 
 
@@ -380,7 +383,7 @@ def test_a_cancellation_passes(replies: tuple[Reply, ...], ending: Ending, caplo
 def test_its_time_is_up_whatever_it_makes_of_it(replies: tuple[Reply, ...], reason: str, ending: Ending) -> None:
     """The failure is the timeout, and no cancellation is left over."""
     clock = VirtualClock()
-    foreign = Foreign(before_its_end(ending, *replies), Log("test"))
+    foreign = Foreign(before_its_end(ending, *replies), LOG)
     timed = Timed(foreign, timeouts=Timeouts(first_token=20.0, idle=15.0), clock=clock)
 
     async def main() -> int:
@@ -400,7 +403,7 @@ def test_whoever_lingers_after_its_answer_is_cancelled(ending: Ending, caplog: p
     heard = virtual_time.run(clock, ask(before_its_end(ending, TEXT, DONE)))
 
     assert heard.completed is DONE
-    assert clock.monotonic() - 1000.0 <= 2 * LINGER + 0.01
+    assert clock.monotonic() - 1000.0 <= 2 * TIME_TO_END + 0.01
     assert told(caplog) == [
         {"model": "m", "error": "the provider went on for 1 s after its answer", "request_id": "r1"}
     ]
@@ -410,11 +413,11 @@ def test_whoever_lingers_after_its_answer_is_cancelled(ending: Ending, caplog: p
 def test_time_that_is_up_after_the_answer_is_no_failure(ending: Ending) -> None:
     """Though the provider has not ended yet."""
     clock = VirtualClock()
-    foreign = Foreign(before_its_end(ending, TEXT, DONE), Log("test"))
+    foreign = Foreign(before_its_end(ending, TEXT, DONE), LOG)
     heard = Heard()
 
     async def main() -> int:
-        await Timed(foreign, timeouts=Timeouts(total=LINGER / 2), clock=clock)(asking(heard.take))
+        await Timed(foreign, timeouts=Timeouts(total=TIME_TO_END / 2), clock=clock)(asking(heard.take))
         return cancelling()
 
     assert virtual_time.run(clock, main()) == 0
@@ -425,7 +428,7 @@ def test_one_of_which_too_many_calls_go_on_is_not_asked(monkeypatch: pytest.Monk
     """Its circuit opens over that."""
     monkeypatch.setattr(foreign_tasks, "MOST_LEFT", 1)
     clock = VirtualClock()
-    foreign = Foreign(before_its_end(goes_on), Log("test"))
+    foreign = Foreign(before_its_end(goes_on), LOG)
 
     async def main() -> None:
         task = asyncio.ensure_future(foreign(asking(Heard().take)))
@@ -605,4 +608,74 @@ def test_whoever_lingers_after_a_reply_that_was_not_sent_is_cancelled(reply: Rep
     with pytest.raises(Draining):
         virtual_time.run(clock, ask(provider, send=send))
 
-    assert clock.monotonic() - 1000.0 <= 2 * LINGER + 0.01
+    assert clock.monotonic() - 1000.0 <= 2 * TIME_TO_END + 0.01
+
+
+class Closing:
+    """A provider that holds something open; closing it is up to a test."""
+
+    def __init__(self, close: Callable[[], Any]) -> None:
+        self.close = close
+
+    async def __call__(self, call: Call[Prompt]) -> None:
+        await saying(TEXT, DONE)(call)
+
+
+async def test_it_is_closed_if_it_can_be(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, and the log has nothing to say."""
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    await Foreign(Closing(close), LOG).close()
+    await Foreign(saying(DONE), LOG).close()
+
+    assert closed == [True]
+    assert told(caplog) == []
+
+
+@pytest.mark.parametrize("error", WILD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_whatever_its_close_raises_is_only_logged(
+    error: BaseException, caplog: pytest.LogCaptureFixture, *, is_async: bool
+) -> None:
+    """It would end the event loop otherwise, and everybody's calls with it."""
+
+    async def close() -> None:
+        raise error
+
+    def close_at_once() -> None:
+        raise error
+
+    await Foreign(Closing(close if is_async else close_at_once), LOG).close()
+
+    [fields] = told(caplog, "a provider failed to close")
+    assert fields["model"] == "m"
+    assert type(error).__name__ in str(fields["error"])
+
+
+async def test_a_close_that_is_no_coroutine_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It was called all the same."""
+    await Foreign(Closing(lambda: None), LOG).close()
+
+    [fields] = told(caplog, "a provider failed to close")
+    assert str(fields["error"]).startswith("TypeError: ")
+
+
+@ENDINGS
+@pytest.mark.parametrize("cancelled_after", [None, TIME_TO_END / 2])
+def test_a_close_that_does_not_end_is_left(
+    ending: Ending, cancelled_after: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it makes of being cancelled, and whoever else cancels it: the daemon must end."""
+    clock = VirtualClock()
+
+    async def main() -> float:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(cancelled_after):
+                await Foreign(Closing(ending), LOG).close()
+        return clock.monotonic() - 1000.0
+
+    assert virtual_time.run(clock, main()) <= 2 * TIME_TO_END + 0.01
+    assert told(caplog, "a provider failed to close") == [{"model": "m", "error": "its close() went on for too long"}]

@@ -283,6 +283,43 @@ def test_hints_travel_with_the_failure(status: int) -> None:
     assert failure.may_repeat is False
 
 
+GOOGLE_RATE = {
+    "code": 429,
+    "message": "You exceeded your current quota, please check your plan and billing details. For more, head to: "
+    "https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: "
+    "generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 10, model: gemini-2.5-flash\n"
+    "Please retry in 34.074824224s.",
+    "status": "RESOURCE_EXHAUSTED",
+    "details": [
+        {
+            "@type": "type.googleapis.com/google.rpc.Help",
+            "links": [{"description": "Learn more", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}],
+        },
+        {
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "quotaValue": "10"}],
+        },
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"},
+    ],
+}
+
+
+@pytest.mark.parametrize("said", [[{"error": GOOGLE_RATE}], {"error": GOOGLE_RATE}], ids=["in a list", "bare"])
+@pytest.mark.parametrize(("headers", "delay"), [({}, 34.0), ({"retry-after": "7"}, 7.0), ({"retry-after": "x"}, 34.0)])
+def test_a_delay_that_only_the_body_says_is_a_hint_too(said: object, headers: dict[str, str], delay: float) -> None:
+    """Google sends it so, and no header; what a header says comes first."""
+    failure = refusal(429, headers, msgspec.json.encode(said), path="/chat/completions", now=0.0)
+
+    assert (type(failure), failure.retry_after) == (CoolingDown, delay)
+
+
+def test_a_delay_comes_with_an_error_inside_a_stream_too() -> None:
+    """Where there is no header to say it."""
+    failure = refusal_within(GOOGLE_RATE)
+
+    assert (type(failure), failure.retry_after) == (CoolingDown, 34.0)
+
+
 def test_a_provider_cannot_ask_for_a_rejected_request_again() -> None:
     """x-should-retry says nothing about what would be rejected again."""
     assert refusal(400, {"x-should-retry": "true"}, b"", path="/v1/messages", now=0.0).may_repeat is False

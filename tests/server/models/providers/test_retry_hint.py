@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstockd.models.providers.retry_hint import may_repeat, retry_hint
+from penstockd.models.providers.retry_hint import ABSURD, may_repeat, retry_delay, retry_hint
 
 NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
 
@@ -81,6 +81,33 @@ def test_no_header_is_too_odd(text: str) -> None:
     hint = retry_hint({"retry-after": text, "retry-after-ms": text}, NOW)
 
     assert hint is None or hint >= 0
+
+
+INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+@pytest.mark.parametrize(
+    ("details", "seconds"),
+    [
+        ([{"@type": INFO, "retryDelay": "34s"}], 34.0),
+        ([{"@type": INFO, "retryDelay": "3.98361248s"}], 3.98361248),
+        ([{"@type": INFO, "retryDelay": "0s"}], 0.0),
+        ([{"@type": "type.googleapis.com/google.rpc.Help"}, "odd", {"@type": INFO, "retryDelay": "1s"}], 1.0),
+        ([{"@type": INFO, "retryDelay": "-1s"}], None),
+        ([{"@type": INFO, "retryDelay": f"{ABSURD + 1}s"}], None),
+        ([{"@type": INFO, "retryDelay": "soon"}], None),
+        ([{"@type": INFO, "retryDelay": None}], None),
+        ([{"@type": INFO}], None),
+        ([{"retryDelay": "34s"}], None),
+        ([], None),
+        ({"@type": INFO, "retryDelay": "34s"}, None),
+        (None, None),
+    ],
+    ids=repr,
+)
+def test_a_delay_among_the_details_of_an_error_is_read(details: object, seconds: float | None) -> None:
+    """In Google's form, and within the bounds that a header's has."""
+    assert retry_delay(details) == seconds
 
 
 @pytest.mark.parametrize(
