@@ -118,7 +118,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     import uvloop  # noqa: PLC0415
 
     from penstockd.ledger import CannotOpenLedger  # noqa: PLC0415
-    from penstockd.lifecycle import CannotListen  # noqa: PLC0415
+    from penstockd.listener import CannotListen  # noqa: PLC0415
 
     with _hidden("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"):
         from penstockd.serve import serve  # noqa: PLC0415
@@ -170,7 +170,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     import uvloop  # noqa: PLC0415
 
-    from penstockd.config import describe  # noqa: PLC0415
+    from penstockd.config import cautions, describe  # noqa: PLC0415
 
     with _hidden("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"):
         from penstockd.app import check  # noqa: PLC0415
@@ -183,7 +183,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(build())
-    for warning in settings.warnings_at(time.time()):
+    for warning in cautions(settings, time.time()):
         _say(f"warning: {warning}")
     _write(describe(settings) if arguments.print else "the configuration is valid")
     return 0

@@ -6,7 +6,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from penstockd.builders.identities import NOBODY_KNOWN
 from penstockd.config import Settings
 from penstockd.config.address import Address, TcpAddress
 
@@ -16,8 +15,7 @@ _ALL_ADDRESSES: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound here
 
 def invitation(settings: Settings, listen: Address) -> str | None:
     """The line to show; None where callers need keys or certificates, or nobody is expected to look."""
-    needs_key = bool(settings.tenants) and NOBODY_KNOWN not in settings.tenants
-    if settings.environment != "development" or settings.server.tls is not None or needs_key:
+    if settings.server.tls is not None or not settings.admits_strangers:
         return None
     return f'try it from a second terminal: {_command()} call{_target(listen)} "hello"'
 

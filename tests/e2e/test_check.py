@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import penstock
-from fakes.live_daemon import PROGRAMS, run
+from fakes.module_file import module_file
+from peers.live_daemon import PROGRAMS, run
 
 FIVE_MISTAKES = """
 models:
@@ -47,7 +48,7 @@ async def test_serving_by_a_file_with_mistakes_is_refused_the_same_way(tmp_path:
 
 async def test_a_python_agent_that_cannot_be_loaded_is_a_mistake_as_well(tmp_path: Path) -> None:
     """It is found before the daemon serves."""
-    text = 'agents: {broken: {python: "fakes.agents:nobody"}}'
+    text = 'agents: {broken: {python: "imported.agents:nobody"}}'
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
 
     code, _, complaint = await run(PROGRAMS / "penstockd", "check", "--config", tmp_path / "penstock.yaml")
@@ -59,14 +60,14 @@ async def test_a_python_agent_that_cannot_be_loaded_is_a_mistake_as_well(tmp_pat
 @pytest.mark.parametrize("command", ["check", "serve"])
 async def test_a_module_that_interrupts_is_a_mistake_and_no_ctrl_c(command: str, tmp_path: Path) -> None:
     """It is a line, as all else that a module raises is."""
-    text = 'agents: {broken: {python: "fakes.interrupting_module:run"}}'
+    text = f"agents: {{broken: {{python: '{module_file(tmp_path, 'raise KeyboardInterrupt')}'}}}}"
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
 
     code, _, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")
 
     assert (code, complaint.splitlines()[-1]) == (
         2,
-        "penstockd: agents.broken.python: cannot import 'fakes.interrupting_module:run': KeyboardInterrupt",
+        "penstockd: agents.broken.python: cannot import 'own_module:run': KeyboardInterrupt",
     )
     assert "Traceback" not in complaint
 
@@ -74,7 +75,7 @@ async def test_a_module_that_interrupts_is_a_mistake_and_no_ctrl_c(command: str,
 @pytest.mark.parametrize(("command", "exits"), [("check", 130), ("serve", 0)])
 async def test_ctrl_c_ends_what_imports_an_agent_at_once(command: str, exits: int, tmp_path: Path) -> None:
     """Without a word: the person at the terminal knows."""
-    text = 'agents: {own: {python: "fakes.interrupted_module:run"}}'
+    text = f"agents: {{own: {{python: '{module_file(tmp_path, 'os.kill(os.getpid(), signal.SIGINT)')}'}}}}"
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
 
     code, out, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")

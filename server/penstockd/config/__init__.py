@@ -2,10 +2,11 @@
 
 from penstockd.config.address import TcpAddress
 from penstockd.config.agent_settings import AgentSettings, ParameterSettings
+from penstockd.config.cautions import cautions
 from penstockd.config.describe import describe
 from penstockd.config.difference import differences
 from penstockd.config.errors import ConfigError, ConfigErrors
-from penstockd.config.grammar import Rate
+from penstockd.config.grammar import RateSetting
 from penstockd.config.load import config_file, load
 from penstockd.config.model_settings import ModelSettings, PriceSettings
 from penstockd.config.new_key import new_key
@@ -25,12 +26,13 @@ __all__ = [
     "ModelSettings",
     "ParameterSettings",
     "PriceSettings",
-    "Rate",
+    "RateSetting",
     "RouteSettings",
     "Secret",
     "Settings",
     "TcpAddress",
     "TenantSettings",
+    "cautions",
     "config_file",
     "describe",
     "differences",

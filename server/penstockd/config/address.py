@@ -70,6 +70,12 @@ def parse_address(value: object, base: Path) -> Address:
     return TcpAddress(match["v6"] or match["name"], int(match["port"]))
 
 
+def anchored(address: str) -> str:
+    """The address, with a socket path that starts here and not at the configuration file."""
+    scheme, _, path = address.partition(":")
+    return f"unix:{Path(path).absolute()}" if scheme == "unix" and path else address
+
+
 def _unix(path: Path) -> UnixAddress:
     if len(bytes(path)) > _LONGEST_UNIX_PATH:
         raise Mistake(f"must have a socket path of at most {_LONGEST_UNIX_PATH} bytes")

@@ -10,7 +10,7 @@ class Context:
     """The names that settings may refer to, where relative paths start, and how strict the environment is.
 
     `document` is what `file` says, as it is written.
-    Checks add to `noticed` what is allowed here and worth a word.
+    Checks add to `notes` what is allowed here and worth a word.
     """
 
     base: Path
@@ -21,8 +21,7 @@ class Context:
     routes: Mapping[str, object] = field(default_factory=dict)
     agents: Mapping[str, object] = field(default_factory=dict)
     tenants: Mapping[str, object] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    noticed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_development(self) -> bool:

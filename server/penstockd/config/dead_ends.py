@@ -1,85 +1,73 @@
 """What is well formed, and yet lets no ordinary call through: what people should be told before callers find out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 
 from penstockd.certificate_expiry import expires_at
 from penstockd.config.agent_settings import AgentSettings
-from penstockd.config.grammar import Rate
-from penstockd.config.model_settings import ModelSettings
+from penstockd.config.grammar import RateSetting
 from penstockd.config.route_settings import RouteSettings
-from penstockd.config.tenant_settings import TenantSettings
+from penstockd.config.settings import Settings
+from penstockd.config.tenant_settings import NOBODY_KNOWN, TenantSettings
 from penstockd.models.prices import bundled
 from penstockd.request import DEFAULTS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadEnds:
-    """Finds them in the pool, the agents and the tenants of one configuration; shadows bind nobody."""
-
-    models: Mapping[str, ModelSettings]
-    agents: Mapping[str, AgentSettings]
-    tenants: Mapping[str, TenantSettings]
-    is_guarded: bool
-    requires_certificates: bool
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._deserted()
-        yield from self._unpriced()
-        yield from self._too_large()
-
-    def _deserted(self) -> Iterator[str]:
-        """Tenants that nobody can call as."""
-        for name, tenant in self.tenants.items():
-            if self.requires_certificates and not tenant.sans:
-                yield (
-                    f"tenants.{name}.sans: none, so that nobody can call as {name}, as with server.tls.client_ca a "
-                    "caller's certificate says whose it is: list the names of its callers' certificates"
-                )
-            elif not (tenant.keys or tenant.sans or self._is_for_everybody(name)):
-                yield (
-                    f"tenants.{name}: nobody can call as {name}, which has neither keys nor sans: give it a key, as "
-                    "`penstockd keys new` prints it"
-                )
-
-    def _is_for_everybody(self, tenant: str) -> bool:
-        """Whether callers without credentials are of this tenant."""
-        return tenant == "default" and not self.is_guarded
-
-    def _unpriced(self) -> Iterator[str]:
-        """Agents whose calls no budget can cover, as nobody knows what they cost."""
-        thrifty = {name: its for name, its in self.tenants.items() if any(not each.shadow for each in its.budgets)}
-        for name, agent in self.agents.items():
-            unpriced = [model for model in _decisive(agent.route) if not self._has_price(model)]
-            refused = next((tenant for tenant, its in thrifty.items() if _may_ask(its, name)), None)
-            if refused is not None and len(unpriced) == len(_decisive(agent.route)):
-                yield (
-                    f"agents.{name}.route: {', '.join(unpriced)} {'has' if len(unpriced) == 1 else 'have'} no known "
-                    f"price, so that calls of tenants on a budget, such as {refused}, are PRICE_UNKNOWN: set "
-                    + ", ".join(f"models.{model}.price" for model in unpriced)
-                )
-
-    def _too_large(self) -> Iterator[str]:
-        """Limits of tokens that are less than an agent's output, all of which a call holds, beside its input."""
-        for name, tenant in self.tenants.items():
-            asked = {agent: _output(its) for agent, its in self.agents.items() if _may_ask(tenant, agent)}
-            for index, limit in enumerate(tenant.limits):
-                if not limit.shadow:
-                    yield from _too_small(f"tenants.{name}.limits[{index}].tokens", limit.tokens, asked)
-        for name, model in self.models.items():
-            asking = {agent: _output(its) for agent, its in self.agents.items() if name in its.route.names}
-            yield from _too_small(f"models.{name}.limits.tokens", model.limits.tokens, asking)
-
-    def _has_price(self, model: str) -> bool:
-        settings = self.models[model]
-        return settings.price is not None or bundled(settings.model) is not None
+def dead_ends(settings: Settings, now: float) -> Iterator[str]:
+    """All of them by `now`, unix seconds; shadows bind nobody."""
+    yield from _deserted(settings)
+    yield from _unpriced(settings)
+    yield from _too_large(settings)
+    yield from _expired(settings, now)
+    yield from _outlived(settings, now)
 
 
-def expired(tenants: Mapping[str, TenantSettings], today: date) -> Iterator[str]:
-    """Keys that let nobody in any more; `today` is that of UTC."""
-    for name, tenant in tenants.items():
+def _deserted(settings: Settings) -> Iterator[str]:
+    """Tenants that nobody can call as."""
+    for name, tenant in settings.tenants.items():
+        if settings.server.requires_certificates and not tenant.sans:
+            yield (
+                f"tenants.{name}.sans: none, so that nobody can call as {name}, as with server.tls.client_ca a "
+                "caller's certificate says whose it is: list the names of its callers' certificates"
+            )
+        elif not (tenant.keys or tenant.sans or (name == NOBODY_KNOWN and settings.admits_strangers)):
+            yield (
+                f"tenants.{name}: nobody can call as {name}, which has neither keys nor sans: give it a key, as "
+                "`penstockd keys new` prints it"
+            )
+
+
+def _unpriced(settings: Settings) -> Iterator[str]:
+    """Agents whose calls no budget can cover, as nobody knows what they cost."""
+    thrifty = {name: its for name, its in settings.tenants.items() if any(not each.shadow for each in its.budgets)}
+    for name, agent in settings.agents.items():
+        decisive = _decisive(agent.route)
+        unpriced = [model for model in decisive if not _has_price(settings, model)]
+        refused = next((tenant for tenant, its in thrifty.items() if _may_ask(its, name)), None)
+        if refused is not None and len(unpriced) == len(decisive):
+            yield (
+                f"agents.{name}.route: {', '.join(unpriced)} {'has' if len(unpriced) == 1 else 'have'} no known "
+                f"price, so that calls of tenants on a budget, such as {refused}, are PRICE_UNKNOWN: set "
+                + ", ".join(f"models.{model}.price" for model in unpriced)
+            )
+
+
+def _too_large(settings: Settings) -> Iterator[str]:
+    """Limits of tokens that are less than an agent's output, all of which a call holds, beside its input."""
+    for name, tenant in settings.tenants.items():
+        asked = {agent: _output(its) for agent, its in settings.agents.items() if _may_ask(tenant, agent)}
+        for index, limit in enumerate(tenant.limits):
+            if not limit.shadow:
+                yield from _too_small(f"tenants.{name}.limits[{index}].tokens", limit.tokens, asked)
+    for name, model in settings.models.items():
+        asking = {agent: _output(its) for agent, its in settings.agents.items() if name in its.route.names}
+        yield from _too_small(f"models.{name}.limits.tokens", model.limits.tokens, asking)
+
+
+def _expired(settings: Settings, now: float) -> Iterator[str]:
+    """Keys that let nobody in any more."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    for name, tenant in settings.tenants.items():
         for index, key in enumerate(tenant.keys):
             if key.expires is not None and key.expires <= today:
                 yield (
@@ -88,8 +76,11 @@ def expired(tenants: Mapping[str, TenantSettings], today: date) -> Iterator[str]
                 )
 
 
-def outlived(cert: Path, now: float) -> Iterator[str]:
-    """A certificate that callers refuse by `now`, unix seconds; what cannot be read is told of elsewhere."""
+def _outlived(settings: Settings, now: float) -> Iterator[str]:
+    """A certificate that callers refuse; what cannot be read is told of elsewhere."""
+    if settings.server.tls is None:
+        return
+    cert = settings.server.tls.cert
     try:
         end = expires_at(cert.read_text(errors="replace"))
     except OSError:
@@ -99,12 +90,17 @@ def outlived(cert: Path, now: float) -> Iterator[str]:
         yield f"server.tls.cert: the certificate has expired at {ended}, and callers refuse it: renew {cert}"
 
 
+def _has_price(settings: Settings, model: str) -> bool:
+    its = settings.models[model]
+    return its.price is not None or bundled(its.model) is not None
+
+
 def _decisive(route: RouteSettings) -> tuple[str, ...]:
     """The models that every call meets one of first: what is refused for its price is not tried at the next."""
     return route.names[:1] if route.strategy == "priority" else route.names
 
 
-def _too_small(path: str, limit: Rate | None, outputs: Mapping[str, int]) -> Iterator[str]:
+def _too_small(path: str, limit: RateSetting | None, outputs: Mapping[str, int]) -> Iterator[str]:
     """Whether the limit at `path` is less than what the agent with the most output may take, by agent."""
     largest = max(outputs, key=lambda agent: outputs[agent], default="")
     if limit and limit.count <= outputs.get(largest, 0):

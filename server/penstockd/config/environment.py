@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from penstockd.config.address import anchored
 from penstockd.config.assignment import Assignment
 from penstockd.config.context import Context
 from penstockd.config.errors import ConfigError, Mistake, nearest
@@ -125,12 +126,6 @@ class Environment:
             yield
         except Mistake as mistake:
             self.errors.append(ConfigError(name, mistake.message, mistake.suggestion))
-
-
-def anchored(address: str) -> str:
-    """The address, with a socket path that starts here and not at the configuration file."""
-    scheme, _, path = address.partition(":")
-    return f"unix:{Path(path).absolute()}" if scheme == "unix" and path else address
 
 
 def _meaning(name: str, text: str) -> object:

@@ -14,7 +14,7 @@ class Mistake(ValueError):
         self.suggestion = suggestion
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class ConfigError:
     """One mistake: where, what, and what was probably meant. Prints as one line without secrets."""
 

@@ -17,8 +17,8 @@ _NANO: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """So many things in each period of so many seconds."""
+class RateSetting:
+    """So many things in each period of so many seconds; prints as it is written: `600/m`."""
 
     count: int
     period: float
@@ -28,13 +28,8 @@ class Rate:
         """The same as an average."""
         return self.count / self.period
 
-    @property
-    def text(self) -> str:
-        """As it is written: `600/m`."""
-        return f"{self.count}/{_UNITS[self.period]}"
-
     def __str__(self) -> str:
-        return self.text
+        return f"{self.count}/{_UNITS[self.period]}"
 
 
 def parse_duration(value: object) -> float:
@@ -72,12 +67,12 @@ def show_size(size: int) -> str:
     return f"{size // _BYTES[unit]}{unit}"
 
 
-def parse_rate(value: object) -> Rate:
+def parse_rate(value: object) -> RateSetting:
     """A text such as `10/s`, `600/m`, `100/h` or `1000/d`."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[1]) == 0:
         raise Mistake("must be a rate such as 10/s, 600/m, 100/h or 1000/d", _with_unit(value, "/m"))
-    return Rate(int(match[1]), float(_SECONDS[match[2]]))
+    return RateSetting(int(match[1]), float(_SECONDS[match[2]]))
 
 
 def parse_usd(value: object) -> int:

@@ -1,16 +1,16 @@
 """Reads the configuration: command line over environment over file over defaults."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from penstockd.config.address import anchored
 from penstockd.config.assignment import Assignment
 from penstockd.config.complete import complete
 from penstockd.config.context import Context
 from penstockd.config.document import read_document
-from penstockd.config.environment import Environment, anchored
+from penstockd.config.environment import Environment
 from penstockd.config.errors import ConfigErrors
 from penstockd.config.messages import explain
 from penstockd.config.nulls import without_nulls
@@ -39,11 +39,11 @@ def load(*, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
         tree = assignment.laid_over(tree)
     tree = without_nulls(tree, Settings)
     notes = [*environment.notes, *complete(tree, has_llm=environment.has_llm, state_home=_state_home(environ))]
-    context = _context(tree, file, document)
+    context = _context(tree, file, document, notes)
     environment.check_files(context)
     errors = [*environment.errors, *substitution.errors]
     try:
-        settings = Settings.model_validate(tree, context=replace(context, warnings=tuple(notes)))
+        settings = Settings.model_validate(tree, context=context)
     except ValidationError as error:
         said = {each.path for each in errors}
         errors += [each for each in explain(error, assignments) if each.path not in said]
@@ -71,7 +71,7 @@ def _assignments(flags: Mapping[str, object]) -> list[Assignment]:
     ]
 
 
-def _context(tree: Tree, file: Path | None, document: Tree) -> Context:
+def _context(tree: Tree, file: Path | None, document: Tree, notes: list[str]) -> Context:
     return Context(
         base=file.absolute().parent if file else Path.cwd(),
         file=file,
@@ -81,6 +81,7 @@ def _context(tree: Tree, file: Path | None, document: Tree) -> Context:
         routes=branch(tree, "routes"),
         agents=branch(tree, "agents"),
         tenants=branch(tree, "tenants"),
+        notes=notes,
     )
 
 

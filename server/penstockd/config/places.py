@@ -59,7 +59,7 @@ def keep_private(path: Path, context: Context) -> None:
     message = f"{path} can be read by every user of this machine; chmod o-r it"
     if context.is_guarded:
         raise Mistake(message)
-    context.noticed.append(message)
+    context.notes.append(message)
 
 
 def _base_url(text: str) -> str:

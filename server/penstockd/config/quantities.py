@@ -7,7 +7,7 @@ from pydantic import AllowInfNan, BeforeValidator, PlainSerializer, PlainValidat
 
 from penstockd.config.errors import Mistake
 from penstockd.config.grammar import (
-    Rate,
+    RateSetting,
     parse_duration,
     parse_rate,
     parse_size,
@@ -33,7 +33,7 @@ Time = Annotated[Duration, Gt(0)]
 Size = Annotated[int, Gt(0), BeforeValidator(parse_size), PlainSerializer(show_size)]
 """Bytes, written `4MiB`."""
 
-RateText = Annotated[Rate, PlainValidator(parse_rate), PlainSerializer(str)]
+RateText = Annotated[RateSetting, PlainValidator(parse_rate), PlainSerializer(str)]
 """So many a period, written `600/m`."""
 
 NanoUsd = Annotated[int, BeforeValidator(parse_usd), PlainSerializer(show_usd)]

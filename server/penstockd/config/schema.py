@@ -1,7 +1,6 @@
 """What may be set: the tree of settings, read off their classes."""
 
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Union, get_args, get_origin
@@ -57,15 +56,3 @@ def step(shape: Shape, name: str | int) -> Shape:
 def _setting(section: type[Section], name: str) -> Shape:
     """Found once: a file may have ten thousand sections of a kind."""
     return shape_of(section.model_fields[name].annotation)
-
-
-def every_setting(shape: Shape, path: str = "") -> Iterator[str]:
-    """The path of every plain value below `shape`, such as `models.<name>.timeouts.connect`."""
-    match shape:
-        case None:
-            yield path
-        case Many(section, is_map):
-            yield from every_setting(section, f"{path}.<name>" if is_map else f"{path}[]")
-        case _:
-            for name in names_in(shape):
-                yield from every_setting(step(shape, name), f"{path}.{name}".removeprefix("."))

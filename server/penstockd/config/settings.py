@@ -1,18 +1,15 @@
 """The whole configuration, checked and complete."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from penstockd.config.agent_settings import AgentSettings
 from penstockd.config.context import Context
-from penstockd.config.dead_ends import DeadEnds, expired, outlived
 from penstockd.config.errors import Mistake
 from penstockd.config.exposure import exposed
 from penstockd.config.model_settings import ModelSettings
 from penstockd.config.names import Name, existing
-from penstockd.config.pepper import weakness
 from penstockd.config.places import Directory
 from penstockd.config.resilience_settings import BreakerSettings, RetrySettings
 from penstockd.config.route_settings import RouteSettings
@@ -20,7 +17,7 @@ from penstockd.config.secret import DatabaseUrl, RedisUrl, Secret, SecretText, S
 from penstockd.config.section import Section
 from penstockd.config.server_settings import AdminSettings, LogSettings, ServerSettings, unless_development
 from penstockd.config.state_settings import CacheSettings, LedgerSettings
-from penstockd.config.tenant_settings import TenantSettings, refuse_samples, refuse_twins
+from penstockd.config.tenant_settings import NOBODY_KNOWN, TenantSettings, refuse_samples, refuse_twins
 
 
 def _default_agent(name: object, info: ValidationInfo[Context]) -> object:
@@ -62,37 +59,21 @@ class Settings(Section):
     redis_url: RedisUrl | None = None
     database_url: DatabaseUrl | None = None
 
-    _noted: tuple[str, ...] = PrivateAttr(default=())
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: Context, /) -> None:
-        """Keep what was noted on the way here."""
-        self._noted = (*context.warnings, *dict.fromkeys(context.noticed), *exposed(self, context))
+        """Keep what was noticed on the way here."""
+        self._notes = (*dict.fromkeys(context.notes), *exposed(self, context))
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What people should be told at start, whenever that is."""
-        found = list(self._noted)
-        if self.key_pepper:
-            found += weakness(self.key_pepper.reveal(), "key_pepper")
-        if self.server.is_exposed:
-            found.append(f"server.listen: {self.server.listen} takes calls in plaintext from beyond this machine")
-        if not self.server.requires_certificates:
-            named = [f"tenants.{name}.sans" for name, tenant in self.tenants.items() if tenant.sans]
-            found += [f"{path}: has no effect without server.tls.client_ca" for path in named]
-        found += DeadEnds(
-            models=self.models,
-            agents=self.agents,
-            tenants=self.tenants,
-            is_guarded=self.environment != "development",
-            requires_certificates=self.server.requires_certificates,
-        )
-        return tuple(found)
+    def notes(self) -> tuple[str, ...]:
+        """What people should be told of where the settings come from; `cautions` adds what they say."""
+        return self._notes
 
-    def warnings_at(self, now: float) -> tuple[str, ...]:
-        """The same, and what has expired by `now`, unix seconds: keys and the certificate."""
-        keys = expired(self.tenants, datetime.fromtimestamp(now, UTC).date())
-        certificate = outlived(self.server.tls.cert, now) if self.server.tls else ()
-        return (*self.warnings, *keys, *certificate)
+    @property
+    def admits_strangers(self) -> bool:
+        """Whether callers without credentials are served, as the tenant NOBODY_KNOWN."""
+        return self.environment == "development" and (not self.tenants or NOBODY_KNOWN in self.tenants)
 
     @field_validator("models")
     @classmethod

@@ -17,6 +17,9 @@ from penstockd.config.section import Section
 _HASH: Final = re.compile(r"hmac-sha256:[0-9a-f]{64}", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
+NOBODY_KNOWN: Final = "default"
+"""The tenant of callers without credentials, in development."""
+
 Subject = Literal["tenant", "user", "agent", "key"]
 
 

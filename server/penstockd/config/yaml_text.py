@@ -112,7 +112,7 @@ def _list(loader: _Loader, node: yaml.SequenceNode) -> list[object]:
 
 
 def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    """Joins what JSON writes as two escapes, such as the emoji of \ud83d\ude00."""
+    r"""Joins what JSON writes as two escapes, such as the emoji of \ud83d\ude00."""
     try:
         return loader.construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:

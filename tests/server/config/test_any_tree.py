@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from every_setting import every_setting
 from penstockd.config import ConfigErrors, Settings, describe, load
-from penstockd.config.schema import every_setting
 
 WORDS = sorted({word for path in every_setting(Settings) for word in re.findall(r"\w+", path)})
 SCALARS = st.sampled_from(

@@ -9,6 +9,7 @@ from fakes.certificates import self_signed
 from fakes.config_file import ConfigFile
 from peers import peer
 from penstockd.certificate_expiry import expires_at
+from penstockd.config import cautions
 
 MODELS = """
 models:
@@ -44,7 +45,7 @@ def test_an_agent_whose_price_nobody_knows_refuses_those_on_a_budget(config: Con
     """Of a route by priority the first model alone: what is refused there is not tried at the next."""
     settings = config.load(MODELS + agents(a=route) + f"tenants: {{default: {BUDGET}}}")
 
-    assert settings.warnings == (NO_PRICE.format(model="own"),)
+    assert cautions(settings, 0.0) == (NO_PRICE.format(model="own"),)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_an_agent_whose_price_nobody_knows_refuses_those_on_a_budget(config: Con
 )
 def test_a_price_that_is_given_or_bundled_is_enough(config: ConfigFile, route: str) -> None:
     """And a route with a choice has one model that answers."""
-    assert config.load(MODELS + agents(a=route) + f"tenants: {{default: {BUDGET}}}").warnings == ()
+    assert cautions(config.load(MODELS + agents(a=route) + f"tenants: {{default: {BUDGET}}}"), 0.0) == ()
 
 
 def test_every_model_without_a_price_is_named(config: ConfigFile) -> None:
@@ -62,7 +63,7 @@ def test_every_model_without_a_price_is_named(config: ConfigFile) -> None:
     route = "{strategy: weighted, models: {own: 1, rented: 1}}"
     other = BUDGET.replace("}]}", "}], keys: [" + KEY % ("0" * 64, "a") + "]}")
 
-    [line] = config.load(pair + agents(a=route) + f"tenants: {{default: {BUDGET}, u: {other}}}", PEPPER).warnings
+    [line] = cautions(config.load(pair + agents(a=route) + f"tenants: {{default: {BUDGET}, u: {other}}}", PEPPER), 0.0)
 
     assert line.startswith("agents.a.route: own, rented have no known price, ")
     assert line.endswith(": set models.own.price, models.rented.price")
@@ -83,7 +84,7 @@ def test_whom_nothing_binds_or_who_may_not_ask_is_no_matter(config: ConfigFile, 
     small = "agents:\n  c: {route: {models: [known]}, parameters: {max_output_tokens: 800}}\n"
     text = MODELS + agents(a="{models: [own]}").replace("agents:\n", small) + f"tenants: {{default: {tenant}}}"
 
-    assert config.load(text, PEPPER).warnings == ()
+    assert cautions(config.load(text, PEPPER), 0.0) == ()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_whoever_may_ask_is_enough(config: ConfigFile, callers: str) -> None:
 
     settings = config.load(MODELS + agents(a="{models: [own]}") + tenant, PEPPER)
 
-    assert NO_PRICE.format(model="own") in settings.warnings
+    assert NO_PRICE.format(model="own") in cautions(settings, 0.0)
 
 
 @pytest.mark.parametrize(("parameters", "output"), [("", 4096), (", parameters: {max_output_tokens: 1000}", 1000)])
@@ -111,13 +112,13 @@ def test_a_token_limit_below_an_agents_output_refuses_whoever_does_not_lower_it(
     text = MODELS + f"agents: {{a: {{route: {{models: [known]}}{parameters}}}}}\n"
     limit = "tenants: {default: {limits: [{per: tenant, requests: 1/s}, {per: user, tokens: %s/m}]}}"
 
-    [line] = config.load(text + limit % output).warnings
+    [line] = cautions(config.load(text + limit % output), 0.0)
 
     assert line == (
         f"tenants.default.limits[1].tokens: {output}/m never allow a call of agent a that names no max_output_tokens, "
         f"as it may take more than {output}: raise it, or lower agents.a.parameters.max_output_tokens"
     )
-    assert config.load(text + limit % (output + 100)).warnings == ()
+    assert cautions(config.load(text + limit % (output + 100)), 0.0) == ()
 
 
 @pytest.mark.parametrize("route", ["{models: [small]}", "{models: [known, small]}"])
@@ -127,22 +128,20 @@ def test_a_model_whose_own_grant_is_below_an_agents_output_is_never_asked(config
     text = MODELS + small + f"agents:\n  a: {{route: {route}}}\n  b: {{route: {{models: [known]}}}}\ndefault_agent: b\n"
     more = "agents:\n  c: {route: {models: [small]}, parameters: {max_output_tokens: 100}}\n"
 
-    [line] = config.load(text % 4096).warnings
+    [line] = cautions(config.load(text % 4096), 0.0)
 
     assert line == (
         "models.small.limits.tokens: 4096/m never allow a call of agent a that names no max_output_tokens, as it "
         "may take more than 4096: raise it, or lower agents.a.parameters.max_output_tokens"
     )
-    assert config.load(text % 5000).warnings == ()
-    assert (
-        config.load((MODELS + small + more + "  b: {route: {models: [known]}}\ndefault_agent: b\n") % 200).warnings
-        == ()
-    )
+    assert cautions(config.load(text % 5000), 0.0) == ()
+    other = MODELS + small % 200 + more + "  b: {route: {models: [known]}}\ndefault_agent: b\n"
+    assert cautions(config.load(other), 0.0) == ()
 
 
 def test_a_model_without_agents_is_warned_of_for_the_agent_that_is_made_of_it(config: ConfigFile) -> None:
     """The agent `default` has the output of one that says nothing."""
-    [line] = config.load("models: {m: {provider: echo, limits: {tokens: 2000/m}}}").warnings
+    [line] = cautions(config.load("models: {m: {provider: echo, limits: {tokens: 2000/m}}}"), 0.0)
 
     assert line.startswith("models.m.limits.tokens: 2000/m never allow a call of agent default ")
 
@@ -174,8 +173,8 @@ def test_a_tenant_that_nobody_can_call_as_is_told_of(
     """Where callers need a key it has none, or where they need a certificate it names none."""
     settings = config.load(MODELS + extra + f"tenants: {{t: {tenant}}}", PEPPER)
 
-    assert len(settings.warnings) == bool(warning)
-    assert all(each.startswith(warning or "") for each in settings.warnings)
+    assert len(cautions(settings, 0.0)) == bool(warning)
+    assert all(each.startswith(warning or "") for each in cautions(settings, 0.0))
 
 
 @pytest.mark.parametrize(("environment", "is_told"), [("development", False), ("staging", True)])
@@ -183,7 +182,7 @@ def test_callers_without_credentials_are_the_tenant_default_in_development_alone
     config: ConfigFile, environment: str, *, is_told: bool
 ) -> None:
     """There it needs neither keys nor certificates; elsewhere it is a tenant like any other."""
-    warnings = config.load(MODELS + f"environment: {environment}\ntenants: {{default: }}").warnings
+    warnings = cautions(config.load(MODELS + f"environment: {environment}\ntenants: {{default: }}"), 0.0)
 
     assert [line.partition(":")[0] for line in warnings] == ["tenants.default"] * is_told
 
@@ -194,9 +193,9 @@ def test_a_key_that_has_ended_is_told_of(config: ConfigFile, now: float, *, is_o
     key = OWN_KEY % ("0" * 64, ", expires: 2027-01-01")
     settings = config.load(MODELS + f"tenants: {{t: {{keys: [{key}]}}}}", PEPPER)
 
-    told = settings.warnings_at(datetime(2027, 1, 1, tzinfo=UTC).timestamp() + now)
+    told = cautions(settings, datetime(2027, 1, 1, tzinfo=UTC).timestamp() + now)
 
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
     assert len(told) == is_over
     assert all(each.startswith("tenants.t.keys[0].expires: the key k has ended at ") for each in told)
 
@@ -209,7 +208,7 @@ def test_a_certificate_that_has_expired_is_told_of(
     cert, key = self_signed(peer("openssl"), tmp_path)
     settings = config.load(MODELS + f"server: {{tls: {{cert: {cert}, key: {key}}}}}")
 
-    told = settings.warnings_at(expires_at(cert.read_text(encoding="ascii")) + later)
+    told = cautions(settings, expires_at(cert.read_text(encoding="ascii")) + later)
 
     assert [each.partition(" at ")[0] for each in told] == ["server.tls.cert: the certificate has expired"] * is_over
 
@@ -220,4 +219,4 @@ def test_a_certificate_that_was_taken_away_is_no_warning(config: ConfigFile, tmp
     settings = config.load(MODELS + f"server: {{tls: {{cert: {cert}, key: {key}}}}}")
     cert.unlink()
 
-    assert settings.warnings_at(0.0) == ()
+    assert cautions(settings, 0.0) == ()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from penstockd.config import load
+from every_setting import every_setting
+from penstockd.config import cautions, load
 from penstockd.config.environment import NAMES, OF_THE_CLIENT
-from penstockd.config.schema import every_setting
 from penstockd.config.settings import Settings
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
@@ -39,5 +39,5 @@ def test_every_example_loads(example: str, tmp_path: Path) -> None:
 
     settings = load(path=file, environ={"FAST_API_KEY": "a", "STRONG_API_KEY": "b"}, flags={})
 
-    assert [warning for warning in settings.warnings if "no effect" in warning] == []
+    assert [warning for warning in cautions(settings, 0.0) if "no effect" in warning] == []
     assert settings.default_agent == ("support" if "agents:" in example else "default")

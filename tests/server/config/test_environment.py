@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.config_file import ConfigFile
-from penstockd.config import ConfigErrors, Secret, Settings, load
+from penstockd.config import ConfigErrors, Secret, Settings, cautions, load
 
 
 def loaded(environ: Mapping[str, str]) -> Settings:
@@ -43,7 +43,7 @@ def test_the_fixed_names_set_their_twins() -> None:
     assert (settings.retry.max_attempts, settings.server.default_timeout) == (1, 2.5)
     assert (settings.cache.enabled, settings.log.level) == (False, "WARNING")
     assert (str(settings.server.listen), str(settings.admin.listen)) == ("[::1]:1", "localhost:2")
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
 
 
 def test_an_empty_value_counts_as_unset() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from fakes.config_file import ConfigFile
+from penstockd.config import cautions
 
 MODEL = "models: {m: {provider: openai, base_url: 'http://h', model: m}}\n"
 TENANTS = "tenants: {default: {}}\n"
@@ -40,7 +41,7 @@ def test_tls_may_listen_everywhere(config: ConfigFile) -> None:
     settings = config.load(MODEL + TENANTS + tls, {"ENVIRONMENT": "production"})
 
     assert not settings.server.is_exposed
-    assert [warning for warning in settings.warnings if warning.startswith("server.")] == []
+    assert [warning for warning in cautions(settings, 0.0) if warning.startswith("server.")] == []
 
 
 @pytest.mark.parametrize("environment", ["development", "staging", "production"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.config_file import ConfigFile
-from penstockd.config import load
+from penstockd.config import cautions, load
 
 PEPPER = "a-pepper-of-some-length"
 MODEL = "models: {m: {provider: openai, base_url: 'http://h', model: m%s}}\n"
@@ -18,7 +18,7 @@ def warned(config: ConfigFile, text: str, *, mode: int = 0o644, environment: str
     config.path.touch()
     config.path.chmod(mode)
     environ = {"KEY": PEPPER, "PENSTOCK_STATE_DIR": "/s", "ENVIRONMENT": environment}
-    return config.load(text + TENANTS, environ).warnings
+    return cautions(config.load(text + TENANTS, environ), 0.0)
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
@@ -83,7 +83,7 @@ def test_a_secret_of_the_environment_does_not_stand_in_the_file(config: ConfigFi
     config.path.chmod(0o644)
     environ = {"PENSTOCK__MODELS__M__API_KEY": "hunter2", "LLM_API_KEY": "hunter2", "PENSTOCK_STATE_DIR": "/s"}
 
-    assert config.load(MODEL % "" + TENANTS, {**environ, "ENVIRONMENT": "staging"}).warnings == ()
+    assert cautions(config.load(MODEL % "" + TENANTS, {**environ, "ENVIRONMENT": "staging"}), 0.0) == ()
 
 
 def test_a_pipe_is_read_by_us_alone() -> None:
@@ -96,4 +96,4 @@ def test_a_pipe_is_read_by_us_alone() -> None:
     settings = load(path=Path(f"/dev/fd/{reader}"), environ=environ, flags={})
     os.close(reader)
 
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstockd.config.errors import Mistake
 from penstockd.config.grammar import (
-    Rate,
+    RateSetting,
     parse_duration,
     parse_rate,
     parse_size,
@@ -84,9 +84,14 @@ def test_a_size_has_a_binary_unit(value: object, suggestion: str | None) -> None
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("10/s", Rate(10, 1)), ("600/m", Rate(600, 60)), ("100/h", Rate(100, 3600)), ("1000/d", Rate(1000, 86400))],
+    [
+        ("10/s", RateSetting(10, 1)),
+        ("600/m", RateSetting(600, 60)),
+        ("100/h", RateSetting(100, 3600)),
+        ("1000/d", RateSetting(1000, 86400)),
+    ],
 )
-def test_rates_are_counts_a_period(text: str, rate: Rate) -> None:
+def test_rates_are_counts_a_period(text: str, rate: RateSetting) -> None:
     """Each period counts as it should, and the rate prints as it was written."""
     assert parse_rate(text) == rate
     assert str(rate) == text

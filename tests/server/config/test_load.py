@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.config_file import ConfigFile
-from penstockd.config import ConfigErrors, Rate, Secret, TcpAddress, load
+from penstockd.config import ConfigErrors, RateSetting, Secret, TcpAddress, cautions, load
 
 ECHO = "no model is configured: serving the built-in echo model; set LLM_API_KEY, or models in the file"
 
@@ -19,7 +19,7 @@ def test_with_nothing_set_the_daemon_serves_echo_and_says_so() -> None:
     assert settings.models["echo"].model == "echo"
     assert settings.agents["default"].route.names == ("echo",)
     assert settings.default_agent == "default"
-    assert settings.warnings == (ECHO,)
+    assert cautions(settings, 0.0) == (ECHO,)
 
 
 def test_defaults_are_those_of_the_contract() -> None:
@@ -77,7 +77,7 @@ def test_llm_is_added_by_the_environment() -> None:
     assert (model.provider, model.base_url, model.model) == ("openai", "https://api.openai.com/v1", "gpt-4")
     assert model.api_key == Secret("sk-1")
     assert settings.agents["default"].route.names == ("llm",)
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
 
 
 def test_a_local_server_needs_no_key() -> None:
@@ -116,7 +116,7 @@ def test_an_llm_that_is_spelled_out_is_completed_too(environ: dict[str, str]) ->
     """By its name's short form, over which what is spelled out wins."""
     settings = load(path=None, environ={**environ, "LLM_MODEL": "m"}, flags={})
 
-    assert (settings.models["llm"].base_url, settings.warnings) == ("http://h", ())
+    assert (settings.models["llm"].base_url, cautions(settings, 0.0)) == ("http://h", ())
     assert settings.models["llm"].model == ("n" if "PENSTOCK__MODELS" in environ else "m")
 
 
@@ -149,7 +149,7 @@ def test_a_model_name_alone_adds_no_model() -> None:
     settings = load(path=None, environ={"LLM_MODEL": "gpt-4"}, flags={})
 
     assert list(settings.models) == ["echo"]
-    assert settings.warnings == ("LLM_MODEL: has no effect without LLM_API_KEY or LLM_BASE_URL", ECHO)
+    assert cautions(settings, 0.0) == ("LLM_MODEL: has no effect without LLM_API_KEY or LLM_BASE_URL", ECHO)
 
 
 def test_models_without_agents_are_asked_in_the_order_of_the_file(config: ConfigFile) -> None:
@@ -210,7 +210,7 @@ def test_a_model_is_read_whole(config: ConfigFile) -> None:
     assert (model.price.input, model.price.output) == (150_000_000, 600_000_000)
     assert (model.price.cached_input, model.price.cache_write) == (75_000_000, 150_000_000)
     assert (model.timeouts.connect, model.timeouts.total) == (0.5, 120)
-    assert model.limits.requests == Rate(500, 60)
+    assert model.limits.requests == RateSetting(500, 60)
     assert model.headers == {"X-Team": Secret("search")}
     assert model.ca == config.path.parent / "ca.pem"
     assert str(model.proxy) == "http://***@proxy:3128"
@@ -261,7 +261,7 @@ def test_names_without_a_value_count_as_not_given(config: ConfigFile) -> None:
 
 def test_an_empty_file_says_nothing(config: ConfigFile) -> None:
     """As if there were none."""
-    assert config.load("").warnings == (ECHO,)
+    assert cautions(config.load(""), 0.0) == (ECHO,)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_plaintext_beyond_this_machine_is_said(config: ConfigFile) -> None:
     """Allowed in development, and worth a word."""
     settings = config.load("models: {m: {provider: echo}}\nserver: {listen: 'h:1'}")
 
-    assert settings.warnings == ("server.listen: h:1 takes calls in plaintext from beyond this machine",)
+    assert cautions(settings, 0.0) == ("server.listen: h:1 takes calls in plaintext from beyond this machine",)
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fakes.config_file import ConfigFile
 from penstockd.api_key import SAMPLE_KEY, SAMPLE_PEPPER, digest
-from penstockd.config import ConfigErrors, describe
+from penstockd.config import ConfigErrors, cautions, describe
 from penstockd.config.new_key import new_key
 
 MODEL = "models: {m: {provider: openai, base_url: 'http://h', model: m}}\n"
@@ -128,14 +128,14 @@ def test_the_pepper_may_stand_in_a_file_and_is_never_shown(config: ConfigFile, t
     assert settings.key_pepper is not None
     assert settings.key_pepper.reveal() == "hunter2-and-some-more"
     assert "key_pepper: '***'" in describe(settings)
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
 
 
 def test_names_in_certificates_without_certificates_are_noticed(config: ConfigFile) -> None:
     """They would never be asked for."""
     settings = config.load(tenants(tenant("a", sans="a.svc")))
 
-    assert settings.warnings == ("tenants.a.sans: has no effect without server.tls.client_ca",)
+    assert cautions(settings, 0.0) == ("tenants.a.sans: has no effect without server.tls.client_ca",)
 
 
 def test_certificates_may_be_required(config: ConfigFile) -> None:
@@ -145,7 +145,7 @@ def test_certificates_may_be_required(config: ConfigFile) -> None:
     settings = config.load(tenants(tenant("a", sans="a.svc")) + tls)
 
     assert settings.server.requires_certificates
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
 
 
 @pytest.mark.parametrize("environ", GUARDED)
@@ -171,7 +171,7 @@ def test_a_key_of_ones_own_is_taken_there(config: ConfigFile, environ: dict[str,
 
     settings = config.load(MODEL + f"tenants:\n  acme:\n    keys:\n    {made.line}\n", {**environ, **PEPPER})
 
-    assert settings.warnings == ()
+    assert cautions(settings, 0.0) == ()
 
 
 SECRETS = [
@@ -204,7 +204,7 @@ def test_a_secret_that_everybody_can_read_is_refused_where_strangers_are(
     settings = config.load(text, environ)
 
     assert lines == [f"{path}: {secret} can be read by every user of this machine; chmod o-r it"]
-    assert [warning for warning in settings.warnings if "can be read" in warning] == []
+    assert [warning for warning in cautions(settings, 0.0) if "can be read" in warning] == []
 
 
 @pytest.mark.parametrize(("text", "name", "path"), SECRETS)
@@ -216,7 +216,7 @@ def test_development_says_so_once(config: ConfigFile, text: str, name: str, path
 
     settings = config.load(text, {name: str(secret)} if name else {})
 
-    assert settings.warnings == (f"{secret} can be read by every user of this machine; chmod o-r it",)
+    assert cautions(settings, 0.0) == (f"{secret} can be read by every user of this machine; chmod o-r it",)
 
 
 def test_a_new_key_fits_the_line_beside_it(config: ConfigFile) -> None:
@@ -239,7 +239,7 @@ def test_a_pepper_that_can_be_guessed_is_told_of(config: ConfigFile, pepper: str
     made = new_key("web", environ)
     settings = config.load(tenants(tenant("a", made.line.removeprefix("- "))), environ)
 
-    for name, warnings in (("PENSTOCK_KEY_PEPPER", made.warnings), ("key_pepper", settings.warnings)):
+    for name, warnings in (("PENSTOCK_KEY_PEPPER", made.warnings), ("key_pepper", cautions(settings, 0.0))):
         assert len(warnings) == is_told
         assert all(line.startswith(f"{name}: has fewer than 16 characters ") for line in warnings)
         assert all(pepper not in line for line in warnings)
