@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.configuration import Configuration, as_it_comes, everything_on, nothing_kept
 from benchmarks.load import channels, load
-from benchmarks.measure import CHAIN, LOADS, WARM_UP, Comparison, Load, measure
+from benchmarks.measure import CHAIN, LOADS, QUICK, THOROUGH, WARM_UP, Comparison, Load, measure
 from benchmarks.processes import UNACCOUNTED, Process, collector, daemon, relay, upstream
 from benchmarks.table import Table
 
@@ -47,17 +47,17 @@ async def main(arguments: argparse.Namespace) -> None:
 async def _compare(bare: Process, daemons: Mapping[Process, Sequence[Load]], arguments: argparse.Namespace) -> None:
     """Show what each daemon costs under its loads, and how the first one began and ended."""
     ours = next(iter(daemons))
-    rounds, seconds = (5, 0.25) if arguments.quick else (7, 1.4)
+    pace = QUICK if arguments.quick else THOROUGH
     table = Table(WIDTHS, texts=2, is_markdown=arguments.markdown)
     table.begin(HEADINGS)
-    started = Comparison(load="process", figure="start, s", relay=[bare.startup], daemon=[ours.startup])
+    started = Comparison(load="process", figure="start, s", base=[bare.startup], ours=[ours.startup])
     table.show(started.cells())
     for measured, loads in daemons.items():
-        async for comparison in measure(bare, measured, loads, rounds=rounds, seconds=seconds):
+        async for comparison in measure(bare, measured, loads, pace):
             table.show(comparison.cells())
-    memory = Comparison(load="process", figure="memory, MB", relay=[bare.memory / 1e6], daemon=[ours.memory / 1e6])
+    memory = Comparison(load="process", figure="memory, MB", base=[bare.memory / 1e6], ours=[ours.memory / 1e6])
     table.show(memory.cells())
-    print(f"\nMedians of {rounds} rounds, {seconds} s a turn; each ratio is of two turns of one round.")
+    print(f"\n{pace}")
 
 
 async def _profile(configuration: Configuration, folder: Path, each: Load) -> None:

@@ -21,7 +21,8 @@ from penstockd.config import load
 from penstockd.endpoint import Endpoint
 from penstockd.exporters.exporters import exporters_from
 from penstockd.grpc_adapter import Adapter
-from penstockd.logs.log import Log, write_logs_to
+from penstockd.logs.log import Log
+from penstockd.logs.setup import write_logs_to
 from penstockd.outcome import Attempt, FinishReason
 from penstockd.runtime import Runtime
 from penstockd.usage import Usage
@@ -64,7 +65,7 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     assert provider, "no call is traced"
     with (folder / "log").open("w") as out:
         sink = write_logs_to(out, level=settings.log.level, style="json")
-        await ledger.start(lambda _fault: None, app.state.count_losses)
+        await ledger.start(lambda _fault: None, app.state.reconciliation.count_losses)
         app.use(runtime)
         try:
             yield Ladder([rung async for rung in _rungs(runtime, composed)], provider.force_flush)
@@ -127,9 +128,7 @@ async def _answer(call: Call[Any]) -> None:
         attempt = Attempt(model="fast", started_at=now, asked_at=now, answered_at=now, ended_at=now, cost_nanousd=1)
         outcome.attempts.append(attempt)
     await call.send(Delta(ANSWER))
-    await call.send(
-        Completed(finish_reason=FinishReason.STOP, model="fast", usage=Usage(uncached_input=60, output=TOKENS))
-    )
+    await call.send(Completed(finish_reason=FinishReason.STOP, usage=Usage(uncached_input=60, output=TOKENS)))
 
 
 async def _serving(endpoint: Endpoint[Any]) -> Serve:

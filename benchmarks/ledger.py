@@ -8,7 +8,7 @@ import uvloop
 
 from benchmarks.configuration import as_it_comes
 from benchmarks.load import ask
-from benchmarks.measure import Load, measure
+from benchmarks.measure import QUICK, THOROUGH, Load, measure
 from benchmarks.processes import PENSTOCKD, UNACCOUNTED, daemon, upstream
 from benchmarks.table import Table
 
@@ -19,7 +19,7 @@ TABLE = Table(widths=(10, 20, 17, 9, 9, 5, 15), texts=3)
 
 async def main(arguments: argparse.Namespace) -> None:
     """Measure both durabilities, each beside a daemon without a ledger."""
-    rounds, seconds = (5, 0.25) if arguments.quick else (7, 1.4)
+    pace = QUICK if arguments.quick else THOROUGH
     TABLE.begin(HEADINGS)
     with TemporaryDirectory(dir=arguments.dir) as name:
         bare, ours = (Path(name, part) for part in ("bare", "ours"))
@@ -33,9 +33,9 @@ async def main(arguments: argparse.Namespace) -> None:
                     daemon(configuration, bare, UNACCOUNTED) as without,
                     daemon(configuration, ours, kept) as with_ledger,
                 ):
-                    async for comparison in measure(without, with_ledger, LOADS, rounds=rounds, seconds=seconds):
+                    async for comparison in measure(without, with_ledger, LOADS, pace):
                         TABLE.show((durability, *comparison.cells()))
-    print(f"\nMedians of {rounds} rounds, {seconds} s a turn; each ratio is of two turns of one round.")
+    print(f"\n{pace}")
 
 
 def _arguments() -> argparse.Namespace:

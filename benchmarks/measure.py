@@ -52,41 +52,54 @@ CHAIN = tuple(Load("chain", f"unary, {callers} at once, nothing kept", ask, call
 """For a daemon without ledger and cache."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So many rounds, and so many seconds a turn."""
+
+    rounds: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"Medians of {self.rounds} rounds, {self.seconds} s a turn; each ratio is of two turns of one round."
+
+
+QUICK, THOROUGH = Pace(5, 0.25), Pace(7, 1.4)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One figure of both servers, a value for each round."""
+    """One figure of both servers, a value for each round: of the one that ours is held against, and of ours."""
 
     load: str
     figure: str
-    relay: Sequence[float]
-    daemon: Sequence[float]
+    base: Sequence[float]
+    ours: Sequence[float]
 
     def cells(self) -> tuple[str, ...]:
         """The medians of both, and of the rounds' ratios with the least and the greatest."""
-        ratios = [ours / bare for bare, ours in zip(self.relay, self.daemon, strict=True)]
+        ratios = [ours / base for base, ours in zip(self.base, self.ours, strict=True)]
         medians = (
             f"{median(values):.0f}" if median(values) >= 100 else f"{median(values):.3g}"
-            for values in (self.relay, self.daemon)
+            for values in (self.base, self.ours)
         )
         return (self.load, self.figure, *medians, f"{median(ratios):.2f}", f"{min(ratios):.2f} … {max(ratios):.2f}")
 
 
-async def measure(
-    relay: Process, daemon: Process, loads: Sequence[Load], *, rounds: int, seconds: float
-) -> AsyncIterator[Comparison]:
-    """Compare the two under each load, `seconds` a turn; who goes first alternates."""
+async def measure(base: Process, ours: Process, loads: Sequence[Load], pace: Pace) -> AsyncIterator[Comparison]:
+    """Compare the two under each load; who goes first alternates."""
     async with AsyncExitStack() as stack:
-        sides = [(server, await stack.enter_async_context(channels(server.address))) for server in (relay, daemon)]
+        sides = [(server, await stack.enter_async_context(channels(server.address))) for server in (base, ours)]
         for each in loads:
             for server, opened in sides:
                 await turn(server, opened, each, WARM_UP)
             turns: list[Sequence[Mapping[str, float]]] = []
-            for number in range(rounds):
+            for number in range(pace.rounds):
                 step = -1 if number % 2 else 1
-                turns.append([await turn(server, opened, each, seconds) for server, opened in sides[::step]][::step])
+                taken = [await turn(server, opened, each, pace.seconds) for server, opened in sides[::step]]
+                turns.append(taken[::step])
             for figure in turns[0][0]:
-                bare, ours = ([figures[side][figure] for figures in turns] for side in (0, 1))
-                yield Comparison(load=each.name, figure=figure, relay=bare, daemon=ours)
+                of_base, of_ours = ([figures[side][figure] for figures in turns] for side in (0, 1))
+                yield Comparison(load=each.name, figure=figure, base=of_base, ours=of_ours)
 
 
 async def turn(server: Process, opened: Sequence[grpc.aio.Channel], each: Load, seconds: float) -> Mapping[str, float]:

@@ -51,6 +51,7 @@ class Admin:
         registry: CollectorRegistry,
         health: Health,
         snapshot: Callable[[], object],
+        log: Log,
     ) -> None:
         """Listen nowhere yet; port 0 lets the system choose. `snapshot` is taken for each /status."""
         self._host = host
@@ -59,6 +60,7 @@ class Admin:
         self._registry = registry
         self._health = health
         self._snapshot = snapshot
+        self._log = log
         self._page = read_page()
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -80,7 +82,7 @@ class Admin:
         await self._runner.setup()
         server = cast("web.Server", self._runner.server)  # there is one from now on
         self._listener = await asyncio.get_running_loop().create_server(
-            partial(_connection, server), self._host, self._port, reuse_port=False
+            partial(self._connection, server), self._host, self._port, reuse_port=False
         )
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
@@ -91,6 +93,20 @@ class Admin:
             self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _connection(self, server: web.Server) -> web.RequestHandler:
+        """A new connection; where it is one too many, the oldest goes, as no answer takes as long as waiting does."""
+        surplus = len(server.connections) - MOST_CONNECTIONS + 1
+        if surplus > 0:
+            self._log.warning("the admin port has too many connections and closes the oldest", most=MOST_CONNECTIONS)
+            for oldest in server.connections[:surplus]:
+                oldest.force_close()
+        return _Connection(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=PATIENCE,
+            access_log=None,  # type: ignore[arg-type]  # which it may be
+        )
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -136,21 +152,6 @@ class _Connection(web.RequestHandler):
             self.logger.debug("what came from %s is no HTTP", self.peername)
         else:
             super().log_exception(*args, **kw)
-
-
-def _connection(server: web.Server) -> _Connection:
-    """A new connection; where it is one too many, the oldest goes, as no answer takes as long as waiting does."""
-    surplus = len(server.connections) - MOST_CONNECTIONS + 1
-    if surplus > 0:
-        Log("penstockd").warning("the admin port has too many connections and closes the oldest", most=MOST_CONNECTIONS)
-        for oldest in server.connections[:surplus]:
-            oldest.force_close()
-    return _Connection(
-        server,
-        loop=asyncio.get_running_loop(),
-        keepalive_timeout=PATIENCE,
-        access_log=None,  # type: ignore[arg-type]  # which it may be
-    )
 
 
 @web.middleware

@@ -15,8 +15,8 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from fakes.live_daemon import PATIENCE, PROGRAMS, Daemons, environment
 from fakes.rpc import PROCESS, STREAM, wire
+from peers.live_daemon import PATIENCE, PROGRAMS, Daemons, environment
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
 CALLS = 20
@@ -157,7 +157,7 @@ async def test_no_secret_of_anybodys_reaches_the_log(daemons: Daemons) -> None:
     daemon = await daemons.start(
         environ={"CANARY": secret},
         models={"echo": {"provider": "echo", "headers": {"x-token": "${CANARY}"}}},
-        agents={"leaky": {"python": "fakes.agents:leaks", "route": {"models": ["echo"]}}},
+        agents={"leaky": {"python": "imported.agents:leaks", "route": {"models": ["echo"]}}},
         default_agent="leaky",
     )
 
@@ -176,7 +176,7 @@ async def test_no_secret_of_anybodys_reaches_the_log(daemons: Daemons) -> None:
 
 async def test_a_fault_that_repeats_is_told_a_few_times_and_counted(daemons: Daemons) -> None:
     """While every call still has its line."""
-    daemon = await daemons.start(agents={"failing": {"python": "fakes.agents:fails"}}, default_agent="failing")
+    daemon = await daemons.start(agents={"failing": {"python": "imported.agents:fails"}}, default_agent="failing")
 
     async with wire(daemon.target) as client:
         await asyncio.gather(*(client.ask(PROCESS, ProcessRequest(input=str(number))) for number in range(30)))

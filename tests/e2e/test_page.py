@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from fakes.browser import Tab, tab
-from fakes.live_daemon import PROGRAMS, Daemons, run
 from fakes.night import night
 from fakes.snapshots import SNAPSHOT
 from peers import library
+from peers.browser import Tab, tab
+from peers.live_daemon import PROGRAMS, Daemons, run
 from penstockd.admin import Admin
 from penstockd.health import Health
+from penstockd.logs.log import Log
 
 LOOKS: dict[str, dict[str, Any]] = {
     "desktop": {"width": 1280},
@@ -44,6 +45,7 @@ async def serving(snapshot: Any, *, token: str | None = None, port: int = 0) -> 
         registry=CollectorRegistry(),
         health=Health([]),
         snapshot=lambda: snapshot,
+        log=Log("penstockd"),
     )
     try:
         yield f"http://127.0.0.1:{await admin.start()}/"

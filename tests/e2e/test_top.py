@@ -2,8 +2,8 @@
 
 import json
 
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.rpc import PROCESS, STREAM, wire
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
 LOCKED = {"token": "let-me-see"}

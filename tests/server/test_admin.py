@@ -19,6 +19,7 @@ from fakes import virtual_time
 from fakes.virtual_time import VirtualClock
 from penstockd.admin import MOST_CONNECTIONS, PATIENCE, Admin
 from penstockd.health import Health
+from penstockd.logs.log import Log
 
 HALF_A_HEAD = b"GET /livez HTTP/1.1\r\nx: "
 ASKED = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -42,7 +43,15 @@ def admin(
     """An admin port with one counter."""
     registry = CollectorRegistry()
     Counter("seen", "What was seen.", registry=registry).inc(3)
-    return Admin(host=host, port=port, token=token, registry=registry, health=health or Health([]), snapshot=snapshot)
+    return Admin(
+        host=host,
+        port=port,
+        token=token,
+        registry=registry,
+        health=health or Health([]),
+        snapshot=snapshot,
+        log=Log("penstockd"),
+    )
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", PAGE, re.MULTILINE)
 LABEL_ROWS = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \|$", PAGE, re.MULTILINE)
 BUDGET = "tenants: {default: {budgets: [{per: tenant, usd: 5}]}}\n"
-MAKERS = {"histogram", "counter", "create_counter", "number", "numbers", "count", "counts"}
+MAKERS = {"histogram", "counter", "number", "numbers", "count", "counts"}
 """What makes a metric, by its name as the first argument."""
 UNITS = {"seconds": "seconds", "bytes": "bytes", "usd": "USD"}
 THEIRS = {"target_info"}
@@ -117,12 +117,12 @@ async def happen(telemetry: Exporters, settings: Settings) -> None:
     app = App(ledger=ledger, clock=clock, log=log, exporters=telemetry)
     runtime = app.build(settings)
     app.use(runtime)
-    await app.state.budget_gauge.refresh(runtime.rulebook)
+    await app.state.budgets.refresh(runtime.rulebook)
     show_build(gauges, "test")
     show_certificate(gauges, lambda: 0.0)
     show_dropped(gauges, {"logs": lambda: 0})
     LoopLag(telemetry.instruments, clock=clock)
     with pytest.raises(Unauthenticated):
-        await Auth(lambda *_: Refusal.MISSING, clock=clock, meter=telemetry.meter)(a_call(None), Inner())
+        await Auth(lambda *_: Refusal.MISSING, clock=clock, instruments=telemetry.instruments)(a_call(None), Inner())
     await app.succession.close()
     await ledger.stop()

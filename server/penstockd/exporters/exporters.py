@@ -31,6 +31,7 @@ LONGEST_FLUSH = 2.0
 _KNOWN: Final = {"METRICS": ("otlp", "prometheus", "none"), "TRACES": ("otlp", "console", "none")}
 _PROTOCOL: Final = "http/protobuf"
 """What our exporters of OTLP speak."""
+_NOT_HERE: Final = "nothing is exported by what is not known here"
 _EXEMPLARS: Final = {
     "trace_based": TraceBasedExemplarFilter(),
     "always_on": AlwaysOnExemplarFilter(),
@@ -42,8 +43,7 @@ _EXEMPLARS: Final = {
 class Exporters:
     """What the daemon measures with: `instruments` for every call, `meter` for what is rare or observed.
 
-    `unknown` are the settings that name exporters, or protocols of theirs, which are not here, and `ignored` the others
-    that cannot be used.
+    `ignored` are the settings that cannot be used.
     """
 
     registry: CollectorRegistry
@@ -51,7 +51,6 @@ class Exporters:
     meters: MeterProvider
     spans: Spans
     metric_exporter: CountedMetricExporter | None
-    unknown: Sequence[str] = ()
     ignored: Sequence[Ignored] = ()
 
     @property
@@ -80,9 +79,9 @@ def exporters_from(environ: Mapping[str, str], *, version: str) -> Exporters:
     variables = Variables(environ)
     is_disabled = variables.text("OTEL_SDK_DISABLED").lower() == "true"
     resource = _resource(variables, version)
-    metrics, traces = _chosen(environ, "METRICS", variables), _chosen(environ, "TRACES", variables)
+    metrics, traces = _chosen("METRICS", variables), _chosen("TRACES", variables)
     readers: list[MetricReader] = [PrometheusReader(instruments, registry=registry, clock=clock)]
-    is_exported = not is_disabled and "otlp" in metrics.names
+    is_exported = not is_disabled and "otlp" in metrics
     make = partial(CountedMetricExporter, timeout=variables.timeout("METRICS"))
     exporter = variables.made(make, "METRICS") if is_exported else None
     if exporter is not None:
@@ -95,9 +94,8 @@ def exporters_from(environ: Mapping[str, str], *, version: str) -> Exporters:
         registry=registry,
         instruments=instruments,
         meters=meters,
-        spans=spans_to([] if is_disabled else traces.names, variables, resource),
+        spans=spans_to([] if is_disabled else traces, variables, resource),
         metric_exporter=exporter,
-        unknown=list(dict.fromkeys([*metrics.unknown, *traces.unknown])),
         ignored=variables.ignored,
     )
 
@@ -112,50 +110,31 @@ def _resource(variables: Variables, version: str) -> Resource:
     return Resource.create(attributes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The exporters of a signal that are here, and the settings that ask for others."""
+def _chosen(signal: str, variables: Variables) -> list[str]:
+    """The exporters of a signal: by name, else OTLP where an endpoint is set; without those that cannot be had."""
+    setting = f"OTEL_{signal}_EXPORTER"
+    default = "otlp" if variables.raw(variables.of(signal, "ENDPOINT")) else "none"
+    names = [name.strip() for name in (variables.text(setting) or default).split(",")]
+    for name in names:
+        if name not in _KNOWN[signal]:
+            variables.ignore(f"{setting}={name}", _NOT_HERE)
+    return [name for name in names if name in _KNOWN[signal] and (name != "otlp" or _has_otlp(signal, variables))]
 
-    names: Sequence[str]
-    unknown: Sequence[str]
 
-
-def _chosen(environ: Mapping[str, str], signal: str, variables: Variables) -> _Chosen:
-    names = _names(environ, signal)
-    unknown = {name: f"OTEL_{signal}_EXPORTER={name}" for name in names if name not in _KNOWN[signal]}
-    if "otlp" in names and (protocol := _other_protocol(environ, signal)):
-        unknown["otlp"] = protocol
-    known = [name for name in names if name not in unknown]
-    if "otlp" in known and (endpoint := _no_url(environ, signal)):
+def _has_otlp(signal: str, variables: Variables) -> bool:
+    """Whether OTLP of a signal is wanted by the protocol that we speak, and to where we can send it."""
+    setting = variables.of(signal, "PROTOCOL")
+    protocol = variables.text(setting)
+    if protocol and protocol.lower() != _PROTOCOL:
+        variables.ignore(f"{setting}={protocol}", _NOT_HERE)
+        return False
+    setting = variables.of(signal, "ENDPOINT")
+    endpoint = variables.raw(setting)
+    if endpoint and not _is_url(endpoint):
         # Without its value, which may have a password: requests would repeat it in each of its errors.
-        variables.ignore(endpoint, "nothing is exported: it must be a URL that begins with http:// or https://")
-        known.remove("otlp")
-    return _Chosen(known, list(unknown.values()))
-
-
-def _names(environ: Mapping[str, str], signal: str) -> list[str]:
-    """The exporters chosen for a signal: by name, else OTLP where an endpoint is set."""
-    chosen = environ.get(f"OTEL_{signal}_EXPORTER", "").strip()
-    if chosen:
-        return [name.strip() for name in chosen.split(",")]
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-    return ["otlp"] if any(environ.get(name) for name in endpoints) else []
-
-
-def _other_protocol(environ: Mapping[str, str], signal: str) -> str | None:
-    """The setting that wants OTLP of a signal by a protocol we do not speak, if one does; the signal's own wins."""
-    for name in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if protocol := environ.get(name, "").strip():
-            return None if protocol.lower() == _PROTOCOL else f"{name}={protocol}"
-    return None
-
-
-def _no_url(environ: Mapping[str, str], signal: str) -> str | None:
-    """The variable that names the endpoint of a signal, if that is no URL we can send to; the signal's own wins."""
-    for name in (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        if endpoint := environ.get(name):
-            return None if _is_url(endpoint) else name
-    return None
+        variables.ignore(setting, "nothing is exported: it must be a URL that begins with http:// or https://")
+        return False
+    return True
 
 
 def _is_url(endpoint: str) -> bool:

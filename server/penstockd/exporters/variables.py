@@ -37,9 +37,22 @@ class Variables:
         self._environ = environ
         self.ignored: list[Ignored] = []
 
+    def raw(self, name: str) -> str:
+        """What a variable holds, if anything, as the SDK takes it."""
+        return self._environ.get(name, "")
+
     def text(self, name: str) -> str:
-        """What a variable holds, if anything; bytes that are no UTF-8 are replaced, for they cannot be exported."""
-        return self._environ.get(name, "").strip().encode(errors="replace").decode()
+        """What a variable holds, without blanks around it; bytes that are no UTF-8, and cannot be sent, replaced."""
+        return self.raw(name).strip().encode(errors="replace").decode()
+
+    def of(self, signal: str, what: str) -> str:
+        """The variable that says `what` of the OTLP of a signal: its own where that is set, else that of all.
+
+        Blanks count as unset, but not as an ENDPOINT, which the SDK reads itself.
+        """
+        own = f"OTEL_EXPORTER_OTLP_{signal}_{what}"
+        is_set = self.raw(own) if what == "ENDPOINT" else self.text(own)
+        return own if is_set else f"OTEL_EXPORTER_OTLP_{what}"
 
     def count(self, name: str, default: int, *, least: int = 1) -> int:
         """The whole number from `least` on that a variable holds, else the default."""
@@ -51,13 +64,13 @@ class Variables:
         return default
 
     def timeout(self, signal: str) -> float:
-        """The seconds that one export of a signal may take; its own variable wins over that of both."""
-        for name in (f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"):
-            if text := self.text(name):
-                if _SECONDS.fullmatch(text) and float(f"0{text}") > 0:
-                    return float(text)
-                self.ignore(f"{name}={text}", f"{LONGEST_EXPORT:g} s")
-                break
+        """The seconds that one export of a signal may take, else the default."""
+        name = self.of(signal, "TIMEOUT")
+        text = self.text(name)
+        if _SECONDS.fullmatch(text) and float(f"0{text}") > 0:
+            return float(text)
+        if text:
+            self.ignore(f"{name}={text}", f"{LONGEST_EXPORT:g} s")
         return LONGEST_EXPORT
 
     def limit(self, name: str, default: int = NO_LIMIT) -> int:

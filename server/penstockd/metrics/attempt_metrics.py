@@ -68,11 +68,8 @@ class AttemptMetrics:
         """Measure a wait."""
         self._waits.of(what_for).observe(seconds)
 
-    def ended(self, call: Call[object], model: Model, attempt: Attempt, *, reason_before: str) -> None:
-        """Measure an attempt, unless it was refused before the model was asked.
-
-        `reason_before` is why the attempt before it ended, empty for a first one.
-        """
+    def ended(self, call: Call[object], model: Model, attempt: Attempt) -> None:
+        """Measure an attempt, unless it was refused before the model was asked."""
         if attempt.asked_at is None or attempt.answered_at is None:
             return
         labels = (names.CHAT, model.provider, model.upstream_name, model.name)
@@ -86,8 +83,8 @@ class AttemptMetrics:
         if attempt.cost_nanousd:
             wasted = "false" if attempt.is_complete else "true"
             self._spend.of(model.name, self._tenants.of(call.tenant), wasted).add(attempt.cost_nanousd)
-        if reason_before:
-            self._retries.of(model.name, reason_before).add()
+        if attempt.reason_before:
+            self._retries.of(model.name, attempt.reason_before).add()
 
 
 def _without_model(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -67,11 +67,10 @@ class Slice(Struct, frozen=True, kw_only=True):
 
 
 class _Mark(Struct, frozen=True, kw_only=True):
-    """The end of a slice: everything since the start as it was then, and the slice's own extremes."""
+    """The end of a slice: everything since the start as it was then, with the slice's own extremes."""
 
     ended_at: float
     reading: Reading
-    extremes: Mapping[str, Extremes] = {}
 
 
 class Recent:
@@ -82,8 +81,8 @@ class Recent:
         self._read = read
         self._cut = cut
         self._clock = clock
-        self._marks: deque[_Mark] = deque([_Mark(ended_at=clock.monotonic(), reading=read())], maxlen=SLICES + 1)
         cut()
+        self._marks: deque[_Mark] = deque([_Mark(ended_at=clock.monotonic(), reading=read())], maxlen=SLICES + 1)
 
     def keep_up(self) -> Slice | None:
         """End the running slice and return it, if its time is over; to be called about every second."""
@@ -91,7 +90,7 @@ class Recent:
         if now - before.ended_at < SLICE:
             return None
         reading = self._read()
-        self._marks.append(_Mark(ended_at=now, reading=reading, extremes=reading.extremes))
+        self._marks.append(_Mark(ended_at=now, reading=reading))
         self._cut()
         ended = reading.since(before.reading, reading.extremes)
         return Slice(at=self._clock.wall(), seconds=now - before.ended_at, reading=ended)
@@ -99,7 +98,7 @@ class Recent:
     def last(self, seconds: float, *, now: Reading) -> Reading:
         """What came in the last `seconds`, and up to a slice before; `now` is everything since the start."""
         oldest = self._clock.monotonic() - seconds
-        later = [mark.extremes for mark in self._marks if mark.ended_at > oldest]
+        later = [mark.reading.extremes for mark in self._marks if mark.ended_at > oldest]
         earlier = [mark.reading for mark in self._marks if mark.ended_at <= oldest]
         before = earlier[-1] if earlier else self._marks[0].reading
         return now.since(before, _widest([*later, now.extremes], now.distributions))

@@ -2,11 +2,8 @@
 
 from collections import Counter
 
-from penstockd.call import Call
+from penstockd.call import GENERATING, Call
 from penstockd.metrics.tenant_labels import TenantLabels
-
-GENERATING = ("/penstock.v1.AgentService/Process", "/penstock.v1.AgentService/ProcessStream")
-"""The methods that ask an agent: what "calls" are to people."""
 
 
 class Tally:
@@ -19,5 +16,5 @@ class Tally:
 
     def ended(self, call: Call[object], code: str) -> None:
         """Count a call; one whose caller nobody knows is nobody's."""
-        if call.tenant and call.method.path in GENERATING:
+        if call.tenant and call.method in GENERATING:
             self.ended_by[self._tenants.of(call.tenant), code] += 1

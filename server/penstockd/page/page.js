@@ -1,7 +1,6 @@
 // Shows the snapshot at /status. What the daemon says enters the page as text only, never as markup.
 
 const EVERY = 2000, PATIENCE = 5000, TOKEN = "penstock-token";
-const FAULTS = new Set(["UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED"]);
 const WORDS = { critical: ["Critical", "bad"], warning: ["Warning", "warn"], notice: ["Notice", ""] };
 const STATES = { closed: ["closed", "good"], open: ["open", "bad"], half_open: ["half-open", "warn"], disabled: ["disabled", ""] };
 const GOOD = new Set(["closed", "recovered", "reloaded", "enabled", "ready"]);
@@ -241,10 +240,9 @@ function paint(color) {
 }
 
 function showGlance(it) {
-  const { last_5m_by_code: codes } = it.calls;
+  const { last_5m_by_code: codes, last_5m_failed: failed } = it.calls;
   const latest = it.traffic.at(-1);
   const ended = Object.values(codes).reduce((sum, count) => sum + count, 0);
-  const failed = Object.entries(codes).reduce((sum, [code, count]) => sum + (FAULTS.has(code) ? count : 0), 0);
   const call = it.durations.call.last_5m, first = it.durations.first_content.last_5m;
   const full = it.calls.in_flight / it.calls.limit;
   facts($("glance"), [

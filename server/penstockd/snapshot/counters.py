@@ -1,15 +1,16 @@
 """Reads everything that is counted and measured in this process, as the snapshot needs it."""
 
-from collections import Counter as Tallied
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 
 from penstockd import conventions as names
+from penstockd.call import GENERATING
 from penstockd.metrics.distribution import Distribution, together
-from penstockd.metrics.instruments import Counter, Histogram, Instruments, Series
+from penstockd.metrics.instruments import Histogram, Instruments, Series
 from penstockd.metrics.recent import Extremes, Key, Reading
-from penstockd.metrics.tally import GENERATING, Tally
-from penstockd.snapshot.shape import REFUSALS
+from penstockd.metrics.tally import Tally
+from penstockd.snapshot.shape import FAULTS, REFUSALS
 
 CALL, FIRST_CONTENT, OVERHEAD, COMMIT, LOOP_LAG = "call", "first_content", "overhead", "commit", "loop_lag"
 
@@ -20,7 +21,9 @@ _HISTOGRAMS = {
     names.PENSTOCK_LEDGER_COMMIT_DURATION: COMMIT,
     names.PENSTOCK_EVENT_LOOP_LAG: LOOP_LAG,
 }
-_COUNTERS = {
+_COUNTS = {
+    names.RPC_SERVER_CALL_DURATION: ("code", (names.RPC_RESPONSE_STATUS_CODE,)),
+    names.GEN_AI_CLIENT_OPERATION_DURATION: ("attempts", (names.PENSTOCK_MODEL, names.ERROR_TYPE)),
     names.PENSTOCK_LIMIT_DENIALS: (
         "denied",
         (names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE, names.PENSTOCK_RULE_SHADOW),
@@ -28,7 +31,7 @@ _COUNTERS = {
     names.PENSTOCK_PRICE_UNKNOWN: ("unpriced", (names.PENSTOCK_MODEL,)),
     names.PENSTOCK_SPEND: ("cost", (names.PENSTOCK_TENANT, names.PENSTOCK_MODEL, names.PENSTOCK_WASTED)),
 }
-_METHODS = {path.removeprefix("/") for path in GENERATING}
+_METHODS = {method.path.removeprefix("/") for method in GENERATING}
 
 
 class Counters:
@@ -53,17 +56,15 @@ class Counters:
         distributions: dict[str, Distribution] = {}
         extremes: dict[str, Extremes] = {}
         for histogram in self._instruments.histograms:
+            all_series = list(_of_calls(histogram))
+            counts |= _counted(histogram.name, ((labels, sum(series.counts)) for labels, series in all_series))
             if name := _HISTOGRAMS.get(histogram.name):
-                all_series = list(_of_calls(histogram))
                 if name == CALL:
                     all_series = [each for each in all_series if not _is_refusal(each[0])]
                 distributions[name] = together(_distribution(histogram, series) for _, series in all_series)
                 extremes[name] = _extremes(series for _, series in all_series)
-            counts |= _counted(histogram)
         for counter in self._instruments.counters:
-            if counter.name in _COUNTERS:
-                kind, labels = _COUNTERS[counter.name]
-                counts[kind] = _added(counter, labels)
+            counts |= _counted(counter.name, ((labels, count.value) for labels, count in counter.series))
         return Reading(counts=counts, distributions=distributions, extremes=extremes)
 
     def cut(self) -> None:
@@ -74,10 +75,20 @@ class Counters:
                     series.cut()
 
 
+def failed(reading: Reading) -> int:
+    """How many calls ended by the daemon's fault or a model's."""
+    return sum(reading.count("code", code) for code in FAULTS)
+
+
+def refused(reading: Reading) -> int:
+    """How many calls got no answer otherwise: they were refused, or their callers left."""
+    return reading.count("code") - reading.count("code", "OK") - failed(reading)
+
+
 def _of_calls(histogram: Histogram) -> Iterator[tuple[dict[str, str], Series]]:
     """The series, without those of methods that ask no agent: they would make calls look faster than they are."""
     for labels, series in histogram.series:
-        if labels.get(names.RPC_METHOD, next(iter(_METHODS))) in _METHODS:
+        if names.RPC_METHOD not in labels or labels[names.RPC_METHOD] in _METHODS:
             yield labels, series
 
 
@@ -100,24 +111,12 @@ def _extremes(all_series: Iterable[Series]) -> Extremes:
     return min((low for low, _ in lately), default=inf), max((high for _, high in lately), default=-inf)
 
 
-def _counted(histogram: Histogram) -> dict[str, Mapping[Key, int]]:
-    """How many values a histogram has, where that is of interest, by kind."""
-    counts: Tallied[Key] = Tallied()
-    match histogram.name:
-        case names.RPC_SERVER_CALL_DURATION:
-            kind, chosen, all_series = "code", [names.RPC_RESPONSE_STATUS_CODE], _of_calls(histogram)
-        case names.GEN_AI_CLIENT_OPERATION_DURATION:
-            kind, chosen, all_series = "attempts", [names.PENSTOCK_MODEL, names.ERROR_TYPE], iter(histogram.series)
-        case _:
-            return {}
-    for labels, series in all_series:
-        counts[tuple(labels.get(label, "") for label in chosen)] += sum(series.counts)
+def _counted(instrument: str, series: Iterable[tuple[Mapping[str, str], int]]) -> Mapping[str, Mapping[Key, int]]:
+    """What an instrument has counted, by kind and by the labels that are its key; nothing where nobody asks for it."""
+    if instrument not in _COUNTS:
+        return {}
+    kind, key = _COUNTS[instrument]
+    counts = Counter[Key]()
+    for labels, count in series:
+        counts[tuple(labels.get(label, "") for label in key)] += count
     return {kind: counts}
-
-
-def _added(counter: Counter, chosen: Sequence[str]) -> Mapping[Key, int]:
-    """What a counter has, by the chosen of its labels."""
-    counts: Tallied[Key] = Tallied()
-    for labels, count in counter.series:
-        counts[tuple(labels.get(label, "") for label in chosen)] += count.value
-    return counts

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
 
 from penstockd.metrics.recent import Key
-from penstockd.snapshot.sentences import percent, problem, words
+from penstockd.snapshot.sentences import percent, words
 from penstockd.snapshot.shape import ModelRow, Problem
 from penstockd.upstream import Blocked, CoolingDown, OutOfTime, QuotaSpent, ToolCalled
 
@@ -20,7 +20,7 @@ _BY_NOBODYS_FAULT = {each.reason for each in (Blocked, CoolingDown, OutOfTime, Q
 def of_the_pool(models: Sequence[ModelRow]) -> Iterator[Problem]:
     """Whether there is none to ask."""
     if models and not any(_is_usable(model) for model in models):
-        yield problem("critical", "circuit", "pool", "No model can be used: every call that needs one fails.")
+        yield Problem("critical", "circuit", "pool", "No model can be used: every call that needs one fails.")
 
 
 def of_models(models: Iterable[ModelRow], attempts: Mapping[Key, int]) -> Iterator[Problem]:
@@ -31,18 +31,18 @@ def of_models(models: Iterable[ModelRow], attempts: Mapping[Key, int]) -> Iterat
                 probe = " Its next call probes it."
                 if model.next_probe_in is not None:
                     probe = f" Next probe in {ceil(model.next_probe_in)} s."
-                yield problem(
+                yield Problem(
                     "warning", "circuit", model.name, f"Model {model.name} is open: {words(model.cause)}.{probe}"
                 )
             case "half_open":
                 text = f"Model {model.name} is being probed after {words(model.cause)}."
-                yield problem("warning", "circuit", model.name, text)
+                yield Problem("warning", "circuit", model.name, text)
             case "disabled":
                 text = f"Model {model.name} was disabled by an operator."
-                yield problem("notice", "circuit", model.name, text)
+                yield Problem("notice", "circuit", model.name, text)
             case _ if model.cooldown is not None:
                 text = f"Model {model.name} is rate-limited upstream for {ceil(model.cooldown)} s more."
-                yield problem("warning", "circuit", model.name, text)
+                yield Problem("warning", "circuit", model.name, text)
             case _:
                 yield from _of_a_closed_one(model, attempts)
 
@@ -50,7 +50,7 @@ def of_models(models: Iterable[ModelRow], attempts: Mapping[Key, int]) -> Iterat
 def _of_a_closed_one(model: ModelRow, attempts: Mapping[Key, int]) -> Iterator[Problem]:
     if model.in_flight >= model.max_in_flight:
         text = f"Model {model.name} is full: {model.in_flight} of {model.max_in_flight} in flight."
-        yield problem("warning", "circuit", model.name, text)
+        yield Problem("warning", "circuit", model.name, text)
     lost = Counter(
         {
             reason: count
@@ -66,7 +66,7 @@ def _of_a_closed_one(model: ModelRow, attempts: Mapping[Key, int]) -> Iterator[P
             f"nobody's fault, most with {words(reason)}, {count} in the last half minute. "
             f"No circuit opens for that: see `attempts` of `call finished`{hangs}."
         )
-        yield problem("warning", "attempts", model.name, text)
+        yield Problem("warning", "attempts", model.name, text)
 
 
 def _is_usable(model: ModelRow) -> bool:

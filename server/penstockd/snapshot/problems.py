@@ -1,6 +1,7 @@
 """What is wrong, of all that a snapshot shows: the causes that whoever is woken at night looks for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 
 from penstockd.metrics.instruments import OTHER
 from penstockd.metrics.recent import Key, Reading
@@ -8,8 +9,8 @@ from penstockd.metrics.rule_labels import OTHER_USD
 from penstockd.snapshot.call_problems import of_calls, of_strangers
 from penstockd.snapshot.counters import LOOP_LAG
 from penstockd.snapshot.pool_problems import of_models, of_the_pool
-from penstockd.snapshot.sentences import percent, plural, problem
-from penstockd.snapshot.shape import BudgetRow, Calls, LedgerRow, LimitRow, ModelRow, Problem, Ready, Severity
+from penstockd.snapshot.sentences import percent, plural
+from penstockd.snapshot.shape import BudgetRow, LedgerRow, LimitRow, Problem, Ready, Severity, Snapshot
 
 NEARLY_USED_UP = 0.8
 AS_GOOD_AS_USED_UP = 0.99
@@ -27,36 +28,25 @@ _WORST_FIRST: dict[Severity, int] = {"critical": 0, "warning": 1, "notice": 2}
 
 
 def problems(
-    *,
-    ready: Ready,
-    ledger: LedgerRow,
-    models: Sequence[ModelRow],
-    budgets: Sequence[BudgetRow],
-    limits: Sequence[LimitRow],
-    calls: Calls,
-    attempts: Mapping[Key, int],
-    last_minute: Reading,
-    lately: Reading,
-    refused: str,
-    certificate_left: float | None,
+    it: Snapshot, *, attempts: Mapping[Key, int], last_minute: Reading, lately: Reading, refused: str
 ) -> list[Problem]:
-    """Return the problems, worst first.
+    """Return the problems of `it`, worst first.
 
     `attempts` are of the last half minute, by model and reason, and `lately` is of the last five minutes. `refused` is
-    what is wrong with the configuration on disk, `certificate_left` for how many seconds callers take the certificate.
+    what is wrong with the configuration on disk.
     """
     found = [
-        *_of_the_ledger(ledger),
-        *of_the_pool(models),
-        *_of_budgets(budgets, limits),
-        *of_calls(calls, last_minute, lately),
-        *of_models(models, attempts),
+        *_of_the_ledger(it.ledger),
+        *of_the_pool(it.models),
+        *_of_budgets(it.budgets, it.limits),
+        *of_calls(it.calls, last_minute, lately),
+        *of_models(it.models, attempts),
         *_of_prices(last_minute.by("unpriced")),
-        *_of_tenants(limits, budgets),
+        *_of_tenants(it.limits, it.budgets),
         *of_strangers(last_minute, lately),
-        *_of_the_certificate(certificate_left),
+        *_of_the_certificate(it),
         *_of_the_configuration(refused),
-        *_of_readiness(ready),
+        *_of_readiness(it.ready),
         *_of_the_loop(last_minute, lately),
         *_of_telemetry(lately.by("dropped")),
     ]
@@ -67,20 +57,20 @@ def _of_the_configuration(refused: str) -> Iterator[Problem]:
     if refused:
         remedy = "The one before is in use, but a restart would fail: mend what penstockd check says, then reload."
         text = f"The configuration on disk was refused: {refused}. {remedy}"
-        yield problem("warning", "configuration", "configuration", text)
+        yield Problem("warning", "configuration", "configuration", text)
 
 
 def _of_readiness(ready: Ready) -> Iterator[Problem]:
     for reason in ready.reasons:
         if reason != "ledger":
-            yield problem("warning", "daemon", "penstockd", f"Not ready: {reason}.")
+            yield Problem("warning", "daemon", "penstockd", f"Not ready: {reason}.")
 
 
 def _of_the_ledger(ledger: LedgerRow) -> Iterator[Problem]:
     if ledger.failing:
         waiting = f" {plural(ledger.waiting, 'row')} waiting." if ledger.waiting else ""
         text = f"The ledger cannot be written: {ledger.fault or 'no reason given'}. Calls are refused.{waiting}"
-        yield problem("critical", "ledger", "ledger", text)
+        yield Problem("critical", "ledger", "ledger", text)
 
 
 def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Iterator[Problem]:
@@ -96,18 +86,18 @@ def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Ite
             continue
         if budget.spent_nanousd >= budget.limit_nanousd:
             text = f"{budget.tenant} has used up its budget of {budget.rule}; its calls are refused."
-            yield problem("critical", "budget", budget.tenant, text)
+            yield Problem("critical", "budget", budget.tenant, text)
         elif refused or budget.fraction >= NEARLY_USED_UP:
             too_dear = f": calls that may cost more than is left are refused, {refused} in the last minute"
             text = f"{budget.tenant} has used {percent(budget.fraction)} of its budget of {budget.rule}"
             severity: Severity = "critical" if refused and budget.fraction >= AS_GOOD_AS_USED_UP else "warning"
-            yield problem(severity, "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
+            yield Problem(severity, "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
 
 
 def _of_prices(unpriced: Mapping[str, int]) -> Iterator[Problem]:
     for model, refused in unpriced.items():
         text = f"Model {model} has no known price: calls on a budget are refused, {refused} in the last minute."
-        yield problem("warning", "price", model, text)
+        yield Problem("warning", "price", model, text)
 
 
 def _of_tenants(limits: Iterable[LimitRow], budgets: Iterable[BudgetRow]) -> Iterator[Problem]:
@@ -117,7 +107,7 @@ def _of_tenants(limits: Iterable[LimitRow], budgets: Iterable[BudgetRow]) -> Ite
         if _denies(limit) and not (limit.per == "tenant" and (limit.tenant, limit.rule) in told):
             times = plural(limit.denials_last_minute, "denial")
             text = f"{_who_is(limit)} being denied by {_rule(limit)}: {times} in the last minute."
-            yield problem("warning", "tenant", limit.tenant, text)
+            yield Problem("warning", "tenant", limit.tenant, text)
 
 
 def _who_is(limit: LimitRow) -> str:
@@ -136,14 +126,15 @@ def _denies(limit: LimitRow) -> bool:
     return limit.denials_last_minute > 0 and not limit.shadow
 
 
-def _of_the_certificate(left: float | None) -> Iterator[Problem]:
-    """Callers refuse one that has expired; `left` is in seconds, None without one."""
-    if left is None or left >= TO_BE_RENEWED:
+def _of_the_certificate(it: Snapshot) -> Iterator[Problem]:
+    """Callers refuse one that has expired."""
+    left = inf if it.certificate_expires_at is None else it.certificate_expires_at - it.at
+    if left >= TO_BE_RENEWED:
         return
-    when = f"expires in {_span(left)}" if left > 0 else f"expired {_span(-left)} ago"
+    when = f"expires in {_span(left)}" if left > 0 else f"expired {_span(abs(left))} ago"
     remedy = "Put a new one and its key in the place of their files: they are used from the next handshake on."
     text = f"The certificate of the main port {when}, and callers refuse an expired one. {remedy}"
-    yield problem("critical" if left < ALMOST_EXPIRED else "warning", "certificate", "certificate", text)
+    yield Problem("critical" if left < ALMOST_EXPIRED else "warning", "certificate", "certificate", text)
 
 
 def _of_the_loop(last_minute: Reading, lately: Reading) -> Iterator[Problem]:
@@ -153,10 +144,10 @@ def _of_the_loop(last_minute: Reading, lately: Reading) -> Iterator[Problem]:
         causes = "the daemon lacks CPU, an agent blocks, or the machine stood still"
         when = "within about the last minute"
         text = f"The event loop stood still for {longest:.1f} s {when}, and all calls with it: {causes}."
-        yield problem("warning", "daemon", "penstockd", text)
+        yield Problem("warning", "daemon", "penstockd", text)
     elif late is not None and late >= LONG_LAG:
         text = f"The event loop came up to {late * 1000:.0f} ms late in the last five minutes: {cause}."
-        yield problem("warning", "daemon", "penstockd", text)
+        yield Problem("warning", "daemon", "penstockd", text)
 
 
 def _of_telemetry(dropped: Mapping[str, int]) -> Iterator[Problem]:
@@ -166,7 +157,7 @@ def _of_telemetry(dropped: Mapping[str, int]) -> Iterator[Problem]:
         lost = [plural(dropped[signal], _PIECES[signal]) for signal in signals if dropped.get(signal)]
         if lost:
             text = f"{' and '.join(lost)} dropped in the last five minutes: {taker} does not keep up, or is not there."
-            yield problem("warning", "telemetry", "penstockd", text)
+            yield Problem("warning", "telemetry", "penstockd", text)
 
 
 def _span(seconds: float) -> str:

@@ -2,13 +2,6 @@
 
 from math import floor
 
-from penstockd.snapshot.shape import Problem, Severity
-
-
-def problem(severity: Severity, what: str, subject: str, text: str) -> Problem:
-    """Return the problem that `text` says."""
-    return Problem(severity=severity, what=what, subject=subject, text=text)
-
 
 def percent(fraction: float) -> str:
     """Rounded down, as the page and `penstock top` do: what is not whole is not called so."""

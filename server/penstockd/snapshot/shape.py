@@ -28,7 +28,7 @@ REFUSALS = (
 """The codes of calls that were not let in."""
 
 
-class Problem(Struct, frozen=True, kw_only=True):
+class Problem(Struct, frozen=True):
     """Something that is wrong now, in a sentence.
 
     `what` is as in changes, or attempts, calls, certificate, price, telemetry, tenant.
@@ -55,13 +55,18 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Calls(Struct, frozen=True, kw_only=True):
-    """Calls that ask an agent: how many run, of how many that may, and how all that ended did."""
+    """Calls that ask an agent: how many run, of how many that may, and how all that ended did.
+
+    Those that failed did so by the daemon's fault or a model's; of the rest, who got no answer was refused, or left.
+    """
 
     in_flight: int
     limit: int
     total: int
     by_code: Mapping[str, int]
     last_5m_by_code: Mapping[str, int]
+    last_5m_failed: int
+    last_5m_refused: int
 
 
 class Durations(Struct, frozen=True, kw_only=True):
@@ -76,10 +81,7 @@ class Durations(Struct, frozen=True, kw_only=True):
 
 
 class Point(Struct, frozen=True, kw_only=True):
-    """What ended in the `seconds` until `at`.
-
-    An error is the daemon's fault or a model's; of the rest, who got no answer was refused, or left.
-    """
+    """What ended in the `seconds` until `at`; errors are the calls that failed."""
 
     at: float
     seconds: float

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstockd.answers import Lookups
 from penstockd.budgets import Standing
@@ -16,11 +17,19 @@ from penstockd.metrics.instruments import Count
 from penstockd.metrics.recent import SLICE, SLICES, Reading, Recent, Slice
 from penstockd.model import Model
 from penstockd.resilience.permits import Permits
-from penstockd.snapshot.counters import CALL, COMMIT, FIRST_CONTENT, LOOP_LAG, OVERHEAD, Counters
+from penstockd.snapshot.counters import (
+    CALL,
+    COMMIT,
+    FIRST_CONTENT,
+    LOOP_LAG,
+    OVERHEAD,
+    Counters,
+    failed,
+    refused,
+)
 from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import problems
 from penstockd.snapshot.shape import (
-    FAULTS,
     Cache,
     Calls,
     Dropped,
@@ -82,48 +91,38 @@ class Snapshots:
         """Return everything as it is now."""
         now = self._counters.read()
         lately, last_minute = (self._recent.last(seconds, now=now) for seconds in (WINDOW, MINUTE))
-        ready = Ready(ok=not self._from.health.reasons, reasons=self._from.health.reasons)
-        calls, ledger = self._calls(now, lately), self._ledger(now, lately)
-        models = model_rows(self._from.models().values(), now, lately)
-        limits, budgets = limit_rows(now, last_minute), budget_rows(self._from.standings())
-        at, certificate_expires_at = self._clock.wall(), self._from.certificate_expires_at()
+        it = Snapshot(
+            version=self._version,
+            environment=self._from.environment(),
+            at=self._clock.wall(),
+            started_at=self._started_at,
+            uptime_seconds=self._clock.monotonic() - self._started,
+            problems=(),
+            ready=Ready(ok=not self._from.health.reasons, reasons=self._from.health.reasons),
+            calls=self._calls(now, lately),
+            durations=_durations(now, lately),
+            traffic=list(self._traffic),
+            models=model_rows(self._from.models().values(), now, lately),
+            cache=self._cache(),
+            idempotency=Idempotency(replays=self._from.replays.value, joins=self._from.keyed_flights.joins),
+            limits=limit_rows(now, last_minute),
+            tenants=tenant_rows(now, lately),
+            budgets=budget_rows(self._from.standings()),
+            spend=_spend(now, lately),
+            ledger=self._ledger(now, lately),
+            loop_lag=_summaries(LOOP_LAG, now, lately),
+            telemetry_dropped=_dropped(now),
+            certificate_expires_at=self._from.certificate_expires_at(),
+            changes=self._from.changes.latest,
+        )
         found = problems(
-            ready=ready,
-            ledger=ledger,
-            models=models,
-            budgets=budgets,
-            limits=limits,
-            calls=calls,
+            it,
             attempts=self._recent.last(BREAKER_WINDOW, now=now).of("attempts"),
             last_minute=last_minute,
             lately=lately,
             refused=self._from.refused(),
-            certificate_left=None if certificate_expires_at is None else certificate_expires_at - at,
         )
-        return Snapshot(
-            version=self._version,
-            environment=self._from.environment(),
-            at=at,
-            started_at=self._started_at,
-            uptime_seconds=self._clock.monotonic() - self._started,
-            problems=found,
-            ready=ready,
-            calls=calls,
-            durations=_durations(now, lately),
-            traffic=list(self._traffic),
-            models=models,
-            cache=self._cache(),
-            idempotency=Idempotency(replays=self._from.replays.value, joins=self._from.keyed_flights.joins),
-            limits=limits,
-            tenants=tenant_rows(now, lately),
-            budgets=budgets,
-            spend=_spend(now, lately),
-            ledger=ledger,
-            loop_lag=_summaries(LOOP_LAG, now, lately),
-            telemetry_dropped=_dropped(now),
-            certificate_expires_at=certificate_expires_at,
-            changes=self._from.changes.latest,
-        )
+        return replace(it, problems=found)
 
     async def keep_up(self) -> None:
         """For ever, keep the last five minutes."""
@@ -140,6 +139,8 @@ class Snapshots:
             total=now.count("code"),
             by_code=now.by("code"),
             last_5m_by_code=lately.by("code"),
+            last_5m_failed=failed(lately),
+            last_5m_refused=refused(lately),
         )
 
     def _ledger(self, now: Reading, lately: Reading) -> LedgerRow:
@@ -189,13 +190,12 @@ def _dropped(now: Reading) -> Dropped:
 
 def _point(of: Slice) -> Point:
     reading, took = of.reading, of.reading.distribution(CALL).summary()
-    calls, errors = reading.count("code"), sum(reading.count("code", code) for code in FAULTS)
     return Point(
         at=of.at,
         seconds=of.seconds,
-        calls=calls,
-        errors=errors,
-        refused=calls - errors - reading.count("code", "OK"),
+        calls=reading.count("code"),
+        errors=failed(reading),
+        refused=refused(reading),
         p50=took.p50,
         p99=took.p99,
         cost_nanousd=reading.count("cost"),

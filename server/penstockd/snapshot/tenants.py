@@ -46,14 +46,14 @@ def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
     fullest = nlargest(MOST, standings, key=lambda standing: standing.fraction)
     return [
         BudgetRow(
-            tenant=kind_and_tenant(standing.subject)[1],
-            rule=standing.rule,
-            shadow=standing.is_shadow,
-            limit_nanousd=standing.limit,
-            spent_nanousd=standing.spent,
-            held_nanousd=standing.held,
+            tenant=kind_and_tenant(standing.demand.subject)[1],
+            rule=standing.demand.rule,
+            shadow=standing.demand.is_shadow,
+            limit_nanousd=standing.demand.limit,
+            spent_nanousd=standing.state.spent,
+            held_nanousd=standing.state.held,
             fraction=standing.fraction,
-            resets_at=standing.resets_at,
+            resets_at=standing.demand.resets_at,
         )
         for standing in fullest
     ]

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from penstockd.exporters.exporters import Exporters, exporters_from
+from penstockd.exporters.variables import Variables
 
 ENDPOINT = "http://127.0.0.1:1"
 
@@ -23,6 +24,11 @@ ENDPOINT = "http://127.0.0.1:1"
 def made(**environ: str) -> Exporters:
     """The exporters of an environment; the test stops them."""
     return exporters_from(environ, version="1.2.3")
+
+
+def settings_ignored(it: Exporters) -> list[str]:
+    """The settings that cannot be used."""
+    return [ignored.setting for ignored in it.ignored]
 
 
 def test_prometheus_is_always_there() -> None:
@@ -98,7 +104,7 @@ def test_an_exporter_that_nobody_knows_is_named() -> None:
     it = made(OTEL_TRACES_EXPORTER="zipkin,console", OTEL_METRICS_EXPORTER="prometheus")
     it.stop()
 
-    assert it.unknown == ["OTEL_TRACES_EXPORTER=zipkin"]
+    assert settings_ignored(it) == ["OTEL_TRACES_EXPORTER=zipkin"]
 
 
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -106,7 +112,7 @@ OF_TRACES, OF_METRICS = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTL
 
 
 @pytest.mark.parametrize(
-    ("environ", "exported", "unknown"),
+    ("environ", "exported", "ignored"),
     [
         ({PROTOCOL: "http/protobuf"}, (True, True), []),
         ({PROTOCOL: ""}, (True, True), []),
@@ -114,20 +120,38 @@ OF_TRACES, OF_METRICS = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTL
         ({PROTOCOL: "http/json"}, (False, False), [f"{PROTOCOL}=http/json"]),
         ({PROTOCOL: "nonsense", OF_METRICS: "http/protobuf"}, (True, False), [f"{PROTOCOL}=nonsense"]),
         ({PROTOCOL: "http/protobuf", OF_TRACES: "grpc"}, (True, False), [f"{OF_TRACES}=grpc"]),
+        ({PROTOCOL: "grpc", OF_TRACES: " "}, (False, False), [f"{PROTOCOL}=grpc"]),
         ({OF_METRICS: "grpc"}, (False, True), [f"{OF_METRICS}=grpc"]),
         ({OF_METRICS: "grpc", "OTEL_METRICS_EXPORTER": "none"}, (False, True), []),
         ({PROTOCOL: "grpc", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}, (False, False), []),
     ],
 )
 def test_otlp_by_another_protocol_than_ours_is_named(
-    environ: dict[str, str], exported: tuple[bool, bool], unknown: list[str]
+    environ: dict[str, str], exported: tuple[bool, bool], ignored: list[str]
 ) -> None:
     """Rather than spoken to a port that expects it; the variable of a signal wins over that of both."""
     it = made(OTEL_EXPORTER_OTLP_ENDPOINT=ENDPOINT, OTEL_EXPORTER_OTLP_TIMEOUT="0.1", **environ)
     it.stop()
 
     assert (it.metric_exporter is not None, bool(it.spans.processors)) == exported
-    assert it.unknown == unknown
+    assert settings_ignored(it) == ignored
+
+
+def test_blanks_are_no_timeout() -> None:
+    """What all signals have is used."""
+    variables = Variables({"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": " ", "OTEL_EXPORTER_OTLP_TIMEOUT": "3"})
+
+    assert variables.timeout("TRACES") == 3.0
+
+
+def test_blanks_are_an_endpoint(exporting: pytest.MonkeyPatch) -> None:
+    """Of which nothing is known: the SDK would send there rather than to where all signals go."""
+    exporting.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", " ")
+    it = exporters_from(os.environ, version="1")
+    it.stop()
+
+    assert settings_ignored(it) == ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+    assert (it.spans.provider, it.metric_exporter is None) == (None, False)
 
 
 def test_other_exporters_of_a_signal_go_on_without_otlp() -> None:
@@ -136,7 +160,7 @@ def test_other_exporters_of_a_signal_go_on_without_otlp() -> None:
     it.stop()
 
     assert len(it.spans.processors) == 1
-    assert it.unknown == ["OTEL_EXPORTER_OTLP_PROTOCOL=grpc"]
+    assert settings_ignored(it) == ["OTEL_EXPORTER_OTLP_PROTOCOL=grpc"]
 
 
 def test_whose_telemetry_it_is_may_be_said_with_the_other_attributes() -> None:

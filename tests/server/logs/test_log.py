@@ -9,9 +9,11 @@ from datetime import datetime
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-from penstockd.logs.log import Log, set_level, write_logs_to
+from penstockd.logs.log import Log
+from penstockd.logs.setup import set_level, write_logs_to
 
 SWITCHES = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
+FILTERED = ("grpc._cython.cygrpc", "opentelemetry.util.re")
 
 
 class Terminal(io.StringIO):
@@ -30,6 +32,8 @@ def _restored_logging() -> Iterator[None]:
     yield
     root.handlers[:], root.level = handlers, level
     vars(logging).update(switches)
+    for name in FILTERED:
+        logging.getLogger(name).filters.clear()
 
 
 def raised() -> ValueError:

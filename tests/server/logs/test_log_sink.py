@@ -11,7 +11,7 @@ import pytest
 
 from fakes.clock import FakeClock
 from penstockd.logs import log_sink
-from penstockd.logs.log import JsonFormatter
+from penstockd.logs.formats import JsonFormatter
 from penstockd.logs.log_sink import CAPACITY, LogSink
 from penstockd.logs.redaction import Redaction
 from penstockd.logs.repeats import TOLD, WINDOW, Repeats

@@ -69,7 +69,7 @@ def test_an_answer_that_is_no_stream_has_no_first_chunk() -> None:
 def test_the_ledgers_commits_are_no_time_of_the_model() -> None:
     """They are ours."""
     calls = MeteredCalls()
-    calls.ledger.open_takes = calls.ledger.close_takes = 4.0
+    calls.ledger.hold_takes = calls.ledger.settle_takes = 4.0
 
     asked = calls.answer(calls.model("fast", [1.0, "a"]))
 
@@ -126,7 +126,7 @@ def test_a_model_that_was_not_asked_is_not_measured() -> None:
 def test_an_attempt_that_is_refused_on_the_way_is_not_measured() -> None:
     """Here the ledger takes nothing."""
     calls = MeteredCalls()
-    calls.ledger.open_fails = [OSError("unforeseen")]
+    calls.ledger.hold_fails = [OSError("unforeseen")]
 
     calls.answer(calls.model("fast", "a"))
 
@@ -142,9 +142,7 @@ def test_where_sets_are_too_many_only_models_are_lost() -> None:
     for number, model in enumerate(models):
         attempt = Attempt(model=model.name, started_at=0.0, asked_at=0.0, answered_at=1.0, cost_nanousd=7)
         attempt.is_complete = number != MOST_SERIES
-        metrics.ended(
-            a_call("hello", outcome=Outcome(principal=Principal(tenant="acme"))), model, attempt, reason_before=""
-        )
+        metrics.ended(a_call("hello", outcome=Outcome(principal=Principal(tenant="acme"))), model, attempt)
 
     [spend] = [each for each in instruments.counters if each.name == "penstock.spend"]
     told = [tuple(labels.values()) for labels, _ in spend.series]

@@ -4,22 +4,34 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from fakes.scripted_model import ScriptedModel
+from fakes.snapshots import SNAPSHOT
 from penstockd.metrics.distribution import Distribution, Summary
 from penstockd.metrics.recent import Key, Reading
 from penstockd.resilience.circuit import BreakerPolicy
 from penstockd.snapshot.counters import LOOP_LAG
 from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import DAY, MOST, problems
-from penstockd.snapshot.shape import BudgetRow, Calls, LedgerRow, LimitRow, ModelRow, Problem, Ready, Summaries
+from penstockd.snapshot.shape import (
+    BudgetRow,
+    Calls,
+    LedgerRow,
+    LimitRow,
+    ModelRow,
+    Problem,
+    Ready,
+    Snapshot,
+    Summaries,
+)
 
 NOTHING = Summary(count=0)
 LEDGER = LedgerRow(failing=False, fault="", waiting=0, commit=Summaries(since_start=NOTHING, last_5m=NOTHING))
-CALLS = Calls(in_flight=3, limit=10, total=0, by_code={}, last_5m_by_code={})
+CALLS = Calls(in_flight=3, limit=10, total=0, by_code={}, last_5m_by_code={}, last_5m_failed=0, last_5m_refused=0)
 FAST = ModelRow(
     name="fast",
     provider="openai",
@@ -48,6 +60,16 @@ BUDGET = BudgetRow(
     fraction=0.0,
     resets_at=1,
 )
+WELL = replace(
+    msgspec.convert(SNAPSHOT, Snapshot),
+    ready=Ready(ok=True, reasons=[]),
+    ledger=LEDGER,
+    models=[FAST, STRONG],
+    budgets=[BUDGET],
+    limits=[],
+    calls=CALLS,
+    certificate_expires_at=None,
+)
 LIMIT = LimitRow(rule="60/m requests", per="tenant", tenant="acme", shadow=False, denials=9, denials_last_minute=7)
 
 
@@ -68,21 +90,10 @@ def lagging(*seconds: float) -> Reading:
 
 
 def found(**parts: Any) -> list[Problem]:  # noqa: ANN401
-    """The problems of a daemon that is well but for `parts`."""
-    well: dict[str, Any] = {
-        "ready": Ready(ok=True, reasons=[]),
-        "ledger": LEDGER,
-        "models": [FAST, STRONG],
-        "budgets": [BUDGET],
-        "limits": [],
-        "calls": CALLS,
-        "attempts": {},
-        "last_minute": ended(OK=100),
-        "lately": Reading(),
-        "refused": "",
-        "certificate_left": None,
-    }
-    return problems(**{**well, **parts})
+    """The problems of a daemon that is well but for `parts`: of its snapshot, or what explains it."""
+    why: dict[str, Any] = {"attempts": {}, "last_minute": ended(OK=100), "lately": Reading(), "refused": ""}
+    why |= {name: parts.pop(name) for name in why.keys() & parts.keys()}
+    return problems(replace(WELL, **parts), **why)
 
 
 def told(**parts: Any) -> list[tuple[str, str]]:  # noqa: ANN401
@@ -473,7 +484,7 @@ def test_lost_telemetry_is_told_of_by_whoever_does_not_take_it() -> None:
 )
 def test_a_certificate_that_is_due_is_told_of(left: float, severity: str, when: str) -> None:
     """Whoever has no Prometheus would hear of it from callers."""
-    ((said, text),) = told(certificate_left=left)
+    ((said, text),) = told(certificate_expires_at=WELL.at + left)
 
     assert said == severity
     assert text == (
@@ -484,7 +495,7 @@ def test_a_certificate_that_is_due_is_told_of(left: float, severity: str, when: 
 
 def test_a_certificate_that_is_good_for_long_is_not_worth_a_word() -> None:
     """Nor is none."""
-    assert told(certificate_left=14 * DAY) == []
+    assert told(certificate_expires_at=WELL.at + 14 * DAY) == told(certificate_expires_at=None) == []
 
 
 def test_the_worst_comes_first_and_there_are_only_so_many() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.calls import a_call
 from fakes.clock import FakeClock
-from fakes.demands import rate
+from fakes.demands import rate, standing
 from fakes.scripted_model import ScriptedModel
 from penstockd import conventions as names
 from penstockd.answers import Lookups
@@ -64,7 +64,7 @@ class Scene:
                 health=self.health,
                 ledger=NoLedger(),
                 in_flight=self.permits,
-                cache=BoundedMemoryCache(max_entries=5, max_bytes=100),
+                cache=BoundedMemoryCache(max_entries=5, max_bytes=100, clock=self.clock),
                 lookups=Lookups(hits=3, misses=1),
                 flights=Flights(FakeClock(), log=Log("test")),
                 replays=self.replays,
@@ -115,6 +115,17 @@ async def test_calls_are_shown_by_how_they_ended() -> None:
     assert it.durations.call.last_5m == call
     assert it.durations.first_content.since_start.count == 0
     assert [(row.tenant, row.calls, row.errors) for row in it.tenants] == [("acme", 2, 1)]
+
+
+async def test_calls_without_an_answer_failed_or_were_refused() -> None:
+    """To leave is not to fail."""
+    scene = Scene()
+    for code in ("OK", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"):
+        scene.call(code)
+
+    it = scene.take()
+
+    assert (it.calls.last_5m_failed, it.calls.last_5m_refused) == (3, 2)
 
 
 async def test_refusals_do_not_hide_how_long_calls_take() -> None:
@@ -234,7 +245,7 @@ async def test_money_is_shown() -> None:
     scene = Scene()
     scene.spend(900)
     scene.spend(100, wasted="true")
-    scene.standings = [Standing(subject="tenant:acme", rule="1 USD", limit=1000, spent=1000, held=0, resets_at=None)]
+    scene.standings = [standing(limit=1000, spent=1000)]
 
     it = scene.take()
 
@@ -287,7 +298,7 @@ async def test_a_model_that_is_asked_in_vain_is_shown() -> None:
     metrics = AttemptMetrics(scene.instruments, TenantLabels())
     for _ in range(6):
         attempt = Attempt(model="fast", started_at=0.0, asked_at=0.0, answered_at=4.0, reason="deadline")
-        metrics.ended(a_call("hello"), scene.models["fast"], attempt, reason_before="")
+        metrics.ended(a_call("hello"), scene.models["fast"], attempt)
         scene.models["fast"].breaker.came_to_nothing()
 
     fast, slow = (it := scene.take()).models

@@ -1,6 +1,6 @@
 """The tenants, limits and budgets that matter most are shown, and never all of them."""
 
-from penstockd.budgets import Standing
+from fakes.demands import standing
 from penstockd.metrics.recent import Key, Reading
 from penstockd.snapshot.tenants import MOST, budget_rows, limit_rows, tenant_rows
 
@@ -65,10 +65,7 @@ def test_the_busiest_tenants_are_shown_and_the_others_as_one() -> None:
 
 def test_the_fullest_budgets_are_shown() -> None:
     """By what is spent and held."""
-    standings = [
-        Standing(subject=f"tenant:t{number}", rule="1 USD", limit=100, spent=number, held=1, resets_at=None)
-        for number in range(MOST + 5)
-    ]
+    standings = [standing(limit=100, spent=number, held=1, subject=f"tenant:t{number}") for number in range(MOST + 5)]
 
     rows = budget_rows(standings)
 

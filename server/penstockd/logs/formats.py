@@ -1,0 +1,68 @@
+"""How a line is written: one JSON object, or the same for eyes on a terminal."""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import msgspec
+
+from penstockd.logs.log import NOTHING, renamed
+
+_OWN = ("timestamp", "level", "service", "message")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, its fields flat."""
+
+    _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for `record`, without the line break."""
+        fields: Mapping[str, object] = getattr(record, "fields", NOTHING)
+        line = _line(record, fields)
+        if len(line) < len(_OWN) + len(fields):
+            line = _line(record, renamed(fields, _OWN))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        try:
+            return self._encode(line).decode()
+        except (ValueError, OverflowError):
+            # Of which JSON knows no NaN: what is none for msgspec becomes none here.
+            plain = json.loads(json.dumps(line, default=str), parse_constant=_none)
+            return json.dumps(plain)
+
+
+class PrettyFormatter(logging.Formatter):
+    """Time, level, message and fields, for a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for `record`, without the line break."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = "".join(f"  {name}={value}" for name, value in getattr(record, "fields", NOTHING).items())
+        line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _line(record: logging.LogRecord, fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "timestamp": _timestamp(record.created),
+        "level": record.levelname,
+        "service": "penstockd",
+        "message": record.getMessage(),
+        **fields,
+    }
+
+
+def _none(_: str) -> None:
+    """What NaN and the infinities become."""
+
+
+def _timestamp(seconds: float) -> str:
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
