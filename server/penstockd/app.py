@@ -86,7 +86,7 @@ class App:
     def _runtime(self, settings: Settings, builder: PoolBuilder) -> Runtime:
         state, before = self.state, self.succession.present
         try:
-            pool = builder.build() if before is None else builder.build(before=before.settings, kept=before.pool)
+            pool = builder.build(before)
         except ConfigErrors as errors:
             raise ConfigErrors([*errors.errors, *unloadable(settings)]) from errors
         rules = rulebook(settings)
@@ -100,7 +100,9 @@ class App:
             agents=agents,
             endpoints=endpoints(
                 agents=AgentService(agents),
-                usage=UsageService(state.ledger, partial(budget_states, rules, state.limits), self._clock),
+                usage=UsageService(
+                    state.ledger, partial(budget_states, rules, state.limits), self._clock, random=random.random
+                ),
                 pool=PoolService(pool, self.succession.changed),
                 cache=CacheService(state.answers),
                 chains=chains,
@@ -125,7 +127,7 @@ class App:
             longest_unary=server.max_call.unary,
             longest_stream=server.max_call.stream,
         )
-        auth = Auth(identify(settings), clock=self._clock, meter=self._exporters.meter)
+        auth = Auth(identify(settings), clock=self._clock, instruments=self._exporters.instruments)
         rate_limit, shed = self._admission(settings, rules)
         idempotency, cache = self._repeats(agents)
 
@@ -144,20 +146,14 @@ class App:
     def _admission(self, settings: Settings, rules: Rulebook) -> tuple[RateLimit, Shed]:
         """What lets a call in, or does not."""
         state, longest = self.state, settings.server.max_call
-        rate_limit = RateLimit(
-            rules,
-            state.limits,
-            settlements=state.settlements,
-            denials=state.denials,
-            longest_call=max(longest.unary, longest.stream),
-        )
+        rate_limit = RateLimit(rules, state.holds, longest_call=max(longest.unary, longest.stream))
         return rate_limit, Shed(state.in_flight, random=random.random, instruments=self._exporters.instruments)
 
     def _repeats(self, agents: Directory) -> tuple[Idempotency, Cache]:
         """What answers a call by the work of another."""
         state = self.state
         idempotency = Idempotency(
-            memory=state.idempotency,
+            answers=state.idempotency,
             flights=state.keyed_flights,
             replays=state.replays,
             fingerprint_of=state.answer_keys.fingerprint_of,
@@ -184,10 +180,8 @@ class App:
         )
         meter = Meter(
             rulebook=rules,
-            store=state.limits,
+            holds=state.holds,
             ledger=state.ledger,
-            settlements=state.settlements,
-            denials=state.denials,
             added_budgets=state.added_budgets,
             alerts=state.alerts,
             price_alarm=state.price_alarm,

@@ -1,7 +1,6 @@
 """The one shape every call has on its way through, and the one way policies wrap it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from math import inf
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -11,6 +10,7 @@ from msgspec.structs import replace
 from penstockd.errors import Unauthenticated
 from penstockd.outcome import FinishReason, Outcome
 from penstockd.principal import Principal
+from penstockd.resilience.overtime import Overtime
 from penstockd.usage import Usage
 
 Q = TypeVar("Q")
@@ -32,7 +32,6 @@ class Completed(Struct, frozen=True, kw_only=True):
     """
 
     finish_reason: FinishReason
-    model: str = ""
     usage: Usage = Usage()
     is_counted: bool = True
     may_be_kept: bool = True
@@ -44,9 +43,6 @@ Reply: TypeAlias = Delta | Completed | Message
 Send: TypeAlias = Callable[[Reply], Awaitable[None]]
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
-STRANGER = "the call carries no valid credentials"
-"""One text for every reason: a stranger learns nothing of how near it came."""
-
 
 class Method(Struct, frozen=True):
     """One RPC of the contract, such as "/penstock.v1.AgentService/Process"."""
@@ -55,28 +51,10 @@ class Method(Struct, frozen=True):
     streams: bool = False
 
 
-class Overtime:
-    """Moves the end of work that callers share from the first one's limit to a later one's."""
-
-    def __init__(self) -> None:
-        """Grant none yet."""
-        self.until = -inf
-        self._watchers: set[Callable[[], None]] = set()
-
-    def grant(self, until: float) -> None:
-        """Go on until `until`, monotonic seconds, if that is later than was granted before."""
-        if until > self.until:
-            self.until = until
-            for granted in tuple(self._watchers):
-                granted()
-
-    def watch(self, granted: Callable[[], None]) -> None:
-        """Have `granted` called at every grant from now on."""
-        self._watchers.add(granted)
-
-    def unwatch(self, granted: Callable[[], None]) -> None:
-        """Have it called no more."""
-        self._watchers.discard(granted)
+PROCESS = Method("/penstock.v1.AgentService/Process")
+PROCESS_STREAM = Method("/penstock.v1.AgentService/ProcessStream", streams=True)
+GENERATING = (PROCESS, PROCESS_STREAM)
+"""The methods that ask an agent: what "calls" are to people."""
 
 
 class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
@@ -106,7 +84,7 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
     def principal(self) -> Principal:
         """The caller; raises Unauthenticated where no auth came before, which no chain forgets."""
         if self.outcome.principal is None:
-            raise Unauthenticated(STRANGER)
+            raise Unauthenticated
         return self.outcome.principal
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import ClassVar, TypeGuard
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
@@ -16,7 +16,6 @@ class Code(IntEnum):
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
-    UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
@@ -41,15 +40,16 @@ class PenstockError(Exception):
 
     `retry_after` is in seconds: None says nothing, a negative value tells clients not to retry at all. `metadata` goes
     into the status's ErrorInfo. `request_id` is what the caller calls a request of which no more could be read.
-    A class that names no code and reason of its own is INTERNAL.
+    A class that names no code and reason of its own is INTERNAL; one that names a message is raised without one, too.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
+    message: str
 
     def __init__(
         self,
-        message: str,
+        message: str | None = None,
         *,
         retry_after: float | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -58,32 +58,24 @@ class PenstockError(Exception):
         request_id: str = "",
     ) -> None:
         """Say what happened; see the class for what the rest means."""
-        super().__init__(message)
-        self.message = message
+        said: str | None = getattr(type(self), "message", None) if message is None else message
+        if said is None:
+            raise TypeError(f"{type(self).__name__} wants a message")
+        super().__init__(said)
+        self.message = said
         self.retry_after = retry_after
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.quota = quota
         self.request_id = request_id
 
-
-def can_be_told(error: BaseException) -> TypeGuard[PenstockError]:
-    """Whether `error` is one of ours and a status can be made of it: an agent may have put anything into it."""
-    if not isinstance(error, PenstockError):
-        return False
-    try:
-        texts = [error.reason, *error.metadata, *error.metadata.values()]
-        for violation in error.violations:
-            texts += [violation.field, violation.description]
-        if error.quota is not None:
-            texts += [error.quota.subject, error.quota.rule]
-        # Raises for what is no text, and for half a surrogate pair, which protobuf does not take.
-        "".join(texts).encode()
-        # A half pair in the message is replaced.
-        values = (error.code, error.message, error.retry_after)
-    except Exception:  # noqa: BLE001 - what is missing or odd may raise anything
-        return False
-    return all(map(isinstance, values, (Code, str, int | float | None)))
+    def __copy__(self) -> Self:
+        """Return the same without its traceback, by no constructor: an agent's own class may take what it likes."""
+        copied = type(self).__new__(type(self), *self.args)
+        # Where it is an OSError as well, that keeps none of them.
+        copied.args = self.args
+        copied.__dict__ |= self.__dict__
+        return copied
 
 
 class InvalidRequest(PenstockError):
@@ -99,6 +91,17 @@ def invalid(*violations: Violation) -> InvalidRequest:
     return InvalidRequest(summary, violations=violations)
 
 
+SMALLER = "shorten the input or lower max_output_tokens"
+"""What a caller can do whose call is too large: either part may be most of it."""
+
+
+def too_large(description: str) -> InvalidRequest:
+    """The refusal of a call that is larger than it may ever be, as `description` says."""
+    description = f"{description}: {SMALLER}"
+    violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
+    return InvalidRequest(f"the call is too large: {description}", violations=violations)
+
+
 class ContextTooLong(PenstockError):
     """The input is too long for every model of the route."""
 
@@ -107,10 +110,14 @@ class ContextTooLong(PenstockError):
 
 
 class Unauthenticated(PenstockError):
-    """The call has no, wrong or doubled credentials."""
+    """The call has no, wrong or doubled credentials.
+
+    One text for every reason: a stranger learns nothing of how near it came.
+    """
 
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
+    message = "the call carries no valid credentials"
 
 
 class PermissionDenied(PenstockError):
@@ -225,15 +232,9 @@ class Draining(PenstockError):
     reason = "DRAINING"
 
 
-class Unimplemented(PenstockError):
-    """The method exists in the contract and not yet in this daemon."""
-
-    code = Code.UNIMPLEMENTED
-    reason = "UNIMPLEMENTED"
-
-
 class Internal(PenstockError):
     """Something unforeseen went wrong; the log knows what."""
 
     code = Code.INTERNAL
     reason = "INTERNAL"
+    message = "an internal error; its details are in the server's log"

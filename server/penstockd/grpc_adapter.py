@@ -10,7 +10,7 @@ import grpc
 from penstockd.call import Call, Completed, Delta, Handler, Metadata, Method, Reply, Send
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
-from penstockd.errors import Internal, PenstockError, StreamBroken, can_be_told
+from penstockd.errors import PenstockError, StreamBroken
 from penstockd.logs.log import Log
 from penstockd.outcome import Outcome
 from penstockd.running import Running
@@ -148,16 +148,14 @@ class Adapter(grpc.aio.ServerInterceptor):
             await self._through_the_chain(endpoint, data, context, write, running)
         except BaseException as error:
             # The one error boundary.
-            if can_be_told(error):
-                await _abort(context, error, running)
-            if outcome.cut is not None:
-                task.uncancel()
-                await _abort(context, outcome.cut, running)
-            if task.cancelling():
-                # The caller is gone, whatever the handler made of that.
+            told = outcome.told(error)
+            if told is None:
                 raise asyncio.CancelledError from error
-            self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
-            await _abort(context, Internal("an internal error; its details are in the server's log"), running)
+            if told is outcome.cut:
+                task.uncancel()
+            elif told is not error:
+                self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
+            await _abort(context, told, running)
         finally:
             self._running.discard(running)
 

@@ -1,61 +1,25 @@
 """The daemon's life: start, serve, drain, stop."""
 
 import asyncio
-import errno
-import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import grpc
 
 from penstockd.admin import Admin
 from penstockd.changes import Changes
 from penstockd.errors import Draining
 from penstockd.grpc_adapter import Adapter
 from penstockd.health import Health
+from penstockd.listener import CannotListen, Listener
 from penstockd.logs.log import Log
 
 QUIET = 0.1
 """Seconds without a call after which a server that takes no new ones has none left."""
 LONGEST_CLOSE = 15.0
 """Seconds that closing one part may take, so that the daemon always ends."""
-LONGEST_KNOCK = 1.0
-"""Seconds that whoever has a socket may take to show that it is there."""
 LAST_WORDS = 5.0
 """Seconds that calls have to settle and end once they were cut."""
 LAST_BYTES = 5.0
 """Seconds that readers have for what the system holds for them, once gRPC has sent it."""
-
-
-class CannotListen(Exception):
-    """An address is taken, or not ours to take; the message is one line for the operator."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """A gRPC server and where it listens: an address as gRPC writes it, in plaintext without credentials.
-
-    `setting` is what an operator changes to have it listen elsewhere.
-    """
-
-    server: grpc.aio.Server
-    address: str
-    setting: str
-    credentials: grpc.ServerCredentials | None = None
-
-    def bind(self) -> int:
-        """Take the address and return its port; raises CannotListen."""
-        if self.address.startswith("unix:") and (taken := _occupied(self.address.removeprefix("unix:"))):
-            # gRPC would take the path away from whoever has it.
-            raise _cannot_listen(self.address, self.setting, taken)
-        try:
-            if self.credentials is None:
-                return self.server.add_insecure_port(self.address)
-            return self.server.add_secure_port(self.address, self.credentials)
-        except RuntimeError as error:
-            raise _cannot_listen(self.address, self.setting, _refusal(self.address)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +66,7 @@ class Daemon:
         try:
             admin_port = await self._admin.start()
         except OSError as error:
-            raise _cannot_listen(self._admin.address, "PENSTOCK_ADMIN_LISTEN", error) from error
+            raise CannotListen(self._admin.address, "PENSTOCK_ADMIN_LISTEN", error) from error
         self._health.start()
         for listener in self._listeners:
             await listener.server.start()
@@ -118,7 +82,6 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain; returns when everything has ended."""
-        sweeping = asyncio.create_task(self._adapter.cut_stalled_readers())
         await self._stopping.wait()
         self._log.info("draining", calls=self._adapter.unsent, drain_delay=self._drain_delay)
         self._health.add_reason("draining")
@@ -145,7 +108,6 @@ class Daemon:
         await _any_of(asyncio.shield(going), self._hurrying.wait(), seconds=rest)
         ending = [listener.server.stop(None) for listener in self._listeners]
         await _any_of(asyncio.gather(*ending, going), seconds=LAST_WORDS)
-        sweeping.cancel()
         await self.close()
         self._log.info("stopped", calls=self._adapter.in_flight)
 
@@ -165,53 +127,6 @@ class Daemon:
                     await close()
             except Exception as error:  # noqa: BLE001 - the ledger behind it must be closed all the same
                 self._log.exception("closing failed", error)
-
-
-def _cannot_listen(address: str, setting: str, refusal: OSError | None) -> CannotListen:
-    match refusal:
-        case OSError(errno=errno.EADDRINUSE):
-            wrong = "it is taken"
-        case OSError(errno=errno.EADDRNOTAVAIL):
-            wrong = "it is not an address of this machine"
-        case socket.gaierror(strerror=str(reason)):
-            wrong = reason
-        case OSError(errno=int(number)):
-            wrong = os.strerror(number)
-        case _:
-            wrong = "it is taken, or not an address of this machine"
-    return CannotListen(f"cannot listen on {address}: {wrong}; {setting} chooses another")
-
-
-def _occupied(path: str) -> OSError | None:
-    """Why this socket is somebody's, if it is; one that a daemon left when it was killed stands in nobody's way."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(LONGEST_KNOCK)
-        try:
-            asking.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
-            return None
-        except PermissionError as error:
-            return error
-        except OSError:
-            pass  # whoever has it is there, and too busy to answer
-    return OSError(errno.EADDRINUSE, "")
-
-
-def _refusal(address: str) -> OSError | None:
-    """What the system says to a try of our own, as gRPC tells nobody what it was told."""
-    try:
-        if address.startswith("unix:"):
-            path = address.removeprefix("unix:")
-            with socket.socket(socket.AF_UNIX) as listening:
-                listening.bind(path)
-            Path(path).unlink()
-        else:
-            host, _, port = address.rpartition(":")
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
-                listening.bind((host.strip("[]"), int(port)))
-    except OSError as error:
-        return error
-    return None
 
 
 async def _any_of(*waits: Awaitable[object], seconds: float) -> None:

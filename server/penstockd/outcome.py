@@ -1,14 +1,17 @@
 """What a call turned out to be: written by inner layers, read by outer ones."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import count
 from secrets import token_hex
+from typing import TypeGuard
 
 from msgspec import Struct, field
 
-from penstockd.errors import PenstockError
+from penstockd.errors import Code, Internal, PenstockError
 from penstockd.principal import Principal
+from penstockd.resilience.allowance import Grant
 from penstockd.usage import NOTHING, Usage
 
 _PROCESS = token_hex(10)
@@ -39,16 +42,18 @@ class CacheStatus(StrEnum):
 class Attempt(Struct, kw_only=True):
     """One model call: filled in while it runs, so that whatever ends it finds what is known so far.
 
-    `ordinal` tells it from the other attempts of its call, `response_model` is which model its provider says it was.
-    Times are monotonic seconds. `held_tokens` is what was taken of the provider's grant, `usage` what the provider has
-    reported, all of it if `is_counted`, `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None
-    means no known price of what was used. The model was asked at `asked_at`, if it was, began a stream at
-    `first_chunk_at`, and was done at `answered_at`; `is_unsent` if it is known that nothing of the request went out.
+    `ordinal` tells it from the other attempts of its call, `reason_before` is why the one before it ended, empty for a
+    first one, `response_model` which model its provider says it was. Times are monotonic seconds. `grant` is what was
+    taken of what the provider grants us, `usage` what the provider has reported, all of it if `is_counted`,
+    `bytes_unsaid` how much output it has made that is no text; `cost_nanousd` None means no known price of what was
+    used. The model was asked at `asked_at`, if it was, began a stream at `first_chunk_at`, and was done at
+    `answered_at`; `is_unsent` if it is known that nothing of the request went out.
     """
 
     model: str
     started_at: float
     ordinal: int = 1
+    reason_before: str = ""
     ended_at: float | None = None
     asked_at: float | None = None
     is_unsent: bool = False
@@ -56,7 +61,7 @@ class Attempt(Struct, kw_only=True):
     answered_at: float | None = None
     reason: str = ""
     is_complete: bool = False
-    held_tokens: int = 0
+    grant: Grant = Grant()
     usage: Usage = Usage()
     is_counted: bool = False
     bytes_unsaid: int = 0
@@ -116,3 +121,34 @@ class Outcome(Struct, kw_only=True):
     def is_estimated(self) -> bool:
         """Whether any part of the cost is our estimate."""
         return any(attempt.is_estimated for attempt in self.attempts)
+
+    def told(self, error: BaseException) -> PenstockError | None:
+        """What the caller is told of a call that `error` ended, in the call's own task; None where the caller is gone.
+
+        Both a cut and a caller who leaves cancel the task, whatever the handler made of that.
+        """
+        if can_be_told(error):
+            return error
+        if self.cut is not None:
+            return self.cut
+        task = asyncio.current_task()
+        return None if task is not None and task.cancelling() else Internal()
+
+
+def can_be_told(error: BaseException) -> TypeGuard[PenstockError]:
+    """Whether `error` is one of ours and a status can be made of it: an agent may have put anything into it."""
+    if not isinstance(error, PenstockError):
+        return False
+    try:
+        texts = [error.reason, *error.metadata, *error.metadata.values()]
+        for violation in error.violations:
+            texts += [violation.field, violation.description]
+        if error.quota is not None:
+            texts += [error.quota.subject, error.quota.rule]
+        # Raises for what is no text, and for half a surrogate pair, which protobuf does not take.
+        "".join(texts).encode()
+        # A half pair in the message is replaced.
+        values = (error.code, error.message, error.retry_after)
+    except Exception:  # noqa: BLE001 - what is missing or odd may raise anything
+        return False
+    return all(map(isinstance, values, (Code, str, int | float | None)))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from penstockd.app import App
 from penstockd.clock import Clock
-from penstockd.config import ConfigErrors, Settings, differences, secret_values
-from penstockd.logs.log import Log, set_level
+from penstockd.config import ConfigErrors, Settings, cautions, differences, secret_values
+from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink
+from penstockd.logs.setup import set_level
 from penstockd.restart import needing_restart
 from penstockd.runtime import Runtime
 from penstockd.upstream import Misconfigured
@@ -51,7 +52,7 @@ class Reload:
         self._app = app
         self._load = load
         self._started = started
-        self._told: Sequence[str] = started.warnings_at(clock.wall())
+        self._told: Sequence[str] = cautions(started, clock.wall())
         self._clock = clock
         self._sink = sink
         self._log = log
@@ -82,7 +83,7 @@ class Reload:
                 secrets_in_use=list(secret_values(before.settings)) if before else [],
                 changed=list(differences(before.settings, settings)) if before else [],
                 needs_restart=needing_restart(list(differences(self._started, settings))),
-                warnings=settings.warnings_at(self._clock.wall()),
+                warnings=cautions(settings, self._clock.wall()),
             )
         except BaseException as error:  # noqa: BLE001 - `use` tells of it
             return error

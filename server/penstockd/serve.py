@@ -1,6 +1,7 @@
 """Runs the daemon in this process, from its settings to its end."""
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,16 +15,18 @@ from penstockd.builders.certificate import certificate
 from penstockd.builders.ledger import open_ledger
 from penstockd.builders.sources import sources
 from penstockd.clock import Clock, SystemClock
-from penstockd.config import Settings, secret_values
+from penstockd.config import Settings, cautions, secret_values
 from penstockd.exporters.exporters import Exporters, exporters_from
 from penstockd.gauges.daemon_gauge import show_build, show_certificate, show_dropped
 from penstockd.gauges.gauges import Gauges
 from penstockd.grpc_server import grpc_server
 from penstockd.invitation import invitation
 from penstockd.ledger_watch import LedgerWatch
-from penstockd.lifecycle import Daemon, Listener, Ports
-from penstockd.logs.log import Log, write_logs_to
+from penstockd.lifecycle import Daemon, Ports
+from penstockd.listener import Listener
+from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink
+from penstockd.logs.setup import write_logs_to
 from penstockd.metrics.loop_lag import LoopLag
 from penstockd.reflection import add_reflection
 from penstockd.reload import Reload
@@ -54,13 +57,16 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     app.use(app.build(settings))
     certificates = certificate(settings, clock=clock, log=log)
     snapshots = _snapshots(app, telemetry, sink, certificates, clock=clock, version=version)
-    await app.state.remember_spending()
+    await app.state.reconciliation.start()
     watch = LedgerWatch(health=app.health, changes=app.state.changes)
-    await ledger.start(watch.tell, app.state.count_losses)
+    await ledger.start(watch.tell, app.state.reconciliation.count_losses)
 
+    # What was read stays: a full collection that walks over it holds up all calls, for a second at 10,000 tenants.
+    gc.collect()
+    gc.freeze()
     daemon = Daemon(
         listeners=_listeners(settings, app, certificates),
-        admin=_admin(settings, app, telemetry, snapshots),
+        admin=_admin(settings, app, telemetry, snapshots, log),
         adapter=app.adapter,
         health=app.health,
         changes=app.state.changes,
@@ -72,15 +78,16 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     signals.on_stop(daemon.stop)
     signals.take_stops()
     ports = await daemon.start()
-    for warning in settings.warnings_at(clock.wall()):
+    for warning in cautions(settings, clock.wall()):
         log.warning(warning)
     _say_ready(settings, ports, log, version=version, startup=time.monotonic() - started_at)
     upkeep = Upkeep(log=log, clock=clock)
     reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
     reloading = upkeep.start(partial(reload.whenever, signals.reload_asked))
     signals.on_stop(reloading.cancel)
-    lag = LoopLag(telemetry.instruments, clock=clock)
-    kept_up = [upkeep.start(work) for work in (app.state.keep_up, lag.watch, snapshots.keep_up)]
+    state, lag = app.state, LoopLag(telemetry.instruments, clock=clock)
+    works = (state.keep_up, state.reconciliation.keep_up, lag.watch, snapshots.keep_up, app.adapter.cut_stalled_readers)
+    kept_up = [upkeep.start(work) for work in works]
     await daemon.run()
     for task in kept_up:
         task.cancel()
@@ -90,8 +97,6 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
 def _telemetry(environ: Mapping[str, str], log: Log, *, version: str) -> Exporters:
     """What the standard variables ask for, and a word about what of them cannot be had."""
     telemetry = exporters_from(environ, version=version)
-    for setting in telemetry.unknown:
-        log.warning("nothing is exported by what is not known here", setting=setting)
     for ignored in telemetry.ignored:
         log.warning("a telemetry setting cannot be used", setting=ignored.setting, instead=ignored.instead)
     return telemetry
@@ -124,7 +129,7 @@ def _snapshots(
     return Snapshots(parts, counters, clock=clock, version=version)
 
 
-def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapshots) -> Admin:
+def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapshots, log: Log) -> Admin:
     """The HTTP port."""
     return Admin(
         host=settings.admin.listen.host,
@@ -133,6 +138,7 @@ def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapsh
         registry=telemetry.registry,
         health=app.health,
         snapshot=snapshots.take,
+        log=log,
     )
 
 

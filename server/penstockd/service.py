@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from penstock.v1 import agent_service_pb2, cache_service_pb2, pool_service_pb2, usage_service_pb2
 from penstockd import messages
-from penstockd.call import Call, Handler, Method, Q
+from penstockd.call import PROCESS, PROCESS_STREAM, Call, Handler, Method, Q
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint, StreamEdge, WholeEdge
 from penstockd.errors import PenstockError
@@ -65,10 +65,8 @@ def endpoints(
         )
 
     return [
-        generating(Method(f"/{AGENTS}/Process"), agent_service_pb2.ProcessRequest, WholeEdge),
-        generating(
-            Method(f"/{AGENTS}/ProcessStream", streams=True), agent_service_pb2.ProcessStreamRequest, StreamEdge
-        ),
+        generating(PROCESS, agent_service_pb2.ProcessRequest, WholeEdge),
+        generating(PROCESS_STREAM, agent_service_pb2.ProcessStreamRequest, StreamEdge),
         query(f"/{AGENTS}/ListAgents", agent_service_pb2.ListAgentsRequest, agents.list_agents),
         query(f"/{USAGE}/GetUsage", usage_service_pb2.GetUsageRequest, usage.get_usage),
         query(f"/{POOL}/ListModels", pool_service_pb2.ListModelsRequest, pool.list_models),

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fakes.live_daemon import Daemons, Penstockd
-from fakes.upstream import Upstream
+from peers.live_daemon import Daemons, Penstockd
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,10 +28,3 @@ async def echo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pensto
     """A daemon with the echo model and nothing else, for tests of one file that leave it as it was."""
     async with Daemons(tmp_path_factory.mktemp("echo")) as daemons:
         yield await daemons.start()
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    """An upstream in this process."""
-    async with Upstream() as upstream:
-        yield upstream

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.live_daemon import Daemons, Penstockd
 from fakes.rpc import PROCESS, STREAM, wire
+from peers.live_daemon import Daemons, Penstockd
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.admin import MOST_CONNECTIONS
 

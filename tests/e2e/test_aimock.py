@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fakes.aimock import aimock
-from fakes.live_daemon import PROGRAMS, Daemons, run
 from peers import peer
+from peers.aimock import aimock
+from peers.live_daemon import PROGRAMS, Daemons, run
 from penstock import AgentClient
 
 QUESTION = "tell me about the river"

@@ -10,10 +10,10 @@ import pytest
 from grpc import StatusCode
 
 from fakes import answers
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.models import openai
 from fakes.rpc import PROCESS, STREAM, Ended, wire
 from fakes.upstream import HANG, LAST_CHUNK, STREAM_HEAD, Step, Upstream, chunk, response
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from penstock import AgentClient, InvalidRequest, PermissionDenied
 from penstock.v1.agent_service_pb2 import (
     CACHE_STATUS_BYPASSED,

@@ -11,10 +11,10 @@ import aiohttp
 import psutil
 
 from fakes import answers
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.receiver import Receiver
 from fakes.rpc import PROCESS, STREAM, Ended, Metadata, Wire, wire
 from fakes.upstream import CLOSE, HANG, STREAM_HEAD, Upstream, chunk, response, stream
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.api_key import digest, generate
 

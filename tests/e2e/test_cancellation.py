@@ -7,10 +7,10 @@ import pytest
 from grpc import StatusCode
 
 from fakes import answers
-from fakes.live_daemon import Daemons
 from fakes.models import anthropic, openai
 from fakes.rpc import PROCESS, STREAM, wire
 from fakes.upstream import HANG, STREAM_HEAD, Upstream, chunk, head
+from peers.live_daemon import Daemons
 from penstock import AgentClient
 from penstock.v1.agent_service_pb2 import ProcessRequest
 

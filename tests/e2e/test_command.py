@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 
 ECHO = {"provider": "echo"}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from fakes import answers
-from fakes.live_daemon import ANY_PORT, Daemons, started
 from fakes.models import openai
+from fakes.module_file import module_file
 from fakes.raw_http2 import SlowReader
 from fakes.rpc import PROCESS, STREAM
 from fakes.upstream import HANG, LAST_CHUNK, STREAM_HEAD, Upstream, chunk, response
+from peers.live_daemon import ANY_PORT, Daemons, started
 from penstock import AgentClient, Draining, PenstockError, ProcessResponse
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
@@ -102,6 +103,27 @@ async def test_a_reader_that_takes_nothing_is_waited_for_no_longer_than_that(
     assert reader.taken < len(LONG)
 
 
+@pytest.mark.parametrize("is_draining", [False, True], ids=["serving", "draining"])
+async def test_a_reader_that_stalls_is_cut(is_draining: bool, daemons: Daemons, upstream: Upstream) -> None:  # noqa: FBT001
+    """It would pin its upstream; who looks for it goes on through the drain."""
+    upstream.answer_always(STREAM_HEAD, *map(chunk, answers.openai_events([LONG])), LAST_CHUNK)
+    impatient = "import penstockd.grpc_adapter\npenstockd.grpc_adapter.LONGEST_STALL = 0.1"
+    agent = {"python": module_file(daemons.config.parent, impatient)}
+    daemon = await daemons.start(
+        models={"fast": openai(upstream)}, agents={"own": agent}, server={"drain_delay": "60s"}
+    )
+    if is_draining:
+        daemon.signal()
+        await daemon.line("draining")
+    reader = SlowReader(window=0)
+    await reader.connect(daemon.target)
+
+    reader.ask(STREAM, ProcessRequest(agent="model/fast", input="go").SerializeToString())
+
+    assert (await daemon.line("call finished"))["reason"] == "STREAM_BROKEN"
+    reader.close()
+
+
 @pytest.mark.parametrize("sends", ["nothing", "a call without its message"])
 async def test_an_idle_daemon_waits_for_nobody(sends: str, daemons: Daemons) -> None:
     """Not for a client that is frozen, which answers no ping, nor for a message that never comes."""
@@ -164,12 +186,15 @@ async def test_a_second_signal_hurries(daemons: Daemons, upstream: Upstream) -> 
 
 
 @pytest.mark.parametrize(
-    ("module", "served"), [("ending_module", False), ("asking_again_module", True)], ids=["starts", "has stopped"]
+    ("statement", "served"),
+    [("os.kill(os.getpid(), signal.SIGTERM)", False), ("atexit.register(os.kill, os.getpid(), signal.SIGTERM)", True)],
+    ids=["starts", "has stopped"],
 )
-async def test_a_signal_is_taken_while_the_daemon(module: str, served: bool, tmp_path: Path) -> None:  # noqa: FBT001
+async def test_a_signal_is_taken_while_the_daemon(statement: str, served: bool, tmp_path: Path) -> None:  # noqa: FBT001
     """It ends as it does in between, rather than by the signal: a container's first process would not end at all."""
     config = tmp_path / "penstock.yaml"
-    config.write_text(json.dumps({"agents": {"own": {"python": f"fakes.{module}:run"}}}), encoding="utf-8")
+    agent = {"python": module_file(tmp_path, statement)}
+    config.write_text(json.dumps({"agents": {"own": agent}}), encoding="utf-8")
     places = {"PENSTOCK_LISTEN": ANY_PORT, "PENSTOCK_ADMIN_LISTEN": ANY_PORT, "PENSTOCK_STATE_DIR": str(tmp_path)}
 
     async with started(["serve", "--config", str(config)], places) as daemon:
@@ -186,7 +211,8 @@ async def test_a_signal_is_taken_while_the_daemon(module: str, served: bool, tmp
 @pytest.mark.parametrize("agent", ["stays", "waits_in_a_thread"])
 async def test_code_of_ones_own_that_does_not_end_keeps_no_daemon(agent: str, daemons: Daemons) -> None:
     """Its caller is told, and what it left behind ends with the process."""
-    daemon = await daemons.start(agents={"own": {"python": f"fakes.agents:{agent}"}}, server={"drain_timeout": "300ms"})
+    own = {"python": f"imported.agents:{agent}"}
+    daemon = await daemons.start(agents={"own": own}, server={"drain_timeout": "300ms"})
     async with AgentClient(daemon.target) as client:
         call = asyncio.create_task(client.process("go", agent="own"))
         await daemon.line("begun")
@@ -198,6 +224,16 @@ async def test_code_of_ones_own_that_does_not_end_keeps_no_daemon(agent: str, da
     assert daemon.logged(
         "left behind what does not end: a task or a thread of an agent or a provider, or a file that a reload reads"
     )
+
+
+async def test_a_provider_of_ones_own_that_does_not_close_keeps_no_daemon(daemons: Daemons) -> None:
+    """It has its time, and what it is still about ends with the process."""
+    daemon = await daemons.start(models={"own": {"provider": "imported.own_models:staying"}})
+
+    daemon.signal()
+
+    assert await daemon.exit_code() == 0
+    assert daemon.logged("a provider failed to close", model="own")
 
 
 async def test_a_caller_of_two_daemons_loses_nothing_when_one_is_drained(daemons: Daemons, upstream: Upstream) -> None:

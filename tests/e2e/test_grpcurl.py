@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fakes.live_daemon import Daemons, Penstockd, run
 from peers import peer
+from peers.live_daemon import Daemons, Penstockd, run
 
 ALL_AT_ONE = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,12 +7,12 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from fakes.live_daemon import Daemons, Penstockd, run
 from fakes.models import openai
 from fakes.raw_http2 import SlowReader
 from fakes.rpc import PROCESS, wire
 from fakes.upstream import Upstream, response
 from peers import peer
+from peers.live_daemon import Daemons, Penstockd, run
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

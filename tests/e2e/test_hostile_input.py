@@ -10,8 +10,8 @@ import pytest_asyncio
 from grpc import StatusCode
 
 from fakes import raw_http2
-from fakes.live_daemon import Penstockd
 from fakes.rpc import PROCESS, STREAM, Wire, wire
+from peers.live_daemon import Penstockd
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
 HELLO = ProcessRequest(input="hello")

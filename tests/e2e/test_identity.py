@@ -12,8 +12,8 @@ import psutil
 import pytest
 from grpc import StatusCode
 
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.rpc import LIST_MODELS, PROCESS, STREAM, Metadata, wire
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from penstock import AgentClient, PenstockError, PermissionDenied
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstock.v1.pool_service_pb2 import MODEL_ACTION_DISABLE, MODEL_ACTION_ENABLE, SetModelRequest

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fakes.live_daemon import PROGRAMS, Daemons, Penstockd, run
 from fakes.night import night
-from fakes.prometheus import RULES, Alert, Prometheus, prometheus
 from fakes.promql import metrics_of
+from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
+from peers.prometheus import RULES, Alert, Prometheus, prometheus
 
 QUIET = 4.0
 """Seconds of a quiet evening; more than any of these alerts waits."""

@@ -12,10 +12,10 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 
 from fakes.answers import openai_answer
-from fakes.live_daemon import Daemons
 from fakes.models import openai
 from fakes.rpc import PROCESS, STREAM, Ended, wire
 from fakes.upstream import HANG, Upstream, response
+from peers.live_daemon import Daemons
 from penstock.v1.agent_service_pb2 import ProcessRequest
 
 BOTH = pytest.mark.parametrize("path", [PROCESS, STREAM])

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from fakes.live_daemon import PROGRAMS, Daemons, run
+from peers.live_daemon import PROGRAMS, Daemons, run
 from penstock import AgentClient
 
 

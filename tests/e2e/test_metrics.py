@@ -11,13 +11,13 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.collector import collector
-from fakes.live_daemon import PATIENCE, Daemons, Penstockd
-from fakes.prometheus import prometheus
 from fakes.providers import OPENAI
 from fakes.rpc import PROCESS, STREAM, wire
 from fakes.stage import model, well
 from fakes.upstream import HANG, Received, Script, Upstream, response
+from peers.collector import collector
+from peers.live_daemon import PATIENCE, Daemons, Penstockd
+from peers.prometheus import prometheus
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.exporters.exporters import LONGEST_FLUSH
 

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,11 +16,11 @@ import penstock
 from fakes.billing import SELLERS, Biller, Charge, Conduct
 from fakes.bookkeeping import Row, settled_rows
 from fakes.crowd import LARGEST_OUTPUT, Crowd
-from fakes.live_daemon import Daemons, Penstockd
-from fakes.postgres import Postgres, postgres_server
 from fakes.providers import ANTHROPIC
 from fakes.stage import NEVER_OPENS
 from fakes.upstream import Upstream, stream
+from peers.live_daemon import Daemons, Penstockd
+from peers.postgres import Postgres
 from penstock.v1.usage_service_pb2 import UsageTotals
 from penstockd.usage import Usage
 
@@ -40,13 +40,6 @@ def biller(upstream: Upstream) -> Biller:
     biller = Biller(SEED)
     upstream.respond(biller.respond)
     return biller
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of this file's own."""
-    with postgres_server() as running:
-        yield running
 
 
 async def start(daemons: Daemons, upstream: Upstream, **environ: str) -> Penstockd:

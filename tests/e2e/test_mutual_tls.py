@@ -9,9 +9,9 @@ import pytest
 from grpc import StatusCode
 
 from fakes.certificates import Authority
-from fakes.live_daemon import Daemons, Penstockd, run
 from fakes.rpc import PROCESS, Metadata, wire
 from peers import peer
+from peers.live_daemon import Daemons, Penstockd, run
 from penstock import TLS, AgentClient, PenstockError
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.api_key import digest, generate

@@ -8,10 +8,10 @@ from typing import Final, cast
 import aiohttp
 from grpc import StatusCode
 
-from fakes.live_daemon import Daemons, Penstockd
 from fakes.providers import ANTHROPIC, OPENAI, Kind
 from fakes.rpc import PROCESS, STREAM, Wire, wire
 from fakes.upstream import Received, Script, Upstream, response, stream
+from peers.live_daemon import Daemons, Penstockd
 from penstock import AgentClient
 from penstock.v1.agent_service_pb2 import ProcessRequest, ProcessResponse, ProcessStreamResponse
 from penstockd.usage import Usage

@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 
 from fakes import answers
-from fakes.live_daemon import Daemons, Penstockd
 from fakes.models import openai
+from fakes.module_file import module_file
 from fakes.upstream import LAST_CHUNK, STREAM_HEAD, Upstream, chunk, response
+from peers.live_daemon import Daemons, Penstockd
 from penstock import AgentClient, AgentNotFound, PenstockError
 from penstock.v1.pool_service_pb2 import BREAKER_STATE_OPEN
 
@@ -148,7 +149,7 @@ async def test_a_call_between_two_attempts_ends_by_the_old_configuration(daemons
 
 async def test_a_provider_of_ones_own_is_closed_after_the_calls_that_came_by_it(daemons: Daemons) -> None:
     """It may not be able to open again, as ours are."""
-    daemon = await daemons.start(models={"old": {"provider": "fakes.own_models:closing"}})
+    daemon = await daemons.start(models={"old": {"provider": "imported.own_models:closing"}})
 
     async with AgentClient(daemon.target) as client:
         call = asyncio.create_task(client.process("go"))
@@ -161,7 +162,7 @@ async def test_a_provider_of_ones_own_is_closed_after_the_calls_that_came_by_it(
 
 async def test_a_provider_of_ones_own_is_closed_after_keyed_work_that_its_caller_has_left(daemons: Daemons) -> None:
     """It is done by the old configuration, for whoever comes back for it."""
-    daemon = await daemons.start(models={"old": {"provider": "fakes.own_models:closing"}})
+    daemon = await daemons.start(models={"old": {"provider": "imported.own_models:closing"}})
 
     async with AgentClient(daemon.target) as client:
         call = asyncio.create_task(client.process("go", idempotency_key="k"))
@@ -171,6 +172,19 @@ async def test_a_provider_of_ones_own_is_closed_after_keyed_work_that_its_caller
         await reload(daemon)
 
         assert (await client.process("go", idempotency_key="k")).output == "open"
+
+
+async def test_a_provider_of_ones_own_that_exits_when_closed_ends_no_daemon(daemons: Daemons) -> None:
+    """Operators are told, and calls go on."""
+    daemon = await daemons.start(models={"old": {"provider": "imported.own_models:exiting"}})
+    daemons.configure(models={"echo": ECHO})
+
+    await reload(daemon)
+
+    line = await daemon.line("a provider failed to close")
+    assert (line["model"], line["error"]) == ("old", "SystemExit: 3")
+    async with AgentClient(daemon.target) as client:
+        assert (await client.process("still here")).output == "still here"
 
 
 async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
@@ -183,11 +197,12 @@ async def test_a_setting_that_takes_a_restart_is_said(daemons: Daemons) -> None:
     assert daemon.logged("this setting takes a restart to change", setting="server.drain_timeout")
 
 
-@pytest.mark.parametrize("module", ["exiting_module", "interrupting_module"])
-async def test_an_agent_that_leaves_takes_nobody_with_it(module: str, daemons: Daemons) -> None:
+@pytest.mark.parametrize("statement", ["sys.exit(3)", "raise KeyboardInterrupt"])
+async def test_an_agent_that_leaves_takes_nobody_with_it(statement: str, daemons: Daemons) -> None:
     """A module that ends whoever imports it is a mistake like any other."""
     daemon = await daemons.start(models={"echo": ECHO})
-    daemons.configure(models={"echo": ECHO}, agents={"gone": {"python": f"fakes.{module}:run"}})
+    gone = {"python": module_file(daemons.config.parent, statement)}
+    daemons.configure(models={"echo": ECHO}, agents={"gone": gone})
 
     await reload(daemon, says=REFUSED)
 
@@ -199,9 +214,8 @@ async def test_an_agent_that_leaves_takes_nobody_with_it(module: str, daemons: D
 
 async def test_a_reload_that_is_asked_for_during_the_start_is_not_lost(daemons: Daemons) -> None:
     """Nor is it the end of the daemon: it reads the file again once it serves."""
-    daemon = await daemons.start(
-        models={"echo": ECHO}, agents={"old": {"python": "fakes.hanging_up_module:run", "route": {"models": ["echo"]}}}
-    )
+    hangs_up = {"python": module_file(daemons.config.parent, "os.kill(os.getpid(), signal.SIGHUP)")}
+    daemon = await daemons.start(models={"echo": ECHO}, agents={"old": hangs_up})
 
     await daemon.line(RELOADED)
     assert daemon.is_running

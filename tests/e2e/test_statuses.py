@@ -4,10 +4,10 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
 from grpc import StatusCode
 
-from fakes.live_daemon import Daemons, Penstockd
 from fakes.models import openai
 from fakes.rpc import LIST_MODELS, PROCESS, STREAM, wire
 from fakes.upstream import HANG, Upstream
+from peers.live_daemon import Daemons, Penstockd
 from penstock.v1.agent_service_pb2 import Message, ProcessRequest, ProcessResponse, ProcessStreamResponse
 from penstock.v1.pool_service_pb2 import ListModelsRequest
 

@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from fakes.certificates import self_signed
-from fakes.live_daemon import Daemons, Penstockd, run
 from fakes.rpc import PROCESS, wire
 from peers import peer
+from peers.live_daemon import Daemons, Penstockd, run
 from penstock import TLS, AgentClient
 from penstock.v1.agent_service_pb2 import ProcessRequest
 

@@ -10,12 +10,12 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from fakes import answers
-from fakes.collector import Collector, collector
-from fakes.live_daemon import NOTHING, Daemons, Line, Penstockd
 from fakes.models import openai
 from fakes.receiver import Receiver
 from fakes.rpc import PROCESS, STREAM, wire
 from fakes.upstream import CLOSE, HANG, LAST_CHUNK, STREAM_HEAD, Upstream, chunk, response, stream
+from peers.collector import Collector, collector
+from peers.live_daemon import NOTHING, Daemons, Line, Penstockd
 from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.usage import Usage
 

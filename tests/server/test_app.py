@@ -7,7 +7,7 @@ import pytest
 
 from fakes.config_file import ConfigFile
 from fakes.house import TWO, House
-from fakes.open_models import OPEN
+from imported.open_models import OPEN
 from penstockd.app import check
 from penstockd.builders.agents import AgentBuilder
 from penstockd.config import ConfigErrors
@@ -16,18 +16,18 @@ from penstockd.config import ConfigErrors
 def test_check_builds_and_throws_away(config: ConfigFile) -> None:
     """Whatever cannot be made is an error of the configuration."""
     check(config.load(TWO))
-    python = "default: {python: 'fakes.broken_module:run', route"
+    python = "default: {python: 'nowhere:run', route"
     broken = config.load(TWO.replace("default: {route", python))
 
-    with pytest.raises(ConfigErrors, match="the database is down"):
+    with pytest.raises(ConfigErrors, match="No module named 'nowhere'"):
         check(broken)
 
 
 def test_check_says_everything_that_cannot_be_made_at_once(config: ConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers, agents, the certificate and the ledger's driver: none hides another."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    text = TWO.replace("a: {provider: openai,", "a: {provider: 'fakes.broken_module:make',")
-    text = text.replace("default: {route", "default: {python: 'fakes.exiting_module:run', route")
+    text = TWO.replace("a: {provider: openai,", "a: {provider: 'nowhere:make',")
+    text = text.replace("default: {route", "default: {python: 'nowhere:run', route")
 
     text += "server: {tls: {cert: /dev/null, key: /dev/null}}\ndatabase_url: postgresql://u:hunter2@127.0.0.1:1/d\n"
 
@@ -51,7 +51,7 @@ def test_check_connects_to_no_ledger(config: ConfigFile) -> None:
 
 OWN = """
 models:
-  a: {provider: "fakes.open_models:opened", model: m, max_in_flight: 1}
+  a: {provider: "imported.open_models:opened", model: m, max_in_flight: 1}
 agents: {default: {route: {models: [a]}}}
 """
 ANOTHER = OWN.replace("max_in_flight: 1", "max_in_flight: 2")
@@ -60,8 +60,8 @@ ANOTHER = OWN.replace("max_in_flight: 1", "max_in_flight: 2")
 @pytest.mark.parametrize(
     "refused",
     [
-        ANOTHER.replace("agents: {", "agents: {x: {python: 'fakes.broken_module:run'}, "),
-        ANOTHER.replace("agents:", "  b: {provider: 'fakes.broken_module:make', model: m}\nagents:"),
+        ANOTHER.replace("agents: {", "agents: {x: {python: 'nowhere:run'}, "),
+        ANOTHER.replace("agents:", "  b: {provider: 'nowhere:make', model: m}\nagents:"),
     ],
 )
 async def test_what_was_made_for_a_refused_reload_is_closed(house: House, refused: str) -> None:

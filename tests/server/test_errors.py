@@ -1,10 +1,21 @@
 """What an agent makes of an error of ours may be such that nobody can be told of it."""
 
+from copy import copy
 from typing import Any
 
 import pytest
 
-from penstockd.errors import Code, InvalidRequest, PenstockError, Quota, RateLimited, Violation, can_be_told
+from penstockd.errors import (
+    Code,
+    Internal,
+    InvalidRequest,
+    Overloaded,
+    PenstockError,
+    Quota,
+    RateLimited,
+    Violation,
+)
+from penstockd.outcome import can_be_told
 
 ODD: Any = ValueError("secret")
 
@@ -14,6 +25,18 @@ class Forgetful(InvalidRequest):
 
     def __init__(self, order: int) -> None:
         self.order = order
+
+
+class Shut(Overloaded):
+    """One of an agent's own, whose constructor takes what it likes."""
+
+    def __init__(self, *, for_good: bool = False) -> None:
+        super().__init__("shut", retry_after=-1 if for_good else 1.0)
+        self.is_for_good = for_good
+
+
+class Gone(Overloaded, ConnectionError):
+    """One of an agent's own, which is an error of the system's too."""
 
 
 def with_code(code: Any) -> PenstockError:  # noqa: ANN401 - whatever people write
@@ -46,7 +69,6 @@ def test_an_error_of_ours_can_be_told(error: PenstockError) -> None:
     [
         ValueError("secret"),
         InvalidRequest(ODD),
-        InvalidRequest(None),  # type: ignore[arg-type]
         RateLimited("slow down", retry_after="3"),  # type: ignore[arg-type]
         InvalidRequest("bad", metadata={"order": 7}),  # type: ignore[dict-item]
         InvalidRequest("bad", metadata={7: "order"}),  # type: ignore[dict-item]
@@ -64,3 +86,25 @@ def test_an_error_of_ours_can_be_told(error: PenstockError) -> None:
 def test_what_holds_what_is_no_status_cannot_be_told(error: BaseException) -> None:
     """Nor what is not ours at all."""
     assert not can_be_told(error)
+
+
+@pytest.mark.parametrize(
+    "error", [RateLimited("slow down", metadata={"k": "v"}), Shut(for_good=True), Gone("no")], ids=repr
+)
+def test_a_copy_is_the_same_whatever_its_constructor_takes(error: PenstockError) -> None:
+    """Without the traceback, so that whoever raises it adds to no other's."""
+    try:
+        raise error
+    except PenstockError:
+        copied = copy(error)
+
+    assert (type(copied), vars(copied), str(copied)) == (type(error), vars(error), str(error))
+    assert copied.__traceback__ is None
+
+
+def test_a_message_of_the_class_is_there_without_one_and_gives_way_to_one() -> None:
+    """A class without its own wants one."""
+    assert Internal().message == str(Internal()) == "an internal error; its details are in the server's log"
+    assert Internal("the work was ended").message == "the work was ended"
+    with pytest.raises(TypeError, match="Overloaded wants a message"):
+        Overloaded()

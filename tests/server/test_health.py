@@ -1,12 +1,12 @@
 """Health is answered from what the daemon knows of itself."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from fakes.loop import settled
 from fakes.rpc import Wire
 from penstockd.health import Health
 
@@ -45,12 +45,6 @@ async def asked() -> AsyncIterator[Asked]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Asked(health, channel)
     await server.stop(None)
-
-
-async def settled() -> None:
-    """Let what was set be shown."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 def status_name(status: int) -> str:

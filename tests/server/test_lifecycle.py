@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import grpc
 import pytest
@@ -23,7 +22,8 @@ from penstockd.changes import Changes
 from penstockd.grpc_adapter import Adapter
 from penstockd.grpc_server import grpc_server
 from penstockd.health import Health
-from penstockd.lifecycle import CannotListen, Daemon, Listener, Ports
+from penstockd.lifecycle import Daemon, Ports
+from penstockd.listener import CannotListen, Listener
 from penstockd.logs.log import Log
 from penstockd.outcome import FinishReason
 from penstockd.request import Request
@@ -111,6 +111,7 @@ def built(
             registry=CollectorRegistry(),
             health=health,
             snapshot=NoSnapshot,
+            log=log,
         ),
         adapter=adapter,
         health=health,
@@ -249,7 +250,7 @@ async def test_what_cannot_be_closed_keeps_nothing_else_open(caplog: pytest.LogC
     assert [record.exc_info[1] for record in caplog.records if record.name == "test" and record.exc_info] == [error]
 
 
-async def test_a_taken_address_is_one_clear_line(tmp_path: Path) -> None:
+async def test_a_taken_address_is_one_clear_line() -> None:
     """Of a listener, of the admin port, of TLS."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -263,24 +264,6 @@ async def test_a_taken_address_is_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(CannotListen, match=r"cannot listen on .*: it is taken.*; PENSTOCK_ADMIN_LISTEN "):
             await daemon.start()
         await daemon.close()
-
-
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [
-        ("unix:{directory}/nowhere/s", "No such file or directory"),
-        ("unix:{directory}/file/s", "Not a directory"),
-        ("no-such-host.invalid:1", ".*(not known|failure).*"),
-        ("192.0.2.1:1", "it is not an address of this machine"),
-    ],
-)
-async def test_why_an_address_cannot_be_taken_is_said(tmp_path: Path, address: str, reason: str) -> None:
-    """In the words of the system, as gRPC keeps them to itself."""
-    (tmp_path / "file").touch()
-    daemon, _, _ = built(Work(), address=address.format(directory=tmp_path))
-
-    with pytest.raises(CannotListen, match=rf": {reason}; PENSTOCK_LISTEN chooses another$"):
-        await daemon.start()
 
 
 async def refused(address: str) -> None:

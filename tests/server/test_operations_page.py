@@ -5,14 +5,13 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from fakes.ledger import settled
-from fakes.postgres import Postgres, postgres_server
+from peers.postgres import Postgres
 from penstock.cli import arguments
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
@@ -63,13 +62,6 @@ def test_postgresql_can_be_dumped(postgres: Postgres) -> None:
     assert "acme" in dumped
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A server of this file's own."""
-    with postgres_server() as running:
-        yield running
-
-
 def write_a_row(database: Database) -> None:
     """Settle one attempt."""
-    database.write([Operation(Kind.CLOSE, row_of(settled(), database.instance))])
+    database.write([Operation(Kind.SETTLE, row_of(settled(), database.instance))])

@@ -9,7 +9,8 @@ import pytest
 
 from fakes.house import A_CHANGED, TWO, House
 from penstockd.config import Settings
-from penstockd.logs.log import JsonFormatter, Log, PrettyFormatter
+from penstockd.logs.formats import JsonFormatter, PrettyFormatter
+from penstockd.logs.log import Log
 from penstockd.logs.redaction import Redaction
 from penstockd.reload import Reload, brief
 from penstockd.resilience.circuit import State

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.certificates import self_signed
 from fakes.house import A_CHANGED, TWO, House
-from fakes.open_models import OPEN
+from imported.open_models import OPEN
 from peers import peer
 from penstockd import succession as module
 from penstockd.models.pool import DRAINED_EVERY
@@ -18,7 +18,7 @@ from penstockd.under_way import UnderWay
 
 OWN = """
 models:
-  a: {provider: "fakes.open_models:opened", model: m}
+  a: {provider: "imported.open_models:opened", model: m}
   b: {provider: echo, max_in_flight: 1}
 agents: {default: {route: {models: [a]}}}
 """

@@ -1,12 +1,11 @@
 """Says who is calling, and keeps each caller to the agents it may use."""
 
-from opentelemetry.metrics import Meter
-
 from penstockd import conventions as names
-from penstockd.call import STRANGER, Call, Handler, Q
+from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
 from penstockd.errors import PermissionDenied, Unauthenticated
 from penstockd.identity import Identify, Refusal
+from penstockd.metrics.instruments import Instruments
 from penstockd.request import Request
 
 
@@ -16,12 +15,15 @@ class Auth:
     The agent is checked here and not where it runs: answers from a cache come from in between.
     """
 
-    def __init__(self, identify: Identify, *, clock: Clock, meter: Meter) -> None:
+    def __init__(self, identify: Identify, *, clock: Clock, instruments: Instruments) -> None:
         """Believe what `identify` believes."""
         self._identify = identify
         self._clock = clock
-        self._refusals = meter.create_counter(
-            names.PENSTOCK_AUTH_REFUSALS, unit="{call}", description="Calls whose credentials were not believed."
+        self._refusals = instruments.counter(
+            names.PENSTOCK_AUTH_REFUSALS,
+            unit="{call}",
+            description="Calls whose credentials were not believed.",
+            labels=(names.PENSTOCK_REASON,),
         )
 
     async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
@@ -29,8 +31,8 @@ class Auth:
         caller = self._identify(call.values("authorization"), call.sans, self._clock.wall())
         if isinstance(caller, Refusal):
             call.outcome.auth = caller
-            self._refusals.add(1, {names.PENSTOCK_REASON: caller})
-            raise Unauthenticated(STRANGER)
+            self._refusals.of(caller).add()
+            raise Unauthenticated
         call.outcome.principal = caller
         if isinstance(call.request, Request) and not caller.may_use(call.request.agent):
             raise PermissionDenied(f"this key may not use the agent {call.request.agent[:63]!r}")

@@ -70,7 +70,6 @@ class Cache:
         if answer is None:
             return False
         self._lookups.hits += 1
-        call.outcome.cache = CacheStatus.HIT
         await replay(answer, call)
         return True
 

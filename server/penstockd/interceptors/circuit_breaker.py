@@ -1,14 +1,11 @@
 """Reports every attempt to its model's circuit breaker, and keeps attempts away from an open one."""
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.clock import Clock
-from penstockd.model import Model, Prompt, chosen
-from penstockd.outcome import Attempt
-from penstockd.resilience.circuit import Ticket, Transition
+from penstockd.model import Changed, Model, Prompt, chosen
+from penstockd.resilience.circuit import Ticket
 from penstockd.upstream import Blame, OutOfTime, PassedOver, UpstreamFailure
 
 MISCONFIGURED_FOR = 300.0
@@ -18,7 +15,7 @@ MISCONFIGURED_FOR = 300.0
 class CircuitBreaker:
     """Admits an attempt by its model's breaker; first content is the verdict, a later break a failure of its own."""
 
-    def __init__(self, *, clock: Clock, changed: Callable[[Model, Transition], None]) -> None:
+    def __init__(self, *, clock: Clock, changed: Changed) -> None:
         """Tell `changed` of every change of a circuit's state."""
         self._clock = clock
         self._changed = changed
@@ -30,8 +27,7 @@ class CircuitBreaker:
         if ticket is None:
             message = f"the circuit of {model.name} is open"
             raise PassedOver(message)
-        if call.request.attempt is not None:
-            call.outcome.attempts.append(call.request.attempt)
+        call.outcome.attempts.append(call.request.attempt)
         report = _Report(model, ticket, call, self._clock, self._changed)
         report.begin()
         try:
@@ -46,14 +42,7 @@ class CircuitBreaker:
 class _Report:
     """What becomes of one attempt, as far as its model's breaker is to know."""
 
-    def __init__(
-        self,
-        model: Model,
-        ticket: Ticket,
-        call: Call[Prompt],
-        clock: Clock,
-        changed: Callable[[Model, Transition], None],
-    ) -> None:
+    def __init__(self, model: Model, ticket: Ticket, call: Call[Prompt], clock: Clock, changed: Changed) -> None:
         self._model = model
         self._ticket = ticket
         self._call = call
@@ -61,13 +50,13 @@ class _Report:
         self._changed = changed
         self._latency = model.latency_of(streams=call.request.streams)
         self._asked_at = clock.monotonic()
-        self._attempt = call.request.attempt or Attempt(model=model.name, started_at=self._asked_at)
+        self._attempt = call.request.attempt
         self._has_verdict = False
 
     def begin(self) -> None:
         """Note when the model was asked, and tell of the probe that this may be."""
         self._attempt.asked_at = self._asked_at
-        self._publish(self._ticket.transition)
+        self._changed(self._model, self._ticket.transition)
 
     async def send(self, reply: Reply) -> None:
         if not self._has_verdict:
@@ -76,7 +65,7 @@ class _Report:
             if self._call.request.streams:
                 self._attempt.first_chunk_at = now
             self._latency.observe(now - self._asked_at)
-            self._publish(self._model.breaker.succeeded(self._ticket))
+            self._changed(self._model, self._model.breaker.succeeded(self._ticket))
         if isinstance(reply, Completed):
             self._attempt.answered_at = self._clock.monotonic()
         await self._call.send(reply)
@@ -86,10 +75,10 @@ class _Report:
         match failure.blame:
             case Blame.FAILURE:
                 self._has_verdict = True
-                self._publish(breaker.failed(self._ticket, failure.reason))
+                self._changed(self._model, breaker.failed(self._ticket, failure.reason))
             case Blame.MISCONFIGURED:
                 self._has_verdict = True
-                self._publish(breaker.trip(failure.reason, MISCONFIGURED_FOR, ticket=self._ticket))
+                self._changed(self._model, breaker.trip(failure.reason, MISCONFIGURED_FOR, ticket=self._ticket))
             case Blame.COOLDOWN:
                 breaker.cool_down(failure.retry_after)
                 breaker.came_to_nothing()
@@ -102,7 +91,7 @@ class _Report:
         if self._attempt.answered_at is None:
             self._attempt.answered_at = self._clock.monotonic()
         if not self._has_verdict:
-            self._publish(self._model.breaker.released(self._ticket))
+            self._changed(self._model, self._model.breaker.released(self._ticket))
 
     def _was_futile(self, failure: UpstreamFailure) -> bool:
         """Whether the next caller may fare no better, though nobody is to blame: not if it was this request's fault.
@@ -115,7 +104,3 @@ class _Report:
             usual = self._latency.ewma or self._model.first_tokens.ewma or 0.0
             return not self._has_verdict and given > usual
         return not failure.is_callers_affair
-
-    def _publish(self, transition: Transition | None) -> None:
-        if transition is not None:
-            self._changed(self._model, transition)

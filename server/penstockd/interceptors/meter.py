@@ -10,11 +10,9 @@ from penstockd.errors import AccountingUnavailable, PriceUnknown
 from penstockd.interceptors.accounting.account import Account
 from penstockd.interceptors.accounting.added_budgets import AddedBudgets
 from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
-from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
-from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
-from penstockd.limits import LimitStore, StoreUnavailable
 from penstockd.logs.log import Log
 from penstockd.model import Prompt
 from penstockd.rules import Rulebook
@@ -32,22 +30,18 @@ class Meter:
         self,
         *,
         rulebook: Rulebook,
-        store: LimitStore,
+        holds: Holds,
         ledger: Ledger,
-        settlements: Settlements,
-        denials: Denials,
         added_budgets: AddedBudgets,
         alerts: BudgetAlerts,
         price_alarm: PriceAlarm,
         clock: Clock,
         log: Log,
     ) -> None:
-        """Hold and settle at `store`, account in `ledger`."""
+        """Hold and settle by `holds`, account in `ledger`."""
         self._rulebook = rulebook
-        self._store = store
+        self._holds = holds
         self._ledger = ledger
-        self._settlements = settlements
-        self._denials = denials
         self._added_budgets = added_budgets
         self._alerts = alerts
         self._price_alarm = price_alarm
@@ -93,9 +87,10 @@ class Meter:
             self._price_alarm.sound(account.model.name)
             raise PriceUnknown(f"the price of {account.model.name} is not known, and this call is on a budget")
         if account.demands:
-            await self._hold(account)
+            verdict = await self._holds.take(account.hold_id, account.demands)
+            self._holds.judge(verdict, account.demands)
         try:
-            await self._ledger.open(account.held())
+            await self._ledger.hold(account.held())
         except LedgerUnavailable as error:
             await self._release(account)
             raise AccountingUnavailable("the call cannot be accounted for just now", retry_after=1.0) from error
@@ -103,23 +98,13 @@ class Meter:
             await self._release(account)
             raise
 
-    async def _hold(self, account: Account) -> None:
-        try:
-            verdict = await self._store.hold(account.hold_id, account.demands)
-        except StoreUnavailable as error:
-            raise AccountingUnavailable("limits and budgets cannot be checked just now", retry_after=1.0) from error
-        self._denials.judge(verdict, account.demands)
-
     async def _release(self, account: Account) -> None:
         if account.demands:
-            await self._settlements.run(self._store.settle(account.hold_id, {}))
+            await self._holds.settle(account.hold_id, {})
 
     async def _settle(self, account: Account, entry: Entry) -> None:
         account.give_back_grant(used=entry.usage.total)
-        closing = self._close(account, entry)
-        if not self._store.is_local:
-            closing = self._settlements.run(closing)
-        await closing
+        await self._holds.finish(self._close(account, entry))
 
     async def _forget(self, account: Account) -> None:
         """Leave everything as it was: a model that was not asked made no attempt."""
@@ -132,7 +117,7 @@ class Meter:
 
     async def _take_back(self, entry: Entry) -> None:
         try:
-            await self._ledger.forget(entry)
+            await self._ledger.release(entry)
         except LedgerUnavailable as error:
             self._log.warning("an entry is taken back later", error=str(error), request_id=entry.request_id)
 
@@ -140,13 +125,13 @@ class Meter:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""
         try:
             if account.demands:
-                self._alerts.tell(await self._store.settle(account.hold_id, account.used(entry)))
+                self._alerts.tell(await self._holds.settle(account.hold_id, account.used(entry)))
         finally:
             await self._write(account, entry)
 
     async def _write(self, account: Account, entry: Entry) -> None:
         try:
-            await self._ledger.close(entry)
+            await self._ledger.settle(entry)
         except LedgerUnavailable as error:
             # The ledger keeps the entry and writes it when it can; the answer was paid for and is delivered.
             self._log.warning("an attempt waits for the ledger", error=str(error), request_id=entry.request_id)

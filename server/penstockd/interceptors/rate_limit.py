@@ -4,10 +4,9 @@ from math import ceil
 
 from penstockd import conventions as names
 from penstockd.call import Call, Handler
-from penstockd.errors import AccountingUnavailable, Overloaded
-from penstockd.interceptors.accounting.denials import Denials
-from penstockd.interceptors.accounting.settlement import Settlements
-from penstockd.limits import Demand, LimitStore, RateDemand, StoreUnavailable, Verdict
+from penstockd.errors import Overloaded
+from penstockd.interceptors.accounting.holds import Holds
+from penstockd.limits import Demand, RateDemand, Verdict
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
 from penstockd.tracing import present
@@ -19,20 +18,10 @@ GRACE = 60.0
 class RateLimit:
     """Refuses a call whose caller is over one of its limits; an admitted one holds its places until it ends."""
 
-    def __init__(
-        self,
-        rulebook: Rulebook,
-        store: LimitStore,
-        *,
-        settlements: Settlements,
-        denials: Denials,
-        longest_call: float,
-    ) -> None:
+    def __init__(self, rulebook: Rulebook, holds: Holds, *, longest_call: float) -> None:
         """A place that nobody gives back is free again some time after `longest_call` seconds."""
         self._rulebook = rulebook
-        self._store = store
-        self._settlements = settlements
-        self._denials = denials
+        self._holds = holds
         self._lease_ttl = longest_call + GRACE
 
     async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
@@ -52,16 +41,12 @@ class RateLimit:
                 call.outcome.headers.clear()
             raise
         finally:
-            settling = self._store.settle(call.outcome.call_id, used)
-            await (settling if self._store.is_local else self._settlements.run(settling))
+            await self._holds.settle(call.outcome.call_id, used)
 
     async def _admit(self, call: Call[Request], demands: list[Demand]) -> None:
-        try:
-            verdict = await self._store.hold(call.outcome.call_id, demands)
-        except StoreUnavailable as error:
-            raise AccountingUnavailable("the limits cannot be checked just now", retry_after=1.0) from error
+        verdict = await self._holds.take(call.outcome.call_id, demands)
         call.outcome.headers += _headers(verdict, demands)
-        self._denials.judge(verdict, demands)
+        self._holds.judge(verdict, demands)
         if trace := present():
             trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
 

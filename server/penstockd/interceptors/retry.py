@@ -33,9 +33,8 @@ class Retry:
         )
         while True:
             choice = await trial.next()
-            reason_before = trial.reason_before
             try:
-                with attempt_span(choice, trial.call(choice), reason_before) as asked:
+                with attempt_span(choice, trial.call(choice)) as asked:
                     await proceed(asked)
             except PassedOver:
                 trial.passed_over(choice)
@@ -50,7 +49,7 @@ class Retry:
                 return
             finally:
                 choice.end()
-                self._metrics.ended(call, choice.model, choice.attempt, reason_before=reason_before)
+                self._metrics.ended(call, choice.model, choice.attempt)
 
     def _tell(self, call: Call[Prompt], model: Model, failure: UpstreamFailure) -> None:
         """Let operators know what they may have to mend."""

@@ -6,6 +6,7 @@ from penstockd import conventions as names
 from penstockd.call import Call, Handler, Q
 from penstockd.errors import Overloaded
 from penstockd.metrics.instruments import Instruments
+from penstockd.resilience.backoff import soon
 from penstockd.resilience.permits import Permits
 
 
@@ -28,7 +29,7 @@ class Shed:
         """Proceed under a permit, which covers the whole stream, else raise Overloaded."""
         if not self._permits.take():
             self._refused.add()
-            raise Overloaded("the server has too much in flight", retry_after=0.1 + 0.4 * self._random())
+            raise Overloaded("the server has too much in flight", retry_after=soon(self._random))
         try:
             await proceed(call)
         finally:

@@ -1,6 +1,5 @@
 """Sees every call and how it ended: its name, its span, its duration and its one line in the log."""
 
-import asyncio
 from contextlib import nullcontext
 
 from opentelemetry.trace import Span, Status, StatusCode
@@ -9,7 +8,7 @@ from penstockd import conventions as names
 from penstockd import request_id
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
-from penstockd.errors import Internal, PenstockError, can_be_told
+from penstockd.errors import PenstockError
 from penstockd.logs.access_line import access_line
 from penstockd.logs.log import Log
 from penstockd.metrics.call_metrics import CallMetrics
@@ -18,7 +17,7 @@ from penstockd.metrics.tally import Tally
 from penstockd.request import Request
 from penstockd.tracing import Trace, Tracing, ids_of
 
-_SERVER_FAULTS = {"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE"}
+_SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
 
 _UNTRACED = nullcontext()
@@ -62,16 +61,11 @@ class Telemetry:
 
     def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
         """The status code and reason that `error` becomes at the edge."""
-        if not can_be_told(error):
-            error = call.outcome.cut or error
-        if can_be_told(error):
-            return error.code.name, error.reason
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The caller is gone, whatever the handler made of that.
-            gone = "DEADLINE_EXCEEDED" if self._clock.monotonic() >= call.expires_at else "CANCELLED"
-            return gone, gone
-        return Internal.code.name, Internal.reason
+        told = call.outcome.told(error)
+        if told is not None:
+            return told.code.name, told.reason
+        gone = "DEADLINE_EXCEEDED" if self._clock.monotonic() >= call.expires_at else "CANCELLED"
+        return gone, gone
 
     def _tell(self, call: Call[Q], code: str, reason: str, trace: Trace | None) -> None:
         duration = self._clock.monotonic() - call.started_at

@@ -1,8 +1,17 @@
 """What a provider grants us: requests and tokens a period."""
 
 from math import inf
+from typing import NamedTuple
 
 from penstockd.resilience.token_bucket import TokenBucket
+
+
+class Grant(NamedTuple):
+    """What a call has taken, and since when the buckets were short then."""
+
+    tokens: float = 0.0
+    requests_short_since: float = inf
+    tokens_short_since: float = inf
 
 
 class Allowance:
@@ -23,22 +32,26 @@ class Allowance:
         requests_wait = self.requests.wait() if self.requests else 0.0
         return max(requests_wait, self.tokens.wait(tokens)) if self.tokens else requests_wait
 
-    def take(self, tokens: float) -> bool:
-        """Debit a call of `tokens` and return True, or debit nothing and return False."""
+    def take(self, tokens: float) -> Grant | None:
+        """Debit a call of `tokens`, or debit nothing and return None."""
         if self.wait(tokens) > 0:
-            return False
-        if self.requests:
-            self.requests.take()
-        if self.tokens:
-            self.tokens.take(tokens)
-        return True
+            return None
+        return Grant(tokens, _debit(self.requests, 1.0), _debit(self.tokens, tokens))
 
-    def give_back_request(self) -> None:
+    def give_back_request(self, grant: Grant) -> None:
         """Give back the request of a call that was not made."""
         if self.requests:
-            self.requests.give_back(1.0)
+            self.requests.give_back(1.0, grant.requests_short_since)
 
-    def settle(self, *, held: float, used: float) -> None:
-        """Give back what a call took and did not use."""
-        if self.tokens and used < held:
-            self.tokens.give_back(held - used)
+    def settle(self, grant: Grant, *, used: float) -> None:
+        """Give back what a call took and did not use, in tokens."""
+        if self.tokens and used < grant.tokens:
+            self.tokens.give_back(grant.tokens - used, grant.tokens_short_since)
+
+
+def _debit(bucket: TokenBucket | None, amount: float) -> float:
+    """Take what fits; return since when the bucket is short."""
+    if bucket is None:
+        return inf
+    bucket.take(amount)
+    return bucket.level.short_since

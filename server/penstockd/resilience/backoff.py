@@ -6,13 +6,18 @@ from math import ldexp
 ROUNDS_THAT_DOUBLE = 64
 
 
+def soon(random: Callable[[], float]) -> float:
+    """Seconds until whoever found no room may come back: 0.1 to 0.5, jittered; `random` draws from [0, 1)."""
+    return 0.1 + 0.4 * random()
+
+
 class Backoff:
     """Exponential backoff with full jitter, which spreads callers best.
 
     See https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
     """
 
-    def __init__(self, base_delay: float = 0.2, max_delay: float = 10.0, *, random: Callable[[], float]) -> None:
+    def __init__(self, base_delay: float, max_delay: float, *, random: Callable[[], float]) -> None:
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._random = random

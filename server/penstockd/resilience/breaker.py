@@ -21,14 +21,14 @@ class CircuitBreaker:
     """Opens on failures, tries one probe at a time once the open time is over, and closes after two successes.
 
     Each change of state starts a generation; results of an older one are ignored. Time alone moves it too: an
-    unreported probe counts as failed at its timeout.
+    unreported probe counts as failed at its timeout. `record` is what the calls of its window came to, to be read.
     """
 
     def __init__(self, policy: BreakerPolicy, clock: Clock, random: Callable[[], float]) -> None:
+        self.record = Record(policy.window, clock)
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._record = Record(policy.window, clock)
         self._cooldown = Cooldown()
         self._is_enabled = True
         self._state = State.CLOSED
@@ -43,7 +43,7 @@ class CircuitBreaker:
 
     def __repr__(self) -> str:
         enabled = "" if self._is_enabled else ", disabled"
-        return f"<CircuitBreaker {self.state}{enabled}, wait {self.wait():.3f} s, errors {self.error_rate:.0%}>"
+        return f"<CircuitBreaker {self.state}{enabled}, wait {self.wait():.3f} s, errors {self.record.error_rate:.0%}>"
 
     @property
     def state(self) -> State:
@@ -58,26 +58,6 @@ class CircuitBreaker:
         if self._has_lapsed(self._clock.monotonic()):
             return PROBE_TIMED_OUT
         return "" if self._state is State.CLOSED else self._cause
-
-    @property
-    def error_rate(self) -> float:
-        """Failures over all verdicts of the window, 0 to 1; 0 without any."""
-        return self._record.error_rate
-
-    @property
-    def futility(self) -> float:
-        """The share of all that was asked of the model in the window and came to nothing, 0 to 1, blame or no blame."""
-        return self._record.futility
-
-    @property
-    def blameless(self) -> float:
-        """The share of all that was asked of the model in the window and came to nothing by nobody's fault, 0 to 1."""
-        return self._record.blameless
-
-    @property
-    def is_fruitless(self) -> bool:
-        """Whether all that was asked of the model in the window came to nothing by no fault that would open it."""
-        return self._record.is_fruitless
 
     @property
     def is_enabled(self) -> bool:
@@ -117,12 +97,11 @@ class CircuitBreaker:
 
     def succeeded(self, ticket: Ticket) -> Transition | None:
         """Count a success: the call got its first content."""
-        now = self._clock.monotonic()
-        if lapsed := self._lapse(now):
+        if lapsed := self._lapse(self._clock.monotonic()):
             return lapsed
         if not self._is_current(ticket) or (ticket.is_probe and ticket is not self._probe):
             return None
-        self._record.succeeded(now)
+        self.record.succeeded()
         self._failures_in_a_row = 0
         self._cooldown.ease()
         return self._probe_succeeded() if ticket.is_probe else None
@@ -134,7 +113,7 @@ class CircuitBreaker:
             return lapsed
         if not self._is_current(ticket):
             return None
-        self._record.failed(now)
+        self.record.failed()
         self._failures_in_a_row += 1
         return self._reopen(cause, now) if ticket.is_probe or self._is_failing() else None
 
@@ -147,7 +126,7 @@ class CircuitBreaker:
 
     def came_to_nothing(self) -> None:
         """Count an attempt that moves no circuit, though whoever chooses a model should know of it."""
-        self._record.came_to_nothing(self._clock.monotonic())
+        self.record.came_to_nothing()
 
     def cool_down(self, seconds: float | None) -> None:
         """Admit nothing for `seconds`, or as long as guessed: the model asked for patience, which is no failure."""
@@ -189,7 +168,7 @@ class CircuitBreaker:
     def _is_failing(self) -> bool:
         if self._failures_in_a_row >= self._policy.consecutive_failures:
             return True
-        return self._record.verdicts >= self._policy.min_calls and self.error_rate >= self._policy.failure_rate
+        return self.record.verdicts >= self._policy.min_calls and self.record.error_rate >= self._policy.failure_rate
 
     def _has_lapsed(self, now: float) -> bool:
         return self._probe is not None and now >= self._blocked_until - TOLERANCE
@@ -215,7 +194,7 @@ class CircuitBreaker:
         return self._close(PROBES_SUCCEEDED) if self._successes >= SUCCESSES_TO_CLOSE else None
 
     def _close(self, cause: str) -> Transition | None:
-        self._record.clear()
+        self.record.clear()
         self._open_for = self._policy.open_for
         return self._enter(State.CLOSED, cause)
 

@@ -14,7 +14,7 @@ class Seat(Generic[E]):
 
     __slots__ = ("_flight", "_position", "wake", "wants_pieces")
 
-    def __init__(self, flight: "Flight[E]", wake: Callable[[], None], *, wants_pieces: bool = True) -> None:
+    def __init__(self, flight: "Flight[E]", wake: Callable[[], None], *, wants_pieces: bool) -> None:
         """Begin at the beginning of the text."""
         self._flight = flight
         self._position = 0
@@ -56,7 +56,7 @@ class Flight(Generic[E]):
         """Whether it goes on and nobody listens any more."""
         return self.ending is None and not self._seats
 
-    def board(self, wake: Callable[[], None], *, wants_pieces: bool = True) -> Seat[E]:
+    def board(self, wake: Callable[[], None], *, wants_pieces: bool) -> Seat[E]:
         """Listen from the beginning, to each piece or for the end."""
         seat = Seat(self, wake, wants_pieces=wants_pieces)
         self._seats[seat] = None

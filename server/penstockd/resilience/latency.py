@@ -9,19 +9,20 @@ from penstockd.clock import Clock
 MOST = 256
 LONGEST_AGO = 300.0
 FEWEST_FOR_P95 = 5
+HALF_LIFE = 10.0
+"""Seconds in which an observation's weight in the average halves."""
 DOUBT = 60.0
 """Seconds without an observation in which what is expected of a model halves: one that was slow once is tried again."""
 
 
 class Latency:
-    """An average in which an observation's weight halves every `half_life` seconds, and the 95th percentile.
+    """An average of what was observed lately, and the 95th percentile.
 
     Weights are by age and not by order, so that observations of one moment weigh the same.
     """
 
-    def __init__(self, clock: Clock, half_life: float = 10.0) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._half_life = half_life
         self._sum = 0.0
         self._weight = 0.0
         self._observed_at = -math.inf
@@ -51,7 +52,7 @@ class Latency:
     def observe(self, seconds: float) -> None:
         """Count what a call took."""
         now = self._clock.monotonic()
-        fade = 0.5 ** ((now - self._observed_at) / self._half_life)
+        fade = 0.5 ** ((now - self._observed_at) / HALF_LIFE)
         self._sum = self._sum * fade + seconds
         self._weight = self._weight * fade + 1.0
         self._observed_at = now

@@ -13,12 +13,9 @@ class Place:
         self._queue = queue
         self.grant = grant
 
-    def leave(self) -> bool:
-        """Stop waiting, once; False if its permit was granted before that, which is then the caller's to release."""
-        if self not in self._queue:
-            return False
-        del self._queue[self]
-        return True
+    def leave(self) -> None:
+        """Stop waiting; a permit that was granted before that is the caller's to release."""
+        self._queue.pop(self, None)
 
 
 class Permits:

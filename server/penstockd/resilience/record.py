@@ -35,7 +35,7 @@ class Record:
         return (self._failures.total(now) + blameless) / asked if asked else 0.0
 
     @property
-    def blameless(self) -> float:
+    def blameless_rate(self) -> float:
         """The share of all that was asked of the model and came to nothing by nobody's fault, 0 to 1."""
         blameless = self._blameless.total(self._clock.monotonic())
         return blameless / (self.verdicts + blameless) if blameless else 0.0
@@ -43,20 +43,21 @@ class Record:
     @property
     def is_fruitless(self) -> bool:
         """Whether all that was asked of the model came to nothing by no fault that would open its circuit."""
-        return self._blameless.total(self._clock.monotonic()) > 0 and not self.verdicts
+        return self.blameless_rate == 1.0
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self) -> None:
         """Count a success."""
-        self._calls.add(now)
+        self._calls.add(self._clock.monotonic())
 
-    def failed(self, now: float) -> None:
+    def failed(self) -> None:
         """Count a failure."""
+        now = self._clock.monotonic()
         self._calls.add(now)
         self._failures.add(now)
 
-    def came_to_nothing(self, now: float) -> None:
+    def came_to_nothing(self) -> None:
         """Count an attempt that is no verdict."""
-        self._blameless.add(now)
+        self._blameless.add(self._clock.monotonic())
 
     def clear(self) -> None:
         """Start afresh."""

@@ -33,14 +33,9 @@ class RetryBudget:
         """Count a first try."""
         self._calls.add(self._clock.monotonic())
 
-    def withdraw(self) -> bool:
-        """Count a repeat and return True, or return False where it would be too many."""
-        now = self._clock.monotonic()
-        allowed = max(self._floor, self._ratio * self._calls.total(now))
-        if self._repeats.total(now) + 1 > allowed:
-            return False
-        self._repeats.add(now)
-        return True
+    def withdraw(self) -> None:
+        """Count a repeat, for which there is one available."""
+        self._repeats.add(self._clock.monotonic())
 
     def refund(self, age: float = 0.0) -> None:
         """Uncount a repeat that was withdrawn `age` seconds ago and cancelled; nothing once the window has left it."""

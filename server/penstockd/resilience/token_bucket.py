@@ -1,4 +1,4 @@
-"""Rate limiting by GCRA: a bucket is one number, the moment at which it will be full again."""
+"""Rate limiting by GCRA: a bucket is one moment, when it will be full again, and when it last was."""
 
 import math
 from typing import NamedTuple
@@ -9,45 +9,52 @@ from penstockd.clock import Clock
 TOLERANCE = 1e-6
 
 
+class Level(NamedTuple):
+    """How a bucket stands: when it will be full again, any moment of the past being now, and since when it is not."""
+
+    full_at: float = -math.inf
+    short_since: float = -math.inf
+
+
 class Debit(NamedTuple):
-    """What a bucket answers: the seconds to wait, 0.0 if the amount fits, and when the bucket is full again then."""
+    """What a bucket answers: the seconds to wait, 0.0 if the amount fits, and how it stands then."""
 
     wait: float
-    full_at: float
+    level: Level
 
 
-def debit(full_at: float, now: float, amount: float, rate: float, burst: float) -> Debit:
+def debit(level: Level, now: float, amount: float, rate: float, burst: float) -> Debit:
     """Take `amount` from a bucket that refills by `rate` a second up to `burst`; what does not fit changes nothing.
 
-    Any `full_at` of the past is a full bucket. An amount over the burst never fits: its wait is infinite. The Generic
-    Cell Rate Algorithm in its virtual scheduling form, ITU-T I.371, with `full_at` as its theoretical arrival time.
+    An amount over the burst never fits: its wait is infinite. The Generic Cell Rate Algorithm in its virtual scheduling
+    form, ITU-T I.371, with `full_at` as its theoretical arrival time.
     """
     if amount > burst:
-        return Debit(math.inf, full_at)
-    full_after = max(full_at, now) + amount / rate
-    wait = full_after - now - burst / rate
-    return Debit(wait, full_at) if wait > TOLERANCE else Debit(0.0, full_after)
+        return Debit(math.inf, level)
+    after = _lowered(level, now, amount / rate)
+    wait = after.full_at - now - burst / rate
+    return Debit(wait, level) if wait > TOLERANCE else Debit(0.0, after)
 
 
-def credit(full_at: float, now: float, amount: float, rate: float, undone_at: float = math.inf) -> float:
-    """When a bucket is full again once `amount` of a debit is undone; a negative amount is debited, fit or not.
+def credit(level: Level, now: float, amount: float, rate: float, short_since: float) -> Level:
+    """Undo `amount` of a debit, after which the bucket was short `short_since`; a negative one is debited, fit or not.
 
-    `undone_at` is when time will have undone the debit, which is when the bucket was to be full behind it: what it has
-    undone by now is there already. Who gives back after another one may get a little more, never more than it took.
+    A bucket that was full since has lost nothing by that debit: time has undone it. So what is used from any moment at
+    which it was full is at most its burst and what has come in since, however much was held in between.
     """
     if amount < 0:
-        return max(full_at, now) - amount / rate
-    return full_at - min(amount / rate, max(0.0, undone_at - now))
+        return _lowered(level, now, -amount / rate)
+    return level if level.short_since != short_since else Level(level.full_at - amount / rate, short_since)
 
 
 class TokenBucket:
-    """Admits `rate` a second on average and `burst` at once."""
+    """Admits `rate` a second on average and `burst` at once; `level` is how it stands."""
 
     def __init__(self, rate: float, burst: float, clock: Clock) -> None:
         self._rate = rate
         self.burst = burst
         self._clock = clock
-        self._full_at = -math.inf
+        self.level = Level()
 
     def __repr__(self) -> str:
         return f"<TokenBucket {self.remaining:g}/{self.burst:g}, {self._rate:g}/s>"
@@ -55,21 +62,26 @@ class TokenBucket:
     @property
     def remaining(self) -> float:
         """How much would fit now."""
-        return self.burst - max(0.0, self._full_at - self._clock.monotonic()) * self._rate
+        return self.burst - max(0.0, self.level.full_at - self._clock.monotonic()) * self._rate
 
     def take(self, amount: float = 1.0) -> float:
         """Debit `amount`; return 0.0, or the seconds until it would fit, debiting nothing."""
-        outcome = self._debit(amount)
-        self._full_at = outcome.full_at
-        return outcome.wait
+        wait, self.level = self._debit(amount)
+        return wait
 
     def wait(self, amount: float = 1.0) -> float:
         """The seconds until `amount` would fit, 0.0 = now."""
         return self._debit(amount).wait
 
-    def give_back(self, amount: float) -> None:
-        """Undo a debit, or a part of it, though time may have done so too; a negative amount is debited, fit or not."""
-        self._full_at = credit(self._full_at, self._clock.monotonic(), amount, self._rate)
+    def give_back(self, amount: float, short_since: float) -> None:
+        """Undo a debit, or a part of it; `short_since` is as `level` had it after that."""
+        self.level = credit(self.level, self._clock.monotonic(), amount, self._rate, short_since)
 
     def _debit(self, amount: float) -> Debit:
-        return debit(self._full_at, self._clock.monotonic(), amount, self._rate, self.burst)
+        return debit(self.level, self._clock.monotonic(), amount, self._rate, self.burst)
+
+
+def _lowered(level: Level, now: float, seconds: float) -> Level:
+    """The bucket that is full so many seconds later."""
+    full_at, short_since = level
+    return Level(full_at + seconds, short_since) if full_at > now else Level(now + seconds, now)

@@ -1,16 +1,12 @@
 """PoolService: shows the models as they are, and lets operators steer them."""
 
-from collections.abc import Callable
-
 from penstock.v1 import pool_service_pb2 as pb
 from penstockd import messages
 from penstockd.call import Call
 from penstockd.errors import ModelNotFound, PermissionDenied, Violation, invalid
-from penstockd.model import Model
+from penstockd.model import Changed, Model
 from penstockd.models.pool import Pool
-from penstockd.resilience.circuit import State, Transition
-
-Changed = Callable[[Model, Transition | None], None]
+from penstockd.resilience.circuit import State
 
 
 class PoolService:
@@ -66,7 +62,7 @@ def _model(model: Model) -> pb.Model:
         breaker_state=_STATES[model.breaker.state],
         in_flight=model.permits.in_flight,
         max_in_flight=model.permits.limit,
-        error_rate=model.breaker.error_rate,
+        error_rate=model.breaker.record.error_rate,
         time_to_first_token=None if first_content is None else messages.duration(first_content),
         next_probe_in=None if next_probe is None else messages.duration(next_probe),
         limits=_limits(model),

@@ -1,6 +1,5 @@
 """GetUsage: what a tenant used and what it cost, and how its budgets stand."""
 
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from penstockd.limits import StoreUnavailable
 from penstockd.messages import NUL
 from penstockd.period import Period
 from penstockd.principal import Principal
+from penstockd.resilience.backoff import soon
 from penstockd.rules import Caller
 
 Budgets: TypeAlias = Callable[[Caller, float], Awaitable[Sequence[Standing]]]
@@ -35,11 +35,12 @@ MOST_OF_A_TENANT = 4
 class UsageService:
     """Answers GetUsage from the ledger; a tenant's keys see their own tenant, an operator's keys all."""
 
-    def __init__(self, ledger: Ledger, budgets: Budgets, clock: Clock) -> None:
-        """Read only."""
+    def __init__(self, ledger: Ledger, budgets: Budgets, clock: Clock, *, random: Callable[[], float]) -> None:
+        """Read only; `random` draws from [0, 1): it spreads those who come back."""
         self._ledger = ledger
         self._budgets = budgets
         self._clock = clock
+        self._random = random
         self._reports: Counter[str] = Counter()
 
     async def get_usage(self, call: Call[pb.GetUsageRequest]) -> None:
@@ -79,8 +80,7 @@ class UsageService:
         reports, tenant = self._reports, caller.tenant
         most = MOST_REPORTS if caller.is_operator else MOST_OF_A_TENANT
         if reports[tenant] >= most or reports.total() >= MOST_REPORTS:
-            retry_after = random.uniform(0.1, 0.5)  # noqa: S311 - it spreads those who come back
-            raise Overloaded("too many reports of usage are being made at once", retry_after=retry_after)
+            raise Overloaded("too many reports of usage are being made at once", retry_after=soon(self._random))
         reports[tenant] += 1
         try:
             yield
@@ -131,14 +131,15 @@ def _totals(totals: Totals) -> pb.UsageTotals:
 
 
 def _budget(standing: Standing) -> pb.BudgetState:
+    demand, state = standing.demand, standing.state
     return pb.BudgetState(
-        subject=standing.subject,
-        rule=standing.rule,
-        limit_nanousd=standing.limit,
-        spent_nanousd=standing.spent,
-        held_nanousd=standing.held,
-        reset_time=None if standing.resets_at is None else Timestamp(seconds=int(standing.resets_at)),
-        shadow=standing.is_shadow,
+        subject=demand.subject,
+        rule=demand.rule,
+        limit_nanousd=demand.limit,
+        spent_nanousd=state.spent,
+        held_nanousd=state.held,
+        reset_time=None if demand.resets_at is None else Timestamp(seconds=int(demand.resets_at)),
+        shadow=demand.is_shadow,
     )
 
 

@@ -3,10 +3,9 @@
 from math import inf
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 
 from fakes.clock import FakeClock
+from fakes.telescope import Telescope
 from penstockd.call import Call, Metadata, Method, Q, Reply
 from penstockd.errors import PermissionDenied, Unauthenticated
 from penstockd.identity import Identify, Refusal
@@ -19,15 +18,14 @@ WEB = Principal(tenant="acme", key="web", agents=frozenset({"support", "model/m"
 
 
 class Door:
-    """An Auth that believes as it is told, whom it let through, and its meter."""
+    """An Auth that believes as it is told, whom it let through, and what it counted."""
 
     def __init__(self, identify: Identify) -> None:
-        self.reader = InMemoryMetricReader()
+        self._telescope = Telescope()
         self.clock = FakeClock()
         self.entered: list[Call[object]] = []
         self.latest = Outcome()
-        meter = MeterProvider(metric_readers=[self.reader]).get_meter("test")
-        self._auth = Auth(identify, clock=self.clock, meter=meter)
+        self._auth = Auth(identify, clock=self.clock, instruments=self._telescope.instruments)
 
     async def knock(self, request: object, *, metadata: Metadata = (), sans: tuple[str, ...] | None = None) -> Outcome:
         """Make a call, and return what became of it."""
@@ -49,16 +47,10 @@ class Door:
         self.entered.append(call)
 
     @property
-    def refusals(self) -> dict[str, float]:
+    def refusals(self) -> dict[object, float]:
         """How many were refused, by reason."""
-        data = self.reader.get_metrics_data()
-        metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics] if data else []
-        return {
-            str((point.attributes or {})["penstock.reason"]): point.value
-            for metric in metrics
-            for point in metric.data.data_points
-            if metric.name == "penstock.auth.refusals" and isinstance(point, NumberDataPoint)
-        }
+        points = self._telescope.points("penstock.auth.refusals")
+        return {attributes["penstock.reason"]: count for attributes, count in points}
 
 
 async def nowhere(reply: Reply) -> None:

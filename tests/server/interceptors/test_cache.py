@@ -11,7 +11,8 @@ from fakes.caching import SECRET, KeptAgent, answer, answers
 from fakes.calls import PROCESS, REQUEST, STREAM
 from fakes.clock import FakeClock
 from fakes.keyed_cache import KeyedCache
-from fakes.shared_work import DONE, Caller, Work, settled, through
+from fakes.loop import settled
+from fakes.shared_work import DONE, Caller, Work, through
 from fakes.virtual_time import VirtualClock
 from penstockd.agent import Directory
 from penstockd.answer_keys import AnswerKeys

@@ -55,7 +55,7 @@ def test_what_is_not_the_models_fault_is_not_counted(calls: ModelCalls, failure:
     calls.answer(a)
 
     assert a.model.breaker.state is State.CLOSED
-    assert a.model.breaker.error_rate == 0.0
+    assert a.model.breaker.record.error_rate == 0.0
     assert a.model.time_to_first_content is None
     assert calls.changes == []
 
@@ -82,7 +82,7 @@ def test_a_deadline_before_any_first_token_says_nothing_of_a_model(calls: ModelC
         await calls.ask(a, streams=False, within=0.3)
 
     calls.run(main())
-    assert a.model.breaker.futility == 0.0
+    assert a.model.breaker.record.futility == 0.0
 
 
 def test_first_tokens_are_not_mixed_with_whole_answers(calls: ModelCalls) -> None:
@@ -122,7 +122,7 @@ def test_an_attempt_came_to_nothing_unless_its_request_was_at_fault(
 
     calls.answer(a)
 
-    assert a.model.breaker.futility == futility
+    assert a.model.breaker.record.futility == futility
 
 
 @pytest.mark.parametrize(("within", "futility"), [(8.0, 1 / 2), (2.0, 0.0)])
@@ -136,8 +136,8 @@ def test_silence_came_to_nothing_if_it_was_longer_than_usual(calls: ModelCalls, 
 
     calls.run(main())
 
-    assert a.model.breaker.futility == futility
-    assert a.model.breaker.error_rate == 0.0
+    assert a.model.breaker.record.futility == futility
+    assert a.model.breaker.record.error_rate == 0.0
 
 
 def test_a_misconfigured_model_opens_for_minutes(calls: ModelCalls) -> None:
@@ -159,7 +159,7 @@ def test_a_cooldown_is_no_failure(calls: ModelCalls) -> None:
 
     assert a.model.breaker.state is State.CLOSED
     assert a.model.breaker.wait() == pytest.approx(7.0)
-    assert a.model.breaker.error_rate == 0.0
+    assert a.model.breaker.record.error_rate == 0.0
 
 
 def test_the_verdict_is_given_at_the_first_content(calls: ModelCalls) -> None:
@@ -187,7 +187,6 @@ def test_a_thought_is_no_verdict(calls: ModelCalls) -> None:
     assert attempt.asked_at is not None
     assert attempt.first_chunk_at == pytest.approx(attempt.asked_at + 4.0)
     assert a.model.time_to_first_content == pytest.approx(4.0)
-    assert asked.outcome.first_content_at == attempt.first_chunk_at
 
 
 def test_a_later_break_counts_as_a_failure_of_its_own(calls: ModelCalls) -> None:
@@ -196,7 +195,7 @@ def test_a_later_break_counts_as_a_failure_of_its_own(calls: ModelCalls) -> None
 
     calls.answer(a)
 
-    assert a.model.breaker.error_rate == pytest.approx(0.5)
+    assert a.model.breaker.record.error_rate == pytest.approx(0.5)
 
 
 def test_a_success_is_counted_once(calls: ModelCalls) -> None:
@@ -209,7 +208,7 @@ def test_a_success_is_counted_once(calls: ModelCalls) -> None:
 
     calls.run(main())
 
-    assert a.model.breaker.error_rate == pytest.approx(0.5)
+    assert a.model.breaker.record.error_rate == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("script", [(HANGS,), ("Once", HANGS)])
@@ -220,7 +219,7 @@ def test_a_callers_cancel_is_nobodys_fault(calls: ModelCalls, script: Answer) ->
     calls.run(calls.cancelled(a, after=1.0))
 
     assert a.model.breaker.state is State.CLOSED
-    assert a.model.breaker.error_rate == 0.0
+    assert a.model.breaker.record.error_rate == 0.0
 
 
 def test_a_callers_broken_send_is_nobodys_fault(calls: ModelCalls) -> None:
@@ -232,7 +231,7 @@ def test_a_callers_broken_send_is_nobodys_fault(calls: ModelCalls) -> None:
 
     calls.answer(a, send=lambda _: gone)
 
-    assert a.model.breaker.error_rate == 0.0
+    assert a.model.breaker.record.error_rate == 0.0
     assert a.model.time_to_first_content == 0.0
 
 

@@ -9,7 +9,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.model_calls import Asked, ModelCalls
 from penstockd.errors import ModelsUnavailable
-from penstockd.logs.log import JsonFormatter
+from penstockd.logs.formats import JsonFormatter
 from penstockd.logs.log_sink import LogSink
 from penstockd.logs.redaction import Redaction
 from penstockd.logs.repeats import TOLD, Repeats

@@ -10,7 +10,8 @@ from fakes.caching import SECRET
 from fakes.calls import PROCESS, REQUEST, STREAM
 from fakes.clock import FakeClock
 from fakes.keyed_cache import KeyedCache
-from fakes.shared_work import DONE, Caller, Work, settled, through
+from fakes.loop import settled
+from fakes.shared_work import DONE, Caller, Work, through
 from fakes.virtual_time import VirtualClock
 from penstockd.answer_keys import AnswerKeys
 from penstockd.call import Method
@@ -31,11 +32,11 @@ class House:
 
     def __init__(self) -> None:
         self.work = Work()
-        self.memory = MemoryIdempotency(FakeClock())
+        self.answers = MemoryIdempotency(FakeClock())
         self.replays = Count()
         self.flights = Flights(FakeClock(), log=Log("test"), linger=1000.0)
         idempotency = Idempotency(
-            memory=self.memory,
+            answers=self.answers,
             flights=self.flights,
             replays=self.replays,
             fingerprint_of=AnswerKeys(SECRET).fingerprint_of,

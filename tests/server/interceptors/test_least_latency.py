@@ -5,8 +5,8 @@ from random import Random
 
 from msgspec.structs import replace
 
+from fakes.asking import Heard, model_call
 from fakes.model_calls import ModelCalls, a_prompt
-from fakes.prompts import Heard, model_call
 from fakes.scripted_model import HANGS, ScriptedModel
 from penstockd.errors import PenstockError
 from penstockd.models.route import LeastLatency, Route

@@ -49,7 +49,7 @@ def test_an_attempt_is_held_before_it_is_made_and_settled_after() -> None:
 def test_the_answer_is_on_the_ledger_before_the_caller_has_it() -> None:
     """The last reply waits for the commit; text does not."""
     calls = MeteredCalls()
-    calls.ledger.close_takes = 1.0
+    calls.ledger.settle_takes = 1.0
     seen: list[tuple[str, float, list[EntryStatus]]] = []
 
     def noting(asked: Asked) -> Send:
@@ -102,12 +102,12 @@ def test_what_an_ending_costs(script: Answer, status: EntryStatus, cost: int, *,
 
 
 PHASES: dict[str, tuple[Callable[[MeteredCalls], None], Answer, list[object]]] = {
-    "opening": (lambda calls: setattr(calls.ledger, "open_takes", 2.0), "hi", []),
+    "opening": (lambda calls: setattr(calls.ledger, "hold_takes", 2.0), "hi", []),
     "before text": (lambda calls: None, HANGS, [("a", CANCELLED, 2 * INPUT, True)]),
     "after text": (lambda calls: None, ["12345678", HANGS], [("a", CANCELLED, 2 * INPUT + 5 * 2, True)]),
-    "settling": (lambda calls: setattr(calls.ledger, "close_takes", 2.0), ["hi", USED], [("a", OK, COST, False)]),
+    "settling": (lambda calls: setattr(calls.ledger, "settle_takes", 2.0), ["hi", USED], [("a", OK, COST, False)]),
     "settling a failure": (
-        lambda calls: setattr(calls.ledger, "close_takes", 2.0),
+        lambda calls: setattr(calls.ledger, "settle_takes", 2.0),
         Misconfigured("401"),
         [("a", FAILED, 0, False)],
     ),
@@ -139,7 +139,7 @@ def test_a_caller_who_leaves_is_settled_in_every_phase(phase: str) -> None:
 def test_a_caller_who_leaves_twice_is_settled_once() -> None:
     """The second cancel comes while the first one's settlement is being written."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.close_takes = 2.0
+    calls.ledger.settle_takes = 2.0
     model = calls.model("a", ["12345678", HANGS])
 
     async def cancelled_twice() -> None:
@@ -176,7 +176,7 @@ def test_a_caller_who_leaves_takes_nothing_along_of_what_a_distant_store_settles
 def test_an_attempt_that_its_circuit_does_not_admit_costs_nothing() -> None:
     """It is no attempt of the call's, and all that it took is given back."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.open_takes = 1.0
+    calls.ledger.hold_takes = 1.0
     policy = BreakerPolicy(consecutive_failures=1, open_for=1000.0)
     model = calls.model("a", Broken("503", reason="server_error"), policy=policy, allowance=calls.grant())
 

@@ -22,7 +22,7 @@ LEDGER_GONE = LedgerUnavailable("the disk is full")
 def test_a_ledger_that_takes_nothing_refuses_the_attempt() -> None:
     """Nothing is sent, and nothing stays held, taken or in flight."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.open_fails = [LEDGER_GONE]
+    calls.ledger.hold_fails = [LEDGER_GONE]
     model = calls.model("a", allowance=calls.grant())
 
     async def asked() -> tuple[Asked, BudgetState]:
@@ -42,8 +42,8 @@ def test_a_ledger_that_takes_nothing_refuses_the_attempt() -> None:
 def test_a_model_that_was_not_asked_after_all_leaves_nothing(fault: LedgerUnavailable | None) -> None:
     """Its circuit opened while the attempt was put on the ledger: the next model's is the only one."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.open_takes = 1.0
-    calls.ledger.forget_fails = [fault]
+    calls.ledger.hold_takes = 1.0
+    calls.ledger.release_fails = [fault]
     a, b = calls.model("a", allowance=calls.grant()), calls.model("b", ["text", USED])
 
     async def asked() -> tuple[Asked, BudgetState]:
@@ -79,7 +79,7 @@ def test_a_store_that_cannot_be_asked_refuses_the_attempt(monkeypatch: pytest.Mo
 def test_a_foreign_error_while_opening_holds_nothing() -> None:
     """It passes as it is, for the log."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.open_fails = [ZeroDivisionError()]
+    calls.ledger.hold_fails = [ZeroDivisionError()]
     model = calls.model("a", allowance=calls.grant())
 
     call = calls.answer(model)
@@ -92,7 +92,7 @@ def test_a_foreign_error_while_opening_holds_nothing() -> None:
 def test_a_ledger_that_fails_at_the_end_does_not_fail_the_caller(caplog: pytest.LogCaptureFixture) -> None:
     """The ledger keeps the entry, the caller has the answer, and the operator a line."""
     calls = MeteredCalls(a_budget(PLENTY))
-    calls.ledger.close_fails = [LEDGER_GONE]
+    calls.ledger.settle_fails = [LEDGER_GONE]
     model = calls.model("a", ["hi", USED])
 
     with caplog.at_level(logging.WARNING):

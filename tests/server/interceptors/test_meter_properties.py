@@ -45,20 +45,23 @@ RULES = replace(
 
 
 @settings(max_examples=250)
-@given(scripts=SCRIPTS, leaves=LEAVES, opens=FAULTS, closes=FAULTS, open_takes=TAKES, close_takes=TAKES)
+@given(
+    scripts=SCRIPTS, leaves=LEAVES, holds=FAULTS, settles=FAULTS, hold_takes=TAKES, settle_takes=TAKES, distance=TAKES
+)
 def test_every_ending_leaves_the_accounts_even(
     *,
     scripts: list[list[Answer]],
     leaves: list[float | None],
-    opens: list[BaseException | None],
-    closes: list[BaseException | None],
-    open_takes: float,
-    close_takes: float,
+    holds: list[BaseException | None],
+    settles: list[BaseException | None],
+    hold_takes: float,
+    settle_takes: float,
+    distance: float,
 ) -> None:
     """Nothing stays held; ledger, budget, limits, grants and what callers are told agree to the nano-dollar."""
-    calls = MeteredCalls(RULES)
-    calls.ledger.open_fails, calls.ledger.close_fails = opens, closes
-    calls.ledger.open_takes, calls.ledger.close_takes = open_takes, close_takes
+    calls = MeteredCalls(RULES, settle_takes=distance)
+    calls.ledger.hold_fails, calls.ledger.settle_fails = holds, settles
+    calls.ledger.hold_takes, calls.ledger.settle_takes = hold_takes, settle_takes
     policy = BreakerPolicy(consecutive_failures=2, open_for=0.3)
     models = [
         calls.model(

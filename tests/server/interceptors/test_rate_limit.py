@@ -13,6 +13,7 @@ from fakes.telescope import Telescope
 from penstockd.call import Call, Handler, chain
 from penstockd.errors import AccountingUnavailable, Overloaded, Quota, RateLimited
 from penstockd.interceptors.accounting.denials import Denials
+from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.rate_limit import RateLimit
 from penstockd.interceptors.shed import Shed
@@ -42,13 +43,9 @@ class Desk:
         self.clock = FakeClock()
         self.store = store or MemoryLimits(self.clock, random=lambda: 0.5)
         self.telescope = Telescope()
-        self.rate_limit = RateLimit(
-            Rulebook({"acme": TenantRules(limits=rules)}),
-            self.store,
-            settlements=Settlements(Log("test")),
-            denials=Denials(self.telescope.instruments, TenantLabels()),
-            longest_call=600.0,
-        )
+        denials = Denials(self.telescope.instruments, TenantLabels())
+        holds = Holds(self.store, settlements=Settlements(Log("test")), denials=denials)
+        self.rate_limit = RateLimit(Rulebook({"acme": TenantRules(limits=rules)}), holds, longest_call=600.0)
 
     def call(self, *, user: str = "u1", agent: str = "support", tenant: str = "acme") -> Call[Request]:
         """A call of this caller."""

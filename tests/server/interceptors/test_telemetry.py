@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from fakes.calls import REQUEST, STREAM, Inner, a_call, ending
 from fakes.clock import FakeClock
+from fakes.loop import settled
 from fakes.telescope import Telescope
 from penstockd import request_id
 from penstockd.call import Call, Handler
@@ -144,7 +145,7 @@ async def test_a_callers_cancel_is_told_from_its_deadline(scene: Scene, after: f
     """Both arrive as one cancellation; the time tells them apart."""
     call = a_call(REQUEST, expires_at=1020.0)
     task = asyncio.ensure_future(scene.see(call, Inner(forever)))
-    await until_asleep()
+    await settled()
     scene.clock.advance(after)
 
     task.cancel()
@@ -165,13 +166,13 @@ async def test_a_caller_that_has_left_is_gone_whatever_is_made_of_it(scene: Scen
             raise ConnectionError("wrapped") from error
 
     task = asyncio.ensure_future(scene.see(a_call(REQUEST, expires_at=1020.0), wraps))
-    await until_asleep()
+    await settled()
     scene.clock.advance(after)
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until_asleep()
+    await settled()
 
     assert (scene.line["code"], scene.line["reason"]) == (code, code)
 
@@ -281,9 +282,3 @@ async def test_a_span_is_an_error_where_the_server_is_to_blame(
 async def forever(_: Call[Request]) -> None:
     """Never end."""
     await asyncio.Event().wait()
-
-
-async def until_asleep() -> None:
-    """Let every task run until it waits."""
-    for _ in range(5):
-        await asyncio.sleep(0)

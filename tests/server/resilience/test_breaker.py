@@ -74,10 +74,10 @@ def test_half_of_ten_calls_failing_opens_it() -> None:
         breaker.failed(ticket, "reset")
         breaker.succeeded(ticket)
     breaker.succeeded(ticket)
-    assert breaker.error_rate == pytest.approx(4 / 9)
+    assert breaker.record.error_rate == pytest.approx(4 / 9)
 
     assert breaker.failed(ticket, "reset") == Transition(CLOSED, OPEN, "reset")
-    assert breaker.error_rate == 0.5
+    assert breaker.record.error_rate == 0.5
 
 
 def test_old_failures_do_not_count() -> None:
@@ -90,7 +90,7 @@ def test_old_failures_do_not_count() -> None:
 
     clock.advance(30.0)
 
-    assert breaker.error_rate == 0.0
+    assert breaker.record.error_rate == 0.0
     assert breaker.failed(ticket, "503") is None
 
 
@@ -115,7 +115,7 @@ def test_a_break_after_the_first_content_is_a_failure_of_its_own() -> None:
         breaker.failed(ticket, "stream broken")
 
     assert breaker.state is OPEN
-    assert breaker.error_rate == 0.5
+    assert breaker.record.error_rate == 0.5
 
 
 def test_of_a_hundred_callers_one_is_the_probe() -> None:
@@ -145,7 +145,7 @@ def test_two_successes_close_it() -> None:
 
     assert breaker.succeeded(second) == Transition(HALF_OPEN, CLOSED, "probes succeeded")
     assert not admitted(breaker).is_probe
-    assert breaker.error_rate == 0.0
+    assert breaker.record.error_rate == 0.0
     assert breaker.cause == ""
 
 
@@ -243,13 +243,13 @@ def test_what_came_to_nothing_moves_no_circuit() -> None:
     for _ in range(99):
         breaker.came_to_nothing()
 
-    assert breaker.futility == 0.99
-    assert (breaker.state, breaker.error_rate) == (CLOSED, 0.0)
+    assert breaker.record.futility == 0.99
+    assert (breaker.state, breaker.record.error_rate) == (CLOSED, 0.0)
     clock.advance(31.0)
-    assert breaker.futility == 0.0
+    assert breaker.record.futility == 0.0
     breaker.came_to_nothing()
     breaker.enable()
-    assert breaker.futility == 0.0
+    assert breaker.record.futility == 0.0
 
 
 def test_a_failure_came_to_nothing_as_well() -> None:
@@ -260,24 +260,24 @@ def test_a_failure_came_to_nothing_as_well() -> None:
     breaker.came_to_nothing()
     breaker.came_to_nothing()
 
-    assert breaker.futility == 0.75
-    assert breaker.error_rate == 0.5
+    assert breaker.record.futility == 0.75
+    assert breaker.record.error_rate == 0.5
 
 
 def test_what_nobody_is_to_blame_for_is_told_apart() -> None:
     """Its share is of all that was asked, and goes with the window."""
     clock = FakeClock()
     breaker = a_breaker(clock)
-    untried = breaker.blameless
+    untried = breaker.record.blameless_rate
     breaker.failed(admitted(breaker), "503")
-    only_failures = breaker.blameless
+    only_failures = breaker.record.blameless_rate
     breaker.succeeded(admitted(breaker))
     for _ in range(6):
         breaker.came_to_nothing()
 
-    assert (untried, only_failures, breaker.blameless) == (0.0, 0.0, 0.75)
+    assert (untried, only_failures, breaker.record.blameless_rate) == (0.0, 0.0, 0.75)
     clock.advance(31.0)
-    assert breaker.blameless == 0.0
+    assert breaker.record.blameless_rate == 0.0
 
 
 def test_a_released_probe_gives_its_place_back() -> None:
@@ -290,7 +290,7 @@ def test_a_released_probe_gives_its_place_back() -> None:
 
     assert breaker.state is HALF_OPEN
     assert admitted(breaker).is_probe
-    assert breaker.error_rate == 1.0
+    assert breaker.record.error_rate == 1.0
 
 
 def test_a_release_after_the_verdict_does_not_free_the_next_probes_place() -> None:
@@ -340,7 +340,7 @@ def test_late_results_of_an_older_generation_are_ignored() -> None:
     breaker.trip("late", 300.0, ticket=late)
 
     assert breaker.state is CLOSED
-    assert breaker.error_rate == 0.0
+    assert breaker.record.error_rate == 0.0
 
 
 def test_a_cooldown_is_waited_for_and_is_no_failure() -> None:
@@ -351,7 +351,7 @@ def test_a_cooldown_is_waited_for_and_is_no_failure() -> None:
     breaker.cool_down(3600.0)
 
     assert breaker.state is CLOSED
-    assert breaker.error_rate == 0.0
+    assert breaker.record.error_rate == 0.0
     assert breaker.wait() == 3600.0
     assert breaker.admit() is None
     clock.advance(3600.0)
@@ -479,7 +479,7 @@ def test_enabling_starts_afresh() -> None:
     assert breaker.enable() == Transition(HALF_OPEN, CLOSED, "enabled")
 
     assert breaker.wait() == 0.0
-    assert breaker.error_rate == 0.0
+    assert breaker.record.error_rate == 0.0
     assert breaker.failed(probe, "late") is None
     for _ in range(5):
         breaker.failed(admitted(breaker), "503")

@@ -247,7 +247,7 @@ class BreakerBesideReference(RuleBasedStateMachine):
         assert breaker.state is reference.state
         assert breaker.is_enabled == reference.enabled
         assert breaker.wait() == reference.wait()
-        assert breaker.error_rate == reference.error_rate()
+        assert breaker.record.error_rate == reference.error_rate()
         assert breaker.cause == (reference.cause if reference.enabled else "disabled")
 
 

@@ -3,12 +3,7 @@
 import asyncio
 
 from fakes.clock import FakeClock
-
-
-async def settle() -> None:
-    """Let every task that can run do so."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+from fakes.loop import settled
 
 
 async def test_sleeps_wake_in_the_order_of_their_ends() -> None:
@@ -23,9 +18,9 @@ async def test_sleeps_wake_in_the_order_of_their_ends() -> None:
     async with asyncio.TaskGroup() as group:
         for seconds in (3.0, 1.0, 2.0, 9.0):
             group.create_task(sleeper(seconds))
-        await settle()
+        await settled()
         clock.advance(3.0)
-        await settle()
+        await settled()
 
         assert woken == [1.0, 2.0, 3.0]
         assert clock.sleeping == 1
@@ -37,10 +32,10 @@ async def test_a_cancelled_sleep_is_forgotten() -> None:
     """Cancelling a sleep ends it, and advancing past its end harms nobody."""
     clock = FakeClock()
     task = asyncio.create_task(clock.sleep(1.0))
-    await settle()
+    await settled()
 
     task.cancel()
-    await settle()
+    await settled()
     clock.advance(2.0)
 
     assert task.cancelled()

@@ -10,12 +10,12 @@ def nothing() -> None:
 def test_whoever_boards_late_reads_from_the_beginning_in_one_piece() -> None:
     """Then each reads what is new to it."""
     flight: Flight[str] = Flight()
-    early = flight.board(nothing)
+    early = flight.board(nothing, wants_pieces=True)
     flight.say("a")
     assert early.read() == "a"
     flight.say("b")
     flight.say("c")
-    late = flight.board(nothing)
+    late = flight.board(nothing, wants_pieces=True)
 
     assert (early.read(), late.read()) == ("bc", "abc")
     assert (early.read(), late.read()) == ("", "")
@@ -24,7 +24,7 @@ def test_whoever_boards_late_reads_from_the_beginning_in_one_piece() -> None:
 def test_the_ending_is_seen_once_all_was_read() -> None:
     """And not by who is behind."""
     flight: Flight[str] = Flight()
-    seat = flight.board(nothing)
+    seat = flight.board(nothing, wants_pieces=True)
     flight.say("a")
     flight.end("done")
 
@@ -46,8 +46,8 @@ def test_everybody_aboard_is_woken_by_every_news() -> None:
     """Who has left is not."""
     woken: list[str] = []
     flight: Flight[str] = Flight()
-    flight.board(lambda: woken.append("stays"))
-    leaver = flight.board(lambda: woken.append("leaves"))
+    flight.board(lambda: woken.append("stays"), wants_pieces=True)
+    leaver = flight.board(lambda: woken.append("leaves"), wants_pieces=True)
 
     flight.say("a")
     flight.leave(leaver)
@@ -59,7 +59,7 @@ def test_everybody_aboard_is_woken_by_every_news() -> None:
 def test_a_flight_is_deserted_while_it_goes_on_and_nobody_listens() -> None:
     """One that has landed is not."""
     flight: Flight[str] = Flight()
-    seat = flight.board(nothing)
+    seat = flight.board(nothing, wants_pieces=True)
     assert not flight.is_deserted
     assert repr(flight) == "<Flight flying, 1 aboard, 0 pieces>"
 

@@ -27,7 +27,7 @@ def test_nothing_is_said_before_it_is_known() -> None:
 def test_the_average_follows_by_age() -> None:
     """An observation weighs half after one half-life, and those of one moment weigh the same."""
     clock = FakeClock()
-    latency = Latency(clock, half_life=10.0)
+    latency = Latency(clock)
 
     latency.observe(1.0)
     latency.observe(3.0)

@@ -2,13 +2,14 @@
 
 import math
 import os
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.clock import FakeClock
-from penstockd.resilience.token_bucket import Debit, TokenBucket, debit
+from penstockd.resilience.token_bucket import Debit, Level, TokenBucket, debit
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
 
@@ -54,24 +55,77 @@ def test_what_is_given_back_can_be_taken_again_but_not_hoarded() -> None:
     clock = FakeClock()
     bucket = TokenBucket(rate=1.0, burst=5.0, clock=clock)
     bucket.take(5.0)
+    short_since = bucket.level.short_since
 
-    bucket.give_back(2.0)
+    bucket.give_back(2.0, short_since)
     assert bucket.remaining == pytest.approx(2.0)
 
     clock.advance(60.0)
-    bucket.give_back(5.0)
+    bucket.give_back(5.0, short_since)
     assert bucket.remaining == 5.0
     assert bucket.take(5.0) == 0.0
     assert bucket.take() == pytest.approx(1.0)
 
 
-def test_the_arithmetic_needs_one_number_a_key() -> None:
-    """`debit` is the whole of a bucket for who keeps its number elsewhere."""
-    first = debit(full_at=0.0, now=100.0, amount=3.0, rate=1.0, burst=4.0)
-    second = debit(first.full_at, now=100.0, amount=3.0, rate=1.0, burst=4.0)
+def test_the_arithmetic_needs_a_level_a_key() -> None:
+    """`debit` is the whole of a bucket for who keeps its level elsewhere."""
+    first = debit(Level(), now=100.0, amount=3.0, rate=1.0, burst=4.0)
+    second = debit(first.level, now=100.0, amount=3.0, rate=1.0, burst=4.0)
 
-    assert first == Debit(wait=0.0, full_at=103.0)
-    assert second == Debit(wait=2.0, full_at=103.0)
+    assert first == Debit(wait=0.0, level=Level(full_at=103.0, short_since=100.0))
+    assert second == Debit(wait=2.0, level=first.level)
+
+
+@pytest.mark.parametrize("lasts", [1.0, 30.0, 70.0, 120.0])
+def test_long_calls_that_hold_too_much_cost_what_they_use(lasts: float) -> None:
+    """However long they last: 200,000 tokens a minute are 33 calls of 6,000 a minute, held at 34,000 each."""
+    clock = FakeClock()
+    bucket = TokenBucket(200_000 / 60, 200_000, clock)
+    running: deque[tuple[float, float]] = deque()
+    ended = 0
+
+    for _ in range(4 * 3600):
+        clock.advance(0.25)
+        while running and running[0][0] <= clock.monotonic():
+            bucket.give_back(28_000, running.popleft()[1])
+            ended += 1
+        while bucket.take(34_000) == 0.0:
+            running.append((clock.monotonic() + lasts, bucket.level.short_since))
+
+    assert ended > 0.7 * 33.3 * (3600 - lasts) / 60
+
+
+@settings(max_examples=500 if SOAK else 50)
+@pytest.mark.soak
+@pytest.mark.timeout(900 if SOAK else 60)
+@given(
+    steps=st.lists(
+        st.tuples(st.floats(0.0, 8.0), st.floats(0.1, 5.0), st.floats(0.0, 1.0), st.integers(0, 12)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_what_is_used_since_a_bucket_was_full_is_its_burst_and_what_came_in(
+    steps: list[tuple[float, float, float, int]],
+) -> None:
+    """Whatever is held for how long, and however little of it is used in the end."""
+    clock = FakeClock()
+    bucket = TokenBucket(1.0, 5.0, clock)
+    holds: list[tuple[int, float, float, float]] = []
+    used: dict[float, float] = {}
+
+    for number, (gap, amount, share, lasts) in enumerate(steps):
+        clock.advance(gap)
+        for hold in [hold for hold in holds if hold[0] <= number]:
+            holds.remove(hold)
+            _, unused, short_since, taken = hold
+            bucket.give_back(unused, short_since)
+            used[short_since] = used.get(short_since, 0.0) + taken
+        if bucket.take(amount) == 0.0:
+            short_since = bucket.level.short_since
+            holds.append((number + lasts, amount * share, short_since, amount * (1 - share)))
+            spent = used.get(short_since, 0.0) + sum(taken for _, _, since, taken in holds if since == short_since)
+            assert spent <= 5.0 + (clock.monotonic() - short_since) + 1e-5
 
 
 @settings(max_examples=2000 if SOAK else 50)

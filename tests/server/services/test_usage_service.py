@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from fakes.calls import a_call
 from fakes.clock import FakeClock
+from fakes.demands import standing
 from penstock.v1.usage_service_pb2 import BudgetState, GetUsageRequest, GetUsageResponse, UsageBreakdown, UsageTotals
 from penstockd.budgets import Standing
 from penstockd.call import Reply
@@ -54,7 +55,7 @@ class Desk:
         self.ledger = Book()
         self.standings: Sequence[Standing] | Exception = ()
         self.callers: list[Caller] = []
-        self._service = UsageService(self.ledger, self._budgets, FakeClock())
+        self._service = UsageService(self.ledger, self._budgets, FakeClock(), random=lambda: 0.5)
 
     async def _budgets(self, caller: Caller, now: float) -> Sequence[Standing]:
         self.callers.append(caller)
@@ -108,8 +109,8 @@ async def test_every_field_narrows_the_query(desk: Desk) -> None:
 async def test_the_report_is_sent_whole(desk: Desk) -> None:
     """Every number in its place."""
     desk.standings = [
-        Standing(subject="tenant:acme", rule="1 USD per day", limit=7, spent=8, held=9, resets_at=86400.0),
-        Standing(subject="key:acme/web", rule="2 USD in all", limit=1, spent=0, held=0, resets_at=None, is_shadow=True),
+        standing(limit=7, spent=8, held=9, rule="1 USD per day", resets_at=86400.0),
+        standing(limit=1, subject="key:acme/web", rule="2 USD in all", is_shadow=True),
     ]
     sums = UsageTotals(
         requests=1, input_tokens=2, output_tokens=3, cost_nanousd=4, cost_estimated_nanousd=5, wasted_nanousd=6

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from penstockd.call import Call
 from penstockd.ledger import Entry, EntryStatus
 from penstockd.limits import BudgetDemand, Demand
-from penstockd.model import Model, Prompt, chosen, estimate
+from penstockd.model import BYTES_PER_TOKEN, Model, Prompt, chosen, estimate
 from penstockd.outcome import Attempt
 from penstockd.rules import Caller, Rulebook
 from penstockd.upstream import UNBILLED
@@ -21,7 +21,7 @@ class Account:
         """Estimate what the attempt may use at most; `now` in unix seconds."""
         prompt, outcome = call.request, call.outcome
         self.model: Model = chosen(prompt)
-        self.attempt: Attempt = prompt.attempt or Attempt(model=self.model.name, started_at=call.started_at)
+        self.attempt: Attempt = prompt.attempt
         self.caller = Caller(principal=call.principal, user_id=prompt.user_id, agent=outcome.agent)
         self.hold_id = f"{outcome.call_id}/{self.attempt.ordinal}"
         self._call = call
@@ -69,7 +69,7 @@ class Account:
 
     def give_back_grant(self, *, used: int) -> None:
         """Give back what the attempt took of its provider's grant and did not use, in tokens."""
-        self.model.allowance.settle(held=self.attempt.held_tokens, used=used)
+        self.model.allowance.settle(self.attempt.grant, used=used)
 
     def used(self, entry: Entry) -> dict[str, float]:
         """What `entry` used of each demand, by key."""
@@ -80,8 +80,8 @@ class Account:
 
     @property
     def _said(self) -> int:
-        """Output that was heard, shown to callers or not, at four bytes a token; never more than was asked for."""
-        said = -(-(self._bytes_said + self.attempt.bytes_unsaid) // 4)
+        """Output that was heard, shown to callers or not, by BYTES_PER_TOKEN; never more than was asked for."""
+        said = -(-(self._bytes_said + self.attempt.bytes_unsaid) // BYTES_PER_TOKEN)
         return min(said, self._estimate.output)
 
     def _completed(self, reported: Usage, *, output: int) -> Usage:

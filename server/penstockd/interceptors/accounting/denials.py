@@ -6,7 +6,7 @@ from math import isinf
 from typing import assert_never
 
 from penstockd import conventions as names
-from penstockd.errors import BudgetExhausted, InvalidRequest, PenstockError, Quota, RateLimited, Violation
+from penstockd.errors import SMALLER, BudgetExhausted, PenstockError, Quota, RateLimited, too_large
 from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
 from penstockd.metrics.instruments import Counter, Instruments
 from penstockd.metrics.rule_labels import rule_label, untold
@@ -15,8 +15,6 @@ from penstockd.rules import kind_and_tenant
 from penstockd.tracing import present
 
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
-_SMALLER = "shorten the input or lower max_output_tokens"
-"""What a caller can do whose call is too large: either part may be most of it."""
 _NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
 """Who are counted together, for want of a name."""
 
@@ -76,11 +74,9 @@ def refusal(denial: Denial) -> PenstockError:
     quota = Quota(demand.subject, demand.rule)
     match demand:
         case RateDemand() if isinf(denial.retry_after):
-            description = (
-                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once: {_SMALLER}"
+            return too_large(
+                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once"
             )
-            violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
-            return InvalidRequest(f"the call is larger than a limit: {description}", violations=violations)
         case RateDemand() | LeaseDemand():
             message = f"{_whom(demand.subject)} is over its limit of {demand.rule}"
             return RateLimited(message, retry_after=denial.retry_after, quota=quota)
@@ -97,7 +93,7 @@ def _shortage(demand: BudgetDemand, left: int) -> str:
     if left <= 0:
         return f"{budget} is used up"
     most, rest = _dollars(demand.amount), _dollars(left)
-    return f"this call may cost up to {most}, and {rest} of {budget} is left: {_SMALLER}"
+    return f"this call may cost up to {most}, and {rest} of {budget} is left: {SMALLER}"
 
 
 def _whom(subject: str) -> str:

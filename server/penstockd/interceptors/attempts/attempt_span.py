@@ -17,19 +17,16 @@ LONGEST_NAME = 128
 """Characters that are kept of what a provider calls its model."""
 
 
-def attempt_span(choice: Choice, call: Call[Prompt], reason_before: str) -> AbstractContextManager[Call[Prompt]]:
-    """Trace, if the call is sampled, the attempt that is made in the block by the call that it is given.
-
-    `reason_before` is why the attempt before this one ended.
-    """
+def attempt_span(choice: Choice, call: Call[Prompt]) -> AbstractContextManager[Call[Prompt]]:
+    """Trace, if the call is sampled, the attempt that is made in the block by the call that it is given."""
     trace = present()
-    return nullcontext(call) if trace is None else _attempt_span(trace, choice, call, reason_before)
+    return nullcontext(call) if trace is None else _attempt_span(trace, choice, call)
 
 
 @contextmanager
-def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt], reason_before: str) -> Iterator[Call[Prompt]]:
+def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt]) -> Iterator[Call[Prompt]]:
     name = f"{names.CHAT} {choice.model.upstream_name}"
-    span = trace.begin(name, SpanKind.CLIENT, _asked(choice, call.request, reason_before))
+    span = trace.begin(name, SpanKind.CLIENT, _asked(choice, call.request))
     heard: list[str] = []
     if trace.captures_content:
         span.set_attributes(content.asked(call.request))
@@ -49,7 +46,7 @@ def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt], reason_befor
             span.end()
 
 
-def _asked(choice: Choice, prompt: Prompt, reason_before: str) -> Attributes:
+def _asked(choice: Choice, prompt: Prompt) -> Attributes:
     parameters = prompt.parameters
     attributes: dict[str, str | bool | int | float | tuple[str, ...] | None] = {
         names.GEN_AI_OPERATION_NAME: names.CHAT,
@@ -61,7 +58,7 @@ def _asked(choice: Choice, prompt: Prompt, reason_before: str) -> Attributes:
         names.GEN_AI_REQUEST_STREAM: prompt.streams or None,
         names.PENSTOCK_MODEL: choice.model.name,
         names.PENSTOCK_ATTEMPT: choice.attempt.ordinal,
-        names.PENSTOCK_RETRY_REASON: reason_before or None,
+        names.PENSTOCK_RETRY_REASON: choice.attempt.reason_before or None,
     }
     return {name: value for name, value in attributes.items() if value is not None}
 

@@ -5,18 +5,28 @@ from asyncio import CancelledError
 from msgspec.structs import replace
 
 from penstockd import conventions as names
-from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.call import Call, Completed, Reply
 from penstockd.clock import Clock
-from penstockd.errors import Internal, can_be_told
+from penstockd.errors import Internal
 from penstockd.model import Model, Prompt
-from penstockd.outcome import Attempt, FinishReason
+from penstockd.outcome import Attempt, FinishReason, can_be_told
+from penstockd.resilience.allowance import Grant
 
 
 class Choice:
     """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
 
-    def __init__(self, model: Model, caller: Call[Prompt], clock: Clock, *, held_tokens: int, is_repeat: bool) -> None:
-        """A repeat has just been withdrawn from the retry budget, and so many tokens from what the provider grants."""
+    def __init__(
+        self,
+        model: Model,
+        caller: Call[Prompt],
+        clock: Clock,
+        *,
+        grant: Grant,
+        is_repeat: bool,
+        reason_before: str,
+    ) -> None:
+        """A repeat has just been withdrawn from the retry budget, and `grant` from what the provider grants."""
         self.model = model
         self.is_repeat = is_repeat
         self.is_committed = False
@@ -25,7 +35,8 @@ class Choice:
             model=model.name,
             ordinal=next(caller.outcome.ordinals),
             started_at=clock.monotonic(),
-            held_tokens=held_tokens,
+            grant=grant,
+            reason_before=reason_before,
         )
         self._caller = caller
         self._clock = clock
@@ -35,8 +46,6 @@ class Choice:
         if not self.is_committed:
             self.is_committed = True
             self._caller.outcome.model = self.model.name
-            if isinstance(reply, Delta) and self._caller.outcome.first_content_at is None:
-                self._caller.outcome.first_content_at = self._clock.monotonic()
         if isinstance(reply, Completed):
             self.finish_reason = reply.finish_reason
             self.attempt.ended_at = self._clock.monotonic()
@@ -75,7 +84,7 @@ class Choice:
         if self.is_repeat:
             self.model.retries.refund(self._clock.monotonic() - self.attempt.started_at)
         if not any(attempt is self.attempt for attempt in self._caller.outcome.attempts):
-            self.model.allowance.give_back_request()
+            self.model.allowance.give_back_request(self.attempt.grant)
 
 
 def _reason(error: BaseException) -> str:

@@ -6,14 +6,13 @@ from penstockd.errors import (
     ContentFiltered,
     ContextTooLong,
     DeadlineExceeded,
-    InvalidRequest,
     ModelsUnavailable,
     PenstockError,
     StreamBroken,
     UpstreamMisconfigured,
     UpstreamRejected,
     UpstreamTimeout,
-    Violation,
+    too_large,
 )
 from penstockd.upstream import (
     Filtered,
@@ -65,12 +64,9 @@ def of_all(failures: Sequence[UpstreamFailure], *, unasked: Sequence[str], retry
 
 def of_a_size(tokens: int, most: float) -> PenstockError:
     """The error for a call that may take more `tokens` than any model's provider ever grants at once."""
-    description = (
-        f"the call may take {tokens} tokens, but no model of the route is granted more than {most:.0f} at once: "
-        "shorten the input or lower max_output_tokens"
+    return too_large(
+        f"the call may take {tokens} tokens, but no model of the route is granted more than {most:.0f} at once"
     )
-    violations = [Violation(field, description) for field in ("input", "parameters.max_output_tokens")]
-    return InvalidRequest(f"the call is too large: {description}", violations=violations)
 
 
 def _of_the_last(failure: UpstreamFailure, retry_after: float | None) -> PenstockError:

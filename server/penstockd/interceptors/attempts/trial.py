@@ -59,11 +59,6 @@ class Trial:
         self._attempts_left -= 1
         return choice
 
-    @property
-    def reason_before(self) -> str:
-        """Why the attempt before ended; empty for the first."""
-        return self._failures[-1].reason if self._failures else ""
-
     def call(self, choice: Choice) -> Call[Prompt]:
         """The call to make for `choice`, its time split so that the next usable model could still answer."""
         remaining = self._remaining()
@@ -184,7 +179,8 @@ class Trial:
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
         may_ask = self._back_in(model) == 0 and self._is_affordable(model) and self._has_time()
-        if not (may_ask and model.allowance.take(held)):
+        grant = model.allowance.take(held) if may_ask else None
+        if grant is None:
             model.permits.release()
             return None
         is_repeat = model in self._repeatable
@@ -192,7 +188,8 @@ class Trial:
             model.retries.withdraw()
             self._repeats += 1
         (self._repeatable if is_repeat else self._untried).remove(model)
-        return Choice(model, self._call, self._clock, held_tokens=held, is_repeat=is_repeat)
+        reason = self._failures[-1].reason if self._failures else ""
+        return Choice(model, self._call, self._clock, grant=grant, is_repeat=is_repeat, reason_before=reason)
 
     async def _waited(self, what_for: str, waiting: Awaitable[None]) -> None:
         """Await `waiting`, and let the call know how long that took."""

@@ -11,7 +11,7 @@ from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, Internal, PenstockError, StreamBroken
 from penstockd.interceptors.flights.work import Keep, OwnLimit, Work, is_anothers
 from penstockd.logs.log import Log
-from penstockd.outcome import CacheStatus
+from penstockd.outcome import CacheStatus, can_be_told
 from penstockd.request import Request
 from penstockd.tracing import present
 
@@ -93,11 +93,11 @@ class Flights:
                     flight.say(text)
                     if flight.length > LONGEST:
                         raise StreamBroken("the answer does not end")
-                case Completed(finish_reason=finish_reason, model=model):
+                case Completed(finish_reason=finish_reason):
                     flight.end(reply)
                     if work.keep is not None and reply.may_be_kept:
-                        answer = Answer(text="".join(flight.pieces), finish_reason=finish_reason, model=model)
-                        await work.keep(answer)
+                        text, model = "".join(flight.pieces), work.call.outcome.model
+                        await work.keep(Answer(text=text, finish_reason=finish_reason, model=model))
 
         try:
             await proceed(replace(work.call, send=send, overtime=work.overtime))
@@ -118,10 +118,10 @@ class Flights:
 
     def _fail(self, work: Work, error: BaseException) -> None:
         """End it with `error`; what nobody foresaw is in the log, and no caller is told of it."""
-        if not isinstance(error, PenstockError):
+        if not can_be_told(error):
             work.is_final = True
             self._log.exception("a call failed unforeseen", error, **work.call.outcome.log_fields)
-            error = Internal("an internal error; its details are in the server's log")
+            error = Internal()
         work.flight.end(error)
 
     async def _listen(self, work: Work, call: Call[Request], keep: Keep | None) -> PenstockError | None:
@@ -156,7 +156,7 @@ class Flights:
                     await news
             if not isinstance(ending, Completed):
                 return ending
-            outcome.model = ending.model
+            outcome.model = first.model
             await call.send(ending)
             return None
         finally:

@@ -17,13 +17,14 @@ LONGEST_PIECE = 1024
 
 async def replay(answer: Answer, call: Call[Request]) -> None:
     """Reply with `answer`, which used nothing."""
+    call.outcome.cache = CacheStatus.HIT
     call.outcome.agent, call.outcome.model = call.request.agent, answer.model
     if trace := present():
         trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.HIT})
     texts = pieces(answer.text) if call.method.streams else filter(None, [answer.text])
     for text in texts:
         await call.send(Delta(text))
-    await call.send(Completed(finish_reason=answer.finish_reason, model=answer.model))
+    await call.send(Completed(finish_reason=answer.finish_reason))
 
 
 def pieces(text: str) -> Iterator[str]:

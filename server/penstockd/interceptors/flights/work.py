@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from penstockd.answers import Answer
-from penstockd.call import Call, Completed, Overtime
+from penstockd.call import Call, Completed
 from penstockd.clock import Clock
 from penstockd.errors import (
     AgentNotFound,
@@ -24,6 +24,7 @@ from penstockd.errors import (
 from penstockd.request import Request
 from penstockd.resilience.deadline import margin
 from penstockd.resilience.flight import Flight
+from penstockd.resilience.overtime import Overtime
 from penstockd.rules import Caller, Per, kind_and_tenant
 from penstockd.tracing import Trace, present
 

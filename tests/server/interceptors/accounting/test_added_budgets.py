@@ -83,7 +83,7 @@ def test_a_budget_of_which_the_attempt_held_counts_it_once() -> None:
 def test_it_is_counted_once_the_ledger_has_it() -> None:
     """Who starts the budget at what the ledger says, and finds it there or not, counts it twice rather than never."""
     calls = MeteredCalls()
-    calls.ledger.close_takes = 5.0
+    calls.ledger.settle_takes = 5.0
     model = calls.model("a", [2.0, "hi", USED])
 
     async def main() -> tuple[BudgetState, BudgetState]:

@@ -6,10 +6,13 @@ import random
 
 import pytest
 
+from fakes import virtual_time
 from fakes.calls import STREAM
 from fakes.clock import FakeClock, RunningClock
-from fakes.shared_work import DONE, PATIENCE, Caller, Work, settled
+from fakes.loop import settled
+from fakes.shared_work import DONE, PATIENCE, Caller, Work
 from fakes.telescope import Telescope
+from fakes.virtual_time import VirtualClock
 from penstockd.answers import Answer
 from penstockd.call import Call
 from penstockd.errors import (
@@ -87,6 +90,15 @@ async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
     assert (second.outcome.cost_nanousd, second.outcome.usage.total, second.outcome.attempts) == (0, 0, [])
     assert (second.outcome.agent, second.outcome.model) == ("default", "m")
     assert (first.outcome.cache, second.outcome.cache) == (CacheStatus.BYPASSED, CacheStatus.COALESCED)
+
+
+async def test_who_joined_an_answer_without_text_sees_who_gave_it() -> None:
+    """The model is known by its end at the latest."""
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
+    callers = [rides(flights, work), rides(flights, work)]
+    work.end()
+
+    assert [(await caller.ends()).outcome.model for caller in callers] == ["m", "m"]
 
 
 async def test_one_callers_cancel_never_hurts_the_others() -> None:
@@ -200,6 +212,24 @@ async def test_an_error_that_would_repeat_is_everybodys(error: type[PenstockErro
     for each in seen:
         assert isinstance(each, error)
         assert (each.message, each.retry_after, each.metadata) == ("no", 2.0, {"a": "b"})
+
+
+class Shut(Overloaded):
+    """An agent's own, whose constructor takes no message."""
+
+    def __init__(self) -> None:
+        super().__init__("shut", retry_after=1.0)
+
+
+async def test_an_error_of_an_agents_own_is_told_as_it_is() -> None:
+    """Whoever started hears it, and who joined as well."""
+    flights, work = Flights(FakeClock(), log=Log("test")), Work()
+    callers = [rides(flights, work) for _ in range(2)]
+    await settled()
+    work.fail(Shut())
+    work.fail(Shut())
+
+    assert [type((await caller.ends()).error) for caller in callers] == [Shut, Shut]
 
 
 @pytest.mark.parametrize(
@@ -390,12 +420,13 @@ async def test_after_the_first_text_there_is_no_new_flight() -> None:
     assert len(work.calls) == 1
 
 
-async def test_what_was_unforeseen_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("secret"), InvalidRequest("secret", metadata={"order": 7})])  # type: ignore[dict-item]
+async def test_what_was_unforeseen_is_in_the_log_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """With whose call it was; those who wait for it, be they many or nobody, are told nothing of it."""
     flights, work = Flights(FakeClock(), log=Log("test")), Work()
     callers = [rides(flights, work) for _ in range(100)]
     await settled()
-    work.fail(ZeroDivisionError("secret"))
+    work.fail(error)
 
     errors = [(await caller.ends()).error for caller in callers]
 
@@ -613,14 +644,17 @@ async def test_what_is_foreseen_needs_no_log_of_its_own(caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
-async def test_work_that_lingers_ends_with_the_latest_of_its_callers_deadlines() -> None:
-    """Nobody who could come back for it would have more time."""
-    clock = FakeClock()
-    flights, work = Flights(clock, log=Log("test"), linger=1000.0), Work()
-    short = rides(flights, work, expires_at=clock.monotonic() + 0.05)
-    long = rides(flights, work, expires_at=clock.monotonic() + 0.1)
-    await settled()
-    await asyncio.gather(short.cancels(), long.cancels())
+def test_work_that_lingers_ends_with_the_latest_of_its_callers_deadlines() -> None:
+    """Nobody who could come back for it would have more time, and whoever started it may well have less."""
+    clock = VirtualClock()
 
-    async with asyncio.timeout(PATIENCE):
+    async def main() -> float:
+        flights, work, began = Flights(clock, log=Log("test"), linger=1000.0), Work(), clock.monotonic()
+        callers = [rides(flights, work, expires_at=began + seconds) for seconds in (10.0, 30.0)]
+        await settled()
+        for caller in callers:
+            await caller.cancels()
         await work.cancelled.wait()
+        return clock.monotonic() - began
+
+    assert virtual_time.run(clock, main()) == pytest.approx(30.0)

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from fakes import virtual_time
 from fakes.calls import REQUEST, a_call
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Overtime
 from penstockd.interceptors.flights.work import OwnLimit
+from penstockd.resilience.overtime import Overtime
 
 
 class Listener:
