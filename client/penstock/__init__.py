@@ -28,6 +28,7 @@ from penstock.errors import (
     UpstreamTimeout,
     Violation,
 )
+from penstock.pool import Action
 from penstock.request import Options, Turn
 from penstock.sync_client import SyncAgentClient, SyncStream
 from penstock.tls import TLS
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TLS",
     "AccountingUnavailable",
+    "Action",
     "Agent",
     "AgentClient",
     "AgentNotFound",

@@ -26,6 +26,8 @@ _OPTIONS = [
     # as long again as the outage was. A thousand clients try five hundred times a second so, which is nothing to a port
     # that is closed, and costs a daemon that is back less than one call of each.
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Where every address that is known drains, the name is looked up again after that long, not after 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     # gRPC drops trailers over the first limit at random up to the second.
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),

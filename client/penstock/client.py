@@ -3,7 +3,7 @@
 import asyncio
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, cast
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, cast
 
 import grpc.aio
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:  # only the stubs' type files know the asynchronous ones
     from penstock.v1.usage_service_pb2_grpc import UsageServiceAsyncStub
 
 
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
 class AgentClient:
     """Asks the agents of a Penstock daemon; every call has a deadline, and cancelling its task cancels the call.
 
@@ -59,8 +63,7 @@ class AgentClient:
     async def process(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> ProcessResponse:
         """Return the answer to `text`, whole."""
         call = self._connection.ask(ProcessRequest, text, timeout, options)
-        with call.errors():
-            return await self._agents.Process(call.request, timeout=call.timeout, metadata=call.metadata)
+        return await _answer(self._agents.Process, call)
 
     def stream(self, text: str, *, timeout: float | None = None, **options: Unpack[Options]) -> "Stream":
         """Start the answer to `text` and return it as it is written."""
@@ -71,29 +74,25 @@ class AgentClient:
     async def list_agents(self, *, timeout: float | None = None) -> list[Agent]:
         """Return the agents that this caller may use, by name."""
         call = self._connection.call(ListAgentsRequest(), timeout)
-        with call.errors():
-            response = await self._agents.ListAgents(call.request, timeout=call.timeout, metadata=call.metadata)
+        response = await _answer(self._agents.ListAgents, call)
         return list(response.agents)
 
     async def list_models(self, *, timeout: float | None = None) -> list[Model]:
         """Return the models of the pool, by name, as the replica that answers sees them."""
         call = self._connection.call(ListModelsRequest(), timeout)
-        with call.errors():
-            response = await self._pool.ListModels(call.request, timeout=call.timeout, metadata=call.metadata)
+        response = await _answer(self._pool.ListModels, call)
         return list(response.models)
 
     async def set_model(self, name: str, action: Action, *, timeout: float | None = None) -> Model:
         """Enable, disable or force open one model of the replica that answers, and return it; for operators."""
         call = self._connection.call(set_model_request(name, action), timeout)
-        with call.errors():
-            response = await self._pool.SetModel(call.request, timeout=call.timeout, metadata=call.metadata)
+        response = await _answer(self._pool.SetModel, call)
         return response.model
 
     async def get_usage(self, *, timeout: float | None = None, **options: Unpack[UsageOptions]) -> GetUsageResponse:
         """Return what was used and what it cost; an empty question is the caller's tenant, this month (UTC)."""
         call = self._connection.ask_usage(timeout, options)
-        with call.errors():
-            return await self._usage.GetUsage(call.request, timeout=call.timeout, metadata=call.metadata)
+        return await _answer(self._usage.GetUsage, call)
 
     async def close(self) -> None:
         """Close the connection; calls that still run are cancelled."""
@@ -111,6 +110,7 @@ class AgentClient:
     # Opened late, because a channel belongs to the event loop that runs when it is made.
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
+        self._connection.loop = asyncio.get_event_loop()
         return self._connection.way.open_aio()
 
     @cached_property
@@ -182,3 +182,16 @@ class Stream:
             self._loop.call_soon_threadsafe(self._events.cancel)
         except RuntimeError:  # the loop is closed, and nothing of it will read or pay any more
             return
+
+
+async def _answer(method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", call: Call[Request]) -> Response:
+    """Make a call and wait for its answer; whoever cancels that finds their own cancellation again."""
+    with call.errors():
+        made = method(call.request, timeout=call.timeout, metadata=call.metadata)
+        # Awaiting the call itself raises a CancelledError of gRPC's, without the words by which anyio knows its own.
+        try:
+            await made.code()
+        except asyncio.CancelledError:
+            made.cancel()
+            raise
+        return await made

@@ -63,29 +63,32 @@ class Connection:
     """Where the daemon is, who we say we are, and how long we wait; None means what the environment says."""
 
     def __init__(self, target: str | None, *, api_key: str | None, timeout: float, tls: bool | TLS) -> None:
-        key = os.environ.get("PENSTOCK_API_KEY", "") if api_key is None else api_key
         where = target or os.environ.get("PENSTOCK_TARGET") or DEFAULT_TARGET
         self.way = Way(where, TLS() if tls is True else tls or None)
         self._timeout = _checked(timeout)
-        self._credentials = (("authorization", f"Bearer {_printable(key.strip())}"),) if key.strip() else ()
+        self._credentials = (("authorization", f"Bearer {key}"),) if (key := _key(api_key)) else ()
         self._is_closed = False
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def ask(self, kind: type[Ask], text: str, timeout: float | None, options: Options) -> Call[Ask]:
         """Prepare a call that asks an agent."""
         _check(options, Options)
-        message = request.build(kind, text, **options)
+        message = request.build(kind, text, options)
         return self.call(message, timeout, message.request_id)
 
     def ask_usage(self, timeout: float | None, options: UsageOptions) -> Call[GetUsageRequest]:
         """Prepare a call that asks for usage."""
         _check(options, UsageOptions)
-        return self.call(usage.build(**options), timeout)
+        return self.call(usage.build(options), timeout)
 
     def call(self, message: Request, timeout: float | None, request_id: str = "") -> Call[Request]:
-        """Prepare any call; raises RuntimeError once closed."""
+        """Prepare any call; raises RuntimeError once closed, and on another event loop than `loop`, if there is one."""
         # grpc.aio corrupts the process's memory when a stream is begun on a closed channel.
         if self._is_closed:
             raise RuntimeError("the client is closed: make a new one")
+        # It would send the call all the same, for nobody, and fail by words that lead nowhere.
+        if self.loop is not None and self.loop is not asyncio.get_event_loop():
+            raise RuntimeError("the client belongs to the event loop it was first used on: make one for each loop")
         name = request_id or request.new_request_id()
         return Call(
             request=message,
@@ -117,8 +120,11 @@ def _checked(timeout: float) -> float:
     raise ValueError(f"a timeout is a positive number of seconds, not {timeout}")
 
 
-def _printable(key: str) -> str:
-    if _is_printable(key):
+def _key(given: str | None) -> str:
+    key = os.environ.get("PENSTOCK_API_KEY", "") if given is None else given
+    if not isinstance(key, str):
+        raise TypeError("api_key: must be a str")
+    if _is_printable(key := key.strip()):
         return key
     raise ValueError("the API key holds characters that no key has")
 

@@ -26,7 +26,7 @@ class PenstockError(Exception):
     """A call that was refused or failed; itself raised only where no class below fits.
 
     `retry_after` is in seconds: None means that no delay was named, or that the server asked not to try again.
-    `metadata` is what the status's ErrorInfo holds.
+    `metadata` is what the status's ErrorInfo holds, and `partial` where a part of a stream had come.
     """
 
     code: StatusCode = StatusCode.UNKNOWN
@@ -210,6 +210,6 @@ class Internal(PenstockError):
 
 
 SERVER_ERRORS: Mapping[str, type[PenstockError]] = {
-    kind.reason: kind for kind in PenstockError.__subclasses__() if kind is not Unreachable
+    kind.reason: kind for kind in PenstockError.__subclasses__() if kind not in (Unimplemented, Unreachable)
 }
 """The class of each reason that a server may give."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from penstock.connection import Call
-from penstock.errors import StreamBroken, Unreachable
+from penstock.errors import PenstockError, StreamBroken, Unreachable
 from penstock.v1.agent_service_pb2 import ProcessResponse, ProcessStreamRequest, ProcessStreamResponse
 
 
@@ -43,10 +43,14 @@ class Fold:
         try:
             with self._call.errors():
                 yield
-        except Unreachable as error:
+        except PenstockError as error:
             if not self._pieces:
                 raise
-            raise self._broken(error.message) from error
+            if isinstance(error, Unreachable):
+                raise self._broken(error.message) from error
+            # Where the daemon said nothing, as of a deadline that passes here first, it is so all the same.
+            error.metadata["partial"] = "true"
+            raise
 
     def _broken(self, message: str) -> StreamBroken:
         return StreamBroken(message, request_id=self._call.request_id, metadata={"partial": "true"})

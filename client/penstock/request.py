@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict, TypeVar, cast
 from uuid import UUID
 
 from penstock.message import make
@@ -56,48 +56,23 @@ class Options(TypedDict, total=False):
     labels: Mapping[str, str]
 
 
-def build(
-    kind: type[Ask],
-    text: str,
-    *,
-    agent: str = "",
-    history: Sequence[Turn] = (),
-    user_id: str = "",
-    request_id: str = "",
-    idempotency_key: str = "",
-    temperature: float | None = None,
-    top_p: float | None = None,
-    max_output_tokens: int | None = None,
-    stop: str | Sequence[str] = (),
-    seed: int | None = None,
-    cache: Literal["bypass", "refresh", "off"] | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> Ask:
-    """Make the request; Options says what each argument means.
+def build(kind: type[Ask], text: str, options: Options) -> Ask:
+    """Make the request.
 
-    Raises TypeError for an argument of another type, and ValueError for an unknown role or cache policy and for what
-    the contract has no room for.
+    Raises TypeError for an option of another type, and ValueError for an unknown role or cache policy and for what the
+    contract has no room for.
     """
-    parameters = make(
-        GenerationParameters,
-        stop=[stop] if isinstance(stop, str) else stop,
-        temperature=temperature,
-        top_p=top_p,
-        max_output_tokens=max_output_tokens,
-        seed=seed,
-    )
-    return make(
-        kind,
-        agent=agent,
-        input=text,
-        history=_history(history),
-        user_id=user_id,
-        request_id=request_id or new_request_id(),
-        idempotency_key=idempotency_key,
-        parameters=parameters if parameters.ListFields() else None,
-        cache=_policy(cache) if cache else None,
-        labels=labels,
-    )
+    given = {name: value for name, value in options.items() if value is not None}
+    parameters = {name: given.pop(name) for name in GenerationParameters.DESCRIPTOR.fields_by_name if name in given}
+    if isinstance(parameters.get("stop"), str):
+        parameters["stop"] = [parameters["stop"]]
+    if "history" in given:
+        given["history"] = _history(given["history"])
+    if policy := given.pop("cache", None):
+        given["cache"] = _policy(policy)
+    generation = make(GenerationParameters, **parameters)
+    given["request_id"] = given.get("request_id") or new_request_id()
+    return make(kind, input=text, parameters=generation if generation.ListFields() else None, **given)
 
 
 def new_request_id() -> str:
@@ -107,7 +82,7 @@ def new_request_id() -> str:
     return str(UUID(int=milliseconds << 80 | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)))
 
 
-def _policy(name: str) -> CachePolicy:
+def _policy(name: object) -> CachePolicy:
     if not isinstance(name, str):
         raise TypeError(f"cache: must be one of {', '.join(_POLICIES)}")
     if name.lower() not in _POLICIES:
@@ -115,10 +90,10 @@ def _policy(name: str) -> CachePolicy:
     return _POLICIES[name.lower()]
 
 
-def _history(turns: Sequence[Turn]) -> list[Message]:
+def _history(turns: object) -> list[Message]:
     if not isinstance(turns, Iterable):
         raise TypeError("history: must be turns, such as [('user', 'hi')]")
-    return [_message(turn) for turn in turns]
+    return [_message(cast("Turn", turn)) for turn in turns]
 
 
 def _message(turn: Turn) -> Message:

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from typing import TypeVar, cast
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from penstock import durations, errors
+from penstock import errors
 from penstock.errors import PenstockError, Quota, Violation
 
 DOMAIN = "penstock.dev"
@@ -43,6 +44,8 @@ _HINTS = (
     ),
 )
 
+_TOO_LARGE = ("message larger than max", "metadata size exceeds")
+
 _Trailers = dict[str, str | bytes]
 _Detail = TypeVar("_Detail", bound=Message)
 
@@ -58,6 +61,11 @@ def translate(error: grpc.RpcError, *, request_id: str) -> PenstockError:
         return _explained(error.code(), message, _status(trailers), trailers, request_id)
     except DecodeError:
         return _explained(error.code(), message, Status(), trailers, request_id)
+
+
+def to_seconds(duration: Duration) -> float:
+    """Return a protobuf duration in seconds."""
+    return duration.seconds + duration.nanos / 1e9
 
 
 def _explained(code: StatusCode, message: str, status: Status, trailers: _Trailers, request_id: str) -> PenstockError:
@@ -84,8 +92,8 @@ def _in_our_words(message: str) -> str:
 
 
 def _kind_of(code: StatusCode, message: str) -> type[PenstockError]:
-    # gRPC refuses a message over the receiver's limit with the code of a rate limit, yet trying again never helps.
-    if code is StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in message:
+    # gRPC refuses what is over the receiver's limits with the code of a rate limit, yet trying again never helps.
+    if code is StatusCode.RESOURCE_EXHAUSTED and any(words in message for words in _TOO_LARGE):
         return errors.InvalidRequest
     return _BY_CODE.get(code, PenstockError)
 
@@ -98,14 +106,16 @@ def _status(trailers: _Trailers) -> Status:
 def _detail(status: Status, kind: type[_Detail]) -> _Detail:
     """Return the status's detail of that kind, or an empty one."""
     found = kind()
-    any(detail.Unpack(found) for detail in status.details)
+    for detail in status.details:
+        if detail.Unpack(found):
+            break
     return found
 
 
 def _retry_after(status: Status, trailers: _Trailers) -> float | None:
     retry = _detail(status, RetryInfo)
     if retry.HasField("retry_delay"):
-        return durations.to_seconds(retry.retry_delay)
+        return to_seconds(retry.retry_delay)
     pushback = str(trailers.get("grpc-retry-pushback-ms", ""))
     return int(pushback) / 1000 if pushback.isdecimal() else None
 

@@ -25,28 +25,14 @@ class UsageOptions(TypedDict, total=False):
     until: datetime | None
 
 
-def build(
-    *,
-    tenant: str = "",
-    user_id: str = "",
-    agent: str = "",
-    model: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> GetUsageRequest:
-    """Make the request; UsageOptions says what each argument means. A moment without a time zone is a ValueError."""
-    return make(
-        GetUsageRequest,
-        tenant=tenant,
-        user_id=user_id,
-        agent=agent,
-        model=model,
-        start_time=_timestamp("since", since),
-        end_time=_timestamp("until", until),
-    )
+def build(options: UsageOptions) -> GetUsageRequest:
+    """Make the request. A moment without a time zone is a ValueError."""
+    given = dict(options)
+    since, until = given.pop("since", None), given.pop("until", None)
+    return make(GetUsageRequest, start_time=_timestamp("since", since), end_time=_timestamp("until", until), **given)
 
 
-def _timestamp(name: str, moment: datetime | None) -> Timestamp | None:
+def _timestamp(name: str, moment: object) -> Timestamp | None:
     if moment is None:
         return None
     if not isinstance(moment, datetime):

@@ -125,6 +125,20 @@ async def test_cancelling_the_task_cancels_the_call(daemon: FakeDaemon, *, is_st
         assert await asyncio.to_thread(daemon.ended.wait, 5)
 
 
+async def test_whoever_cancels_a_call_finds_the_own_cancellation_again(daemon: FakeDaemon) -> None:
+    """By its words: anyio's scopes, which frameworks put around handlers, know theirs by nothing else."""
+    daemon.behave = Hangs(daemon)
+
+    async with AgentClient(daemon.target) as client:
+        task = asyncio.create_task(client.process("hello"))
+        await asyncio.to_thread(daemon.asked.acquire)
+        task.cancel("by this scope")
+
+        with pytest.raises(asyncio.CancelledError, match="by this scope"):
+            await task
+        assert await asyncio.to_thread(daemon.ended.wait, 5)
+
+
 async def test_closing_the_client_ends_the_calls_of_other_tasks(daemon: FakeDaemon) -> None:
     """Nobody cancelled those tasks, and a TaskGroup would not tell of a CancelledError."""
     daemon.behave = Hangs(daemon)
@@ -172,6 +186,21 @@ def test_a_client_may_be_made_before_the_loop_that_uses_it(daemon: FakeDaemon) -
             return (await client.process("hello")).output
 
     assert asyncio.run(ask()) == "hello "
+
+
+def test_a_client_on_another_loop_says_so(daemon: FakeDaemon) -> None:
+    """Whichever way it is asked; nothing is sent."""
+    client = AgentClient(daemon.target)
+
+    async def begin() -> None:
+        client.stream("hello")
+
+    asyncio.run(client.list_agents())
+
+    for ask in (client.process("hello"), begin(), client.list_models()):
+        with pytest.raises(RuntimeError, match="make one for each loop"):
+            asyncio.run(ask)
+    assert not daemon.requests
 
 
 def test_threads_share_one_sync_client(daemon: FakeDaemon) -> None:

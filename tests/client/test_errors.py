@@ -6,7 +6,7 @@ import pytest
 from grpc import StatusCode
 
 import penstock
-from penstock import PenstockError, RateLimited, Unreachable
+from penstock import PenstockError, RateLimited, Unimplemented, Unreachable
 from penstock.errors import SERVER_ERRORS
 from penstockd import errors as server_errors
 
@@ -20,7 +20,7 @@ def test_every_server_error_has_an_exception_of_its_name_reason_and_code() -> No
     assert ours == theirs
 
 
-@pytest.mark.parametrize("kind", [*SERVER_ERRORS.values(), PenstockError, Unreachable])
+@pytest.mark.parametrize("kind", [*SERVER_ERRORS.values(), PenstockError, Unimplemented, Unreachable])
 def test_every_exception_is_exported(kind: type[PenstockError]) -> None:
     """`penstock.RateLimited` and its siblings are there to be caught."""
     assert getattr(penstock, kind.__name__) is kind

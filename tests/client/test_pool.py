@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fakes.pool import OPERATOR, FakePool, fake_pool
+from fakes.pool_daemon import OPERATOR, FakePool, fake_pool
 from penstock import AgentClient, ModelNotFound, PermissionDenied, SyncAgentClient
 from penstock.pool import set_model_request
 from penstock.v1.pool_service_pb2 import BreakerState

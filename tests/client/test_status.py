@@ -1,6 +1,7 @@
 """A failed RPC becomes the exception that says why."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -23,6 +24,7 @@ from penstock import (
     Unreachable,
     Violation,
 )
+from penstock.status import to_seconds
 
 
 def refused(daemon: FakeDaemon, refusal: grpc.Status) -> PenstockError:
@@ -162,6 +164,19 @@ def test_a_message_over_the_limit_is_no_rate_limit(daemon: FakeDaemon) -> None:
     assert type(error) is InvalidRequest
 
 
+def test_metadata_over_the_limit_are_no_rate_limit() -> None:
+    """As gRPC's own words say; they are sent before any daemon of ours sees the call."""
+    server = grpc.server(ThreadPoolExecutor(1), options=(("grpc.max_metadata_size", 8192),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    with SyncAgentClient(f"127.0.0.1:{port}", api_key="k" * 20_000) as client, pytest.raises(InvalidRequest) as caught:
+        client.process("hello")
+
+    assert "metadata" in caught.value.message
+    server.stop(None)
+
+
 def test_malformed_details_are_no_details(daemon: FakeDaemon) -> None:
     """Bytes that are no status fall back to the code."""
     refusal = Refusal(StatusCode.INTERNAL, "", "broken")
@@ -176,3 +191,8 @@ def test_malformed_details_are_no_details(daemon: FakeDaemon) -> None:
 def test_a_status_without_a_message_is_called_by_its_code(daemon: FakeDaemon) -> None:
     """There is always something to print."""
     assert foreign(daemon, StatusCode.ABORTED, "").message == "ABORTED"
+
+
+def test_a_duration_comes_from_the_wire() -> None:
+    """Seconds and nanoseconds add up."""
+    assert to_seconds(Duration(seconds=2, nanos=500_000_000)) == 2.5

@@ -103,8 +103,9 @@ async def test_a_deadline_that_passes_in_a_stream_is_no_broken_stream(client: Cl
     stream = aiter(client.stream("hello", timeout=0.5))
     await anext(stream)
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded) as caught:
         await anext(stream)
+    assert caught.value.metadata == {"partial": "true"}
 
 
 async def test_leaving_a_stream_cancels_its_call(client: Client, daemon: FakeDaemon) -> None:

@@ -1,6 +1,7 @@
 """The `penstock` command: asks a daemon from a terminal or a script."""
 
 import faulthandler
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -36,11 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _reopen_streams() -> None:
-    """Take a standard stream that the shell closed for one to nowhere: `>&-` becomes `>/dev/null`."""
+    """Take a standard stream that the shell closed for one to nowhere, and have the output lose nothing on its way."""
     # In the order of their descriptors, each of which the next socket would take otherwise.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        # An answer was paid for: a letter that cannot be shown is no reason to show none.
+        out.reconfigure(errors="replace")
+        if isinstance(out.buffer, io.RawIOBase):
+            # Unbuffered, by PYTHONUNBUFFERED, it would write what fits and forget the rest.
+            sys.stdout = open(out.fileno(), "w", encoding=out.encoding, errors="replace", closefd=False)  # noqa: SIM115
 
 
 def _keep_standard_error() -> None:

@@ -1,6 +1,7 @@
 """What an answer took, in one line for people."""
 
-from penstock import durations
+from penstock.cli import figures
+from penstock.status import to_seconds
 from penstock.v1.agent_service_pb2 import CacheStatus, ProcessResponse
 
 _CACHE = {CacheStatus.CACHE_STATUS_HIT: "from the cache", CacheStatus.CACHE_STATUS_COALESCED: "joined a running call"}
@@ -13,24 +14,17 @@ def account(response: ProcessResponse) -> str:
         response.model_used,
         f"{usage.input_tokens} in + {usage.output_tokens} out",
         _cost(response),
-        durations.show(durations.to_seconds(response.latency)),
+        figures.seconds(to_seconds(response.latency)),
         _attempts(response),
         _CACHE.get(response.cache_status, ""),
     ]
     return " · ".join(part for part in parts if part)
 
 
-def dollars(nanousd: int) -> str:
-    """Write an amount exactly, with at least two decimals: `$0.00`, `$0.000123`."""
-    whole, rest = divmod(nanousd, 10**9)
-    cents, finer = divmod(rest, 10**7)
-    return f"${whole}.{cents:02d}" + f"{finer:07d}".rstrip("0")
-
-
 def _cost(response: ProcessResponse) -> str:
     if not response.HasField("cost_nanousd"):
         return "cost unknown"
-    return f"{'about ' if response.cost_estimated else ''}{dollars(response.cost_nanousd)}"
+    return f"{'about ' if response.cost_estimated else ''}{figures.exact_dollars(response.cost_nanousd)}"
 
 
 def _attempts(response: ProcessResponse) -> str:

@@ -24,5 +24,5 @@ def run(chosen: Namespace) -> int:
         )
         for agent in agents
     ]
-    terminal.write_table(_HEADER, rows)
+    terminal.write_lines(terminal.table(_HEADER, rows))
     return 0

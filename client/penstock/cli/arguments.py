@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 import penstock
-from penstock import durations
-from penstock.cli import agents, cache, call, health, models, moments, top, usage
+from penstock.cli import agents, cache, call, durations, health, models, moments, top, usage
 from penstock.connection import DEFAULT_TIMEOUT
 
 _AddParser = Callable[..., argparse.ArgumentParser]

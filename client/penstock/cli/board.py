@@ -6,14 +6,13 @@ from textwrap import wrap
 from typing import Any, TypeAlias
 
 from penstock.cli import figures
-from penstock.cli.terminal import one_line
+from penstock.cli.terminal import one_line, table
 
 Snapshot: TypeAlias = Mapping[str, Any]
 """What /status says, as JSON gives it."""
 
 _RED, _YELLOW, _GREEN, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _LOUD = {"critical": _RED + _BOLD, "warning": _YELLOW, "notice": ""}
-_FAULTS = ("UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED")
 _FEW = 5
 
 
@@ -52,14 +51,16 @@ class Board:
 
     def _glance(self, it: Snapshot) -> Iterator[str]:
         calls, traffic, call = it["calls"], it["traffic"], it["durations"]["call"]["last_5m"]
-        codes = calls["last_5m_by_code"]
-        ended, failed = sum(codes.values()), sum(codes.get(code, 0) for code in _FAULTS)
+        errors, refusals = ([point[name] for point in traffic] for name in ("errors", "refused"))
+        # Of an older daemon only the slices tell.
+        failed, refused = calls.get("last_5m_failed", sum(errors)), calls.get("last_5m_refused", sum(refusals))
+        ended = sum(calls["last_5m_by_code"].values())
         rates = [point["calls"] / point["seconds"] for point in traffic]
         spend = [point["cost_nanousd"] for point in traffic]
         facts = [
             ("calls", f"{rates[-1] if rates else 0:.1f}/s, {calls['total']} in all", rates),
-            ("failed", f"{figures.percent(failed / ended if ended else 0)} of 5 min", [p["errors"] for p in traffic]),
-            ("refused", f"{ended - failed - codes.get('OK', 0)} in 5 min", [p["refused"] for p in traffic]),
+            ("failed", f"{figures.percent(failed / ended if ended else 0)} of 5 min", errors),
+            ("refused", f"{refused} in 5 min", refusals),
             (
                 "p99",
                 f"{figures.seconds(call['p99'])}, half {figures.seconds(call['p50'])}",
@@ -73,15 +74,9 @@ class Board:
 
     def _table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         """Lay out rows in columns, all but the first and the last to the right."""
-        cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for number, row in enumerate(cells):
-            first, *middle, last = (
-                cell.rjust(width) if 0 < index < len(row) - 1 else cell.ljust(width)
-                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            line = self._cut("  ".join([first, *middle, last]).rstrip())
-            yield line if number else self._paint(line, _DIM)
+        first, *others = map(self._cut, table(header, rows, right=range(1, len(header) - 1)))
+        yield self._paint(first, _DIM)
+        yield from others
 
     def _cut(self, text: str) -> str:
         """Keep to the width, and let nothing steer the terminal."""

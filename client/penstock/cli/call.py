@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 
 from penstock.cli import daemon, terminal
 from penstock.cli.account import account
@@ -24,7 +25,7 @@ def run(chosen: Namespace) -> int:
         "max_output_tokens": chosen.max_output_tokens,
         "temperature": chosen.temperature,
         "cache": chosen.cache,
-        "labels": dict(chosen.labels),
+        "labels": _labels(chosen.labels),
     }
     if chosen.stream and chosen.json:
         return _events(daemon.connection(chosen), text, options)
@@ -48,6 +49,13 @@ def _text(typed: str) -> str:
     except UnicodeError as error:
         raise ValueError("the text to ask is not UTF-8") from error
     return text
+
+
+def _labels(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    labels = dict(pairs)
+    if len(labels) < len(pairs):
+        raise ValueError("--label: a key has one value, and one of them was given twice")
+    return labels
 
 
 def _process(client: SyncAgentClient, text: str, options: Options, *, is_json: bool) -> ProcessResponse:

@@ -18,13 +18,10 @@ def connection(chosen: Namespace) -> Connection:
 
 
 def _tls(chosen: Namespace) -> bool | TLS:
-    """How the connection is secured; raises ValueError for a certificate that could not be shown."""
-    if (chosen.cert is None) != (chosen.key is None):
-        raise ValueError("--cert and --key go together: give both")
+    """How the connection is secured; raises ValueError for what could not be used."""
     if chosen.tls or chosen.ca is not None:
         return TLS(ca=chosen.ca, cert=chosen.cert, key=chosen.key, server_name=chosen.server_name)
-    if chosen.cert is not None:
-        raise ValueError("--cert and --key need TLS: add --tls, or --ca FILE")
-    if chosen.server_name is not None:
-        raise ValueError("--server-name needs TLS: add --tls, or --ca FILE")
+    for name in ("cert", "key", "server_name"):
+        if getattr(chosen, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} needs TLS: add --tls, or --ca FILE")
     return False

@@ -35,6 +35,13 @@ def dollars(nanousd: float) -> str:
     return f"${usd:,.{decimals}f}"
 
 
+def exact_dollars(nanousd: int) -> str:
+    """Write money exactly, with at least two decimals: `$0.00`, `$0.000123`."""
+    whole, rest = divmod(nanousd, 10**9)
+    cents, finer = divmod(rest, 10**7)
+    return f"${whole}.{cents:02d}" + f"{finer:07d}".rstrip("0")
+
+
 def percent(part: float) -> str:
     """Write a part of one, rounded down: what is not whole is not called so."""
     decimals = 1 if 0 < part < 0.1 else 0

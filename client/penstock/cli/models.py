@@ -4,10 +4,10 @@ import time
 from argparse import Namespace
 from typing import NoReturn
 
-from penstock import durations
-from penstock.cli import daemon, terminal
+from penstock.cli import daemon, figures, terminal
 from penstock.errors import PenstockError
 from penstock.pool import ACTIONS, Action
+from penstock.status import to_seconds
 from penstock.v1.pool_service_pb2 import BreakerState, ListModelsResponse, Model, SetModelResponse
 
 _HEADER = ("MODEL", "PROVIDER", "STATE", "IN FLIGHT", "ERRORS", "FIRST TOKEN", "NEXT PROBE", "CAUSE")
@@ -41,17 +41,19 @@ def _watch(chosen: Namespace) -> NoReturn:
     """Print the models again and again; a daemon that goes away is waited for, but it must be there at first."""
     is_lost = False
     models = _models(chosen)
-    while True:
-        if not is_lost:
-            terminal.clear()
-            _show(models, is_json=chosen.json)
-        time.sleep(_PERIOD)
-        try:
-            models, is_lost = _models(chosen), False
-        except PenstockError as error:
-            if not is_lost:
-                terminal.complain(f"DISCONNECTED: {terminal.describe(error)}; what is above is older")
-            is_lost = True
+    with terminal.without_cursor():
+        while True:
+            if chosen.json and not is_lost:
+                _show(models, is_json=True)
+            elif not is_lost:
+                terminal.redraw(_table(models))
+            time.sleep(_PERIOD)
+            try:
+                models, is_lost = _models(chosen), False
+            except PenstockError as error:
+                if not is_lost:
+                    terminal.complain(f"DISCONNECTED: {terminal.describe(error)}; what is above is older")
+                is_lost = True
 
 
 def _models(chosen: Namespace) -> list[Model]:
@@ -64,7 +66,11 @@ def _show(models: list[Model], *, is_json: bool) -> None:
     if is_json:
         terminal.write_json(ListModelsResponse(models=models))
     else:
-        terminal.write_table(_HEADER, [_row(model) for model in models])
+        terminal.write_lines(_table(models))
+
+
+def _table(models: list[Model]) -> list[str]:
+    return terminal.table(_HEADER, [_row(model) for model in models])
 
 
 def _row(model: Model) -> list[str]:
@@ -73,7 +79,7 @@ def _row(model: Model) -> list[str]:
         model.provider,
         _state(model),
         f"{model.in_flight}/{model.max_in_flight}",
-        f"{model.error_rate:.0%}",
+        figures.percent(model.error_rate),
         _duration(model, "time_to_first_token"),
         _duration(model, "next_probe_in"),
         model.cause or _NOTHING,
@@ -89,4 +95,4 @@ def _state(model: Model) -> str:
 def _duration(model: Model, field: str) -> str:
     if not model.HasField(field):
         return _NOTHING
-    return durations.show(durations.to_seconds(getattr(model, field)))
+    return figures.seconds(to_seconds(getattr(model, field)))

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
@@ -11,15 +11,16 @@ from typing import TextIO
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from penstock import durations
+from penstock.cli import figures
 from penstock.errors import PenstockError, Unreachable
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-_CLEAR = "\x1b[H\x1b[2J"
 _HOME, _TO_LINE_END, _TO_SCREEN_END = "\x1b[H", "\x1b[K", "\x1b[J"
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 # A terminal obeys these, and what a model writes must not steer the terminal.
-_CONTROLS: Mapping[int, None] = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")})
+_CONTROLS: Mapping[int, None] = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {ord("\n"), ord("\t")}
+)
 
 
 def write(text: str) -> None:
@@ -34,7 +35,6 @@ def write_json(message: Message) -> None:
         MessageToJson(
             message,
             indent=None,
-            ensure_ascii=False,
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         ),
@@ -42,19 +42,24 @@ def write_json(message: Message) -> None:
     )
 
 
-def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their header, in columns as wide as they must be."""
-    lines = [list(header), *([one_line(cell) for cell in row] for row in rows)]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Lay out rows under their header, in columns as wide as they must be, those of these numbers to the right."""
+    lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    laid_out = (
+        [
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    )
+    return ["  ".join(cells).rstrip() for cells in laid_out]
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print lines, at once."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-
-
-def clear() -> None:
-    """Empty the screen, if there is one."""
-    if sys.stdout.isatty():
-        sys.stdout.write(_CLEAR)
 
 
 @contextmanager
@@ -77,9 +82,9 @@ def redraw(lines: Sequence[str]) -> None:
     """Print lines over those of last time; where that cannot be, after them."""
     if sys.stdout.isatty():
         sys.stdout.write(_HOME + "".join(f"{line}{_TO_LINE_END}\n" for line in lines) + _TO_SCREEN_END)
+        sys.stdout.flush()
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in [*lines, ""]))
-    sys.stdout.flush()
+        write_lines([*lines, ""])
 
 
 def note(text: str) -> None:
@@ -95,7 +100,7 @@ def complain(text: str) -> None:
 
 def describe(error: PenstockError) -> str:
     """Say what an error says, when to try again, and under which name a daemon that was reached knows it."""
-    asides = [] if error.retry_after is None else [f"retry in {durations.show(error.retry_after)}"]
+    asides = [] if error.retry_after is None else [f"retry in {figures.seconds(error.retry_after)}"]
     if error.request_id and not isinstance(error, Unreachable):
         asides.append(f"request {error.request_id}")
     return f"{error.reason}: {error.message}" + (f" ({'; '.join(asides)})" if asides else "")
@@ -106,14 +111,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).translate(_CONTROLS)
 
 
-def writable(text: str) -> str:
-    """Return `text` with a question mark for each letter that standard output, such as one in ASCII, cannot show."""
-    return text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
-
-
 def is_colored(stream: TextIO) -> bool:
     """Whether `stream` is a terminal whose user wants colours: see https://no-color.org."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -23,8 +23,6 @@ def run(chosen: Namespace) -> int:
     if chosen.once:
         _show(seen, is_json=chosen.json, is_whole=True)
         return 0
-    if sys.stdout.isatty():
-        terminal.clear()
     with terminal.without_cursor():
         lost = ""
         while True:
@@ -43,8 +41,8 @@ def _show(it: Snapshot, *, is_json: bool, lost: str = "", is_whole: bool = False
     size = shutil.get_terminal_size()
     width = max(LEAST_WIDTH, size.columns)
     board = Board(width=width, is_colored=terminal.is_colored(sys.stdout))
-    lines = [terminal.writable(line) for line in board.lines(it, lost=lost)]
+    lines = list(board.lines(it, lost=lost))
     if is_whole:
-        print("\n".join(lines), flush=True)
+        terminal.write_lines(lines)
         return
     terminal.redraw(lines[: size.lines - 1] if sys.stdout.isatty() else lines)

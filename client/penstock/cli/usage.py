@@ -5,8 +5,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from penstock.cli import daemon, terminal
-from penstock.cli.account import dollars
+from penstock.cli import daemon, figures, terminal
+from penstock.cli.figures import exact_dollars
 from penstock.v1.usage_service_pb2 import BudgetState, GetUsageResponse, UsageBreakdown, UsageTotals
 
 BY = ("agent", "user", "model")
@@ -49,10 +49,10 @@ def run(chosen: Namespace) -> int:
 
 def _show(by: str, usage: GetUsageResponse, parts: Sequence[UsageBreakdown]) -> None:
     rows = [[part.name or _NOBODY, *_cells(part.totals)] for part in parts]
-    terminal.write_table((by.upper(), *_HEADER), [*rows, ["total", *_cells(usage.total)]])
+    terminal.write_lines(terminal.table((by.upper(), *_HEADER), [*rows, ["total", *_cells(usage.total)]]))
     if usage.budgets:
-        print()
-        terminal.write_table(("BUDGET", "RULE", "SPENT", "", "", "RESETS"), [_budget(state) for state in usage.budgets])
+        budgets = [_budget(state) for state in usage.budgets]
+        terminal.write_lines(["", *terminal.table(("BUDGET", "RULE", "SPENT", "", "", "RESETS"), budgets)])
 
 
 def _write_csv(by: str, parts: Sequence[UsageBreakdown]) -> None:
@@ -68,23 +68,24 @@ def _complain_of_the_rest(by: str, total: UsageTotals, parts: Sequence[UsageBrea
     rest = {column: getattr(total, column) - sum(getattr(part.totals, column) for part in parts) for column in _COLUMNS}
     if any(count > 0 for count in rest.values()):
         terminal.complain(
-            f"these are the dearest {len(parts):,}: {dollars(rest['cost_nanousd'])} of {dollars(total.cost_nanousd)} "
-            f"is of others; to have each {by}, ask for shorter times or for one agent, model or tenant after another"
+            f"these are the dearest {len(parts):,}: {exact_dollars(rest['cost_nanousd'])} of "
+            f"{exact_dollars(total.cost_nanousd)} is of others; to have each {by}, ask for shorter times or for one "
+            "agent, model or tenant after another"
         )
 
 
 def _cells(totals: UsageTotals) -> list[str]:
     tokens = (totals.requests, totals.input_tokens, totals.output_tokens)
     money = (totals.cost_nanousd, totals.cost_estimated_nanousd, totals.wasted_nanousd)
-    return [*(f"{count:,}" for count in tokens), *(dollars(amount) for amount in money)]
+    return [*(f"{count:,}" for count in tokens), *(exact_dollars(amount) for amount in money)]
 
 
 def _budget(state: BudgetState) -> list[str]:
     used = state.spent_nanousd / max(state.limit_nanousd, 1)
     resets = f"{state.reset_time.ToDatetime():%Y-%m-%d %H:%M} UTC" if state.HasField("reset_time") else "never"
-    amounts = f"{dollars(state.spent_nanousd)} of {dollars(state.limit_nanousd)}"
+    amounts = f"{exact_dollars(state.spent_nanousd)} of {exact_dollars(state.limit_nanousd)}"
     rule = f"{state.rule} (shadow)" if state.shadow else state.rule
-    return [state.subject, rule, _bar(used), f"{used:.0%}", amounts, resets]
+    return [state.subject, rule, _bar(used), figures.percent(used), amounts, resets]
 
 
 def _bar(share: float) -> str:

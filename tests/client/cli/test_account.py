@@ -3,7 +3,8 @@
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from penstock.cli.account import account, dollars
+from penstock.cli.account import account
+from penstock.cli.figures import exact_dollars
 from penstock.v1.agent_service_pb2 import Attempt, CacheStatus, ProcessResponse, Usage
 
 
@@ -13,7 +14,7 @@ from penstock.v1.agent_service_pb2 import Attempt, CacheStatus, ProcessResponse,
 )
 def test_money_is_exact(nanousd: int, text: str) -> None:
     """No digit is rounded away, and none is added."""
-    assert dollars(nanousd) == text
+    assert exact_dollars(nanousd) == text
 
 
 def test_the_line_names_model_tokens_cost_latency_and_attempts() -> None:
@@ -26,7 +27,7 @@ def test_the_line_names_model_tokens_cost_latency_and_attempts() -> None:
         attempts=[Attempt(model="fast", reason="timeout"), Attempt(model="strong")],
     )
 
-    assert account(response) == "strong · 12 in + 30 out · $0.000123 · 1.2 s · 2 attempts (fast: timeout)"
+    assert account(response) == "strong · 12 in + 30 out · $0.000123 · 1.24 s · 2 attempts (fast: timeout)"
 
 
 def test_what_is_unusual_is_said() -> None:
@@ -34,5 +35,5 @@ def test_what_is_unusual_is_said() -> None:
     estimated = ProcessResponse(cost_nanousd=1, cost_estimated=True, attempts=[Attempt(model="fast")])
     hit = ProcessResponse(cache_status=CacheStatus.CACHE_STATUS_HIT, model_used="fast")
 
-    assert account(estimated) == "0 in + 0 out · about $0.000000001 · 0 ms · 1 attempt"
-    assert account(hit) == ("fast · 0 in + 0 out · cost unknown · 0 ms · 0 attempts · from the cache")
+    assert account(estimated) == "0 in + 0 out · about $0.000000001 · 0 µs · 1 attempt"
+    assert account(hit) == ("fast · 0 in + 0 out · cost unknown · 0 µs · 0 attempts · from the cache")

@@ -39,6 +39,7 @@ def test_every_part_is_there() -> None:
     for line in (
         "calls      8.0/s, 1234 in all           ▁▂▃▅█",
         "failed     10% of 5 min                 ▁▂▃▅█",
+        "refused    7 in 5 min",
         "p99        1.90 s, half 120 ms           ████",
         "spend      $2.00 in 5 min               ▁▂▃▅█",
         "in flight  3 of 1000",
@@ -145,12 +146,14 @@ def test_a_model_that_is_asked_in_vain_does_not_look_well() -> None:
 def test_an_older_daemon_can_be_shown() -> None:
     """In a roll-out there are replicas of two versions, and what one of them does not tell is left out."""
     it = deepcopy(SNAPSHOT)
-    del it["idempotency"], it["certificate_expires_at"]
+    del it["idempotency"], it["certificate_expires_at"], it["calls"]["last_5m_failed"], it["calls"]["last_5m_refused"]
     for model in it["models"]:
         del model["blameless"]
 
     text = "\n".join(board(100).lines(it))
 
+    assert "failed     15% of 5 min" in text
+    assert "refused    0 in 5 min" in text
     assert "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s\n" in text
     assert "on          75%    30      10      4       12  33.76 KiB\n" in text
 
@@ -158,7 +161,7 @@ def test_an_older_daemon_can_be_shown() -> None:
 def test_a_young_daemon_can_be_shown() -> None:
     """Nothing was measured, nobody has called."""
     it = {**SNAPSHOT, "traffic": [], "tenants": [], "limits": [], "budgets": [], "models": [], "changes": []}
-    it["calls"] = {**SNAPSHOT["calls"], "last_5m_by_code": {}}
+    it["calls"] = {**SNAPSHOT["calls"], "last_5m_by_code": {}, "last_5m_failed": 0, "last_5m_refused": 0}
     it["cache"] = {**SNAPSHOT["cache"], "enabled": False, "hits": 0, "misses": 0}
     it["idempotency"] = {"replays": 0, "joins": 0}
 

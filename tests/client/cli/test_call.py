@@ -106,7 +106,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(run: Run, daemon: FakeDaemon, str
     assert run("call", "hello", *stream) == (
         1,
         "",
-        "penstock: RATE_LIMITED: slow down (retry in 1.2 s; request 0190)\n",
+        "penstock: RATE_LIMITED: slow down (retry in 1.20 s; request 0190)\n",
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from fakes.daemon import FakeDaemon, fake_daemon
-from fakes.pool import OPERATOR, fake_pool
+from fakes.pool_daemon import OPERATOR, fake_pool
 from penstock.v1.agent_service_pb2 import Agent
 from penstock.v1.pool_service_pb2 import BreakerState, Model
 
@@ -66,8 +66,8 @@ def test_models_are_a_table(run: Run, daemon: FakeDaemon) -> None:
     assert (code, err) == (0, "")
     assert out == (
         "MODEL   PROVIDER   STATE      IN FLIGHT  ERRORS  FIRST TOKEN  NEXT PROBE  CAUSE\n"
-        "fast    openai     closed     3/100      2%      420 ms       -           -\n"
-        "strong  anthropic  half-open  0/10       100%    -            4.2 s       503\n"
+        "fast    openai     closed     3/100      2.0%    420 ms       -           -\n"
+        "strong  anthropic  half-open  0/10       100%    -            4.20 s      503\n"
         "off     echo       disabled   0/1        0%      -            -           -\n"
     )
 
