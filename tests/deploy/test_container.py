@@ -10,8 +10,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
-from fakes.live_daemon import PROGRAMS, Daemons, run
+from peers.live_daemon import PROGRAMS, Daemons, run
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "container"
@@ -52,7 +53,8 @@ def test_nothing_is_installed_that_is_not_in_the_lock() -> None:
     commands = [command.strip() for line in told("RUN") for command in line.split("&&") if " pip " in command]
     outside = [command for command in commands if "--no-index" not in command and "--no-build-isolation" not in command]
 
-    assert [command.split()[3] for command in outside] == ["download", "uninstall"]
+    assert len(outside) == 1
+    assert " pip download " in outside[0]
     assert "--require-hashes" in outside[0]
 
 
@@ -61,6 +63,33 @@ def test_it_does_not_run_as_root() -> None:
     user = told("USER")[-1]
 
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
+
+
+def test_nothing_comes_along_with_the_environment() -> None:
+    """`venv` puts the pip and setuptools there that its Python came with, which no lock names."""
+    (made,) = [command for line in told("RUN") for command in line.split("&&") if " -m venv " in command]
+
+    assert "--without-pip" in made
+
+
+def test_its_user_has_the_group_it_runs_as() -> None:
+    """And owns the volume of the state."""
+    (user,), (volume,) = told("USER"), told("VOLUME")
+    (made,) = [line for line in told("RUN") if "useradd" in line]
+
+    assert all(f"--{kind} {number}" in made for kind, number in zip(("uid", "gid"), user.split(":"), strict=True))
+    assert f"install --directory --owner penstock --group penstock --mode 0750 {volume}" in made
+
+
+def test_a_long_start_is_not_taken_for_death() -> None:
+    """It has as long as on Kubernetes."""
+    (check,) = told("HEALTHCHECK")
+    manifest = (ROOT / "deploy" / "kubernetes" / "penstock.yaml").read_text(encoding="utf-8")
+    (deployment,) = [each for each in yaml.safe_load_all(manifest) if each["kind"] == "Deployment"]
+    probe = deployment["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+
+    (minutes,) = re.findall(r"--start-period=(\d+)m ", check)
+    assert int(minutes) * 60 == probe["periodSeconds"] * probe["failureThreshold"]
 
 
 async def test_what_it_runs_is_a_command_of_ours() -> None:

@@ -2,31 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from fakes import answers
 from fakes.certificates import Authority
-from fakes.envoy import envoy
-from fakes.live_daemon import PATIENCE, Daemons
 from fakes.models import openai
 from fakes.upstream import HANG, Upstream, response, stream
 from peers import peer
+from peers.envoy import envoy
+from peers.live_daemon import PATIENCE, Daemons
 from penstock import AgentClient, PenstockError
 
 NOBODY_LEFT = "no healthy upstream"
-
-
-@pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    """An upstream in this process."""
-    async with Upstream() as upstream:
-        yield upstream
 
 
 async def post(url: str, path: str, body: object, **headers: str) -> tuple[int, str, str]:

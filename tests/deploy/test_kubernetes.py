@@ -1,5 +1,6 @@
 """deploy/kubernetes: the manifests are valid, agree with themselves, and hold a configuration that is taken."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import pytest
 import yaml
 
 from fakes.certificates import self_signed
-from fakes.live_daemon import PROGRAMS, run
 from peers import peer
+from peers.live_daemon import PROGRAMS, run
 from penstock import __version__
 from penstockd.config import Settings, load
 from penstockd.lifecycle import LAST_WORDS, LONGEST_CLOSE
@@ -25,11 +26,13 @@ MADE_UP = {
 
 
 def manifests(file: Path) -> dict[str, Any]:
-    """Every object of a file, by its kind."""
-    return {each["kind"]: each for each in yaml.safe_load_all(file.read_text(encoding="utf-8"))}
+    """Every object of a file, by its kind, and the Services by their names."""
+    objects = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    return {each["metadata"]["name"] if each["kind"] == "Service" else each["kind"]: each for each in objects}
 
 
 OBJECTS = manifests(FOLDER / "penstock.yaml")
+SERVICES = ("penstock", "penstock-metrics")
 POD = OBJECTS["Deployment"]["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
 MOUNTS = {mount["mountPath"]: mount["name"] for mount in CONTAINER["volumeMounts"]}
@@ -102,7 +105,7 @@ def test_every_port_is_the_one_that_the_daemon_listens_on(placed: Placed) -> Non
     """The container's, the Service's and the probes'."""
     settings = placed.settings()
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-    served = {port["targetPort"]: port["port"] for port in OBJECTS["Service"]["spec"]["ports"]}
+    served = {port["targetPort"]: port["port"] for name in SERVICES for port in OBJECTS[name]["spec"]["ports"]}
     probed = {CONTAINER[f"{kind}Probe"]["grpc"]["port"] for kind in ("startup", "liveness", "readiness")}
 
     health = settings.server.health_listen
@@ -139,6 +142,32 @@ def test_a_draining_replica_is_out_of_rotation_before_it_refuses(placed: Placed)
     assert probe["periodSeconds"] * probe["failureThreshold"] * 2 <= placed.settings().server.drain_delay
 
 
+def test_a_rollout_waits_for_callers_to_hear_of_the_new_replica() -> None:
+    """gRPC looks a name up once in 30 s; else both addresses that it knows may drain at once."""
+    assert OBJECTS["Deployment"]["spec"]["minReadySeconds"] >= 30
+
+
+def test_prometheus_sees_replicas_that_are_not_ready_and_callers_do_not() -> None:
+    """An alert that the ledger fails would else end as it begins, with its replica gone from the targets."""
+    config = yaml.safe_load((FOLDER.parent / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))
+    ((scraped,),) = [found["names"] for job in config["scrape_configs"] for found in job["dns_sd_configs"]]
+
+    assert OBJECTS[scraped]["spec"]["publishNotReadyAddresses"]
+    assert "publishNotReadyAddresses" not in OBJECTS["penstock"]["spec"]
+
+
+def test_the_images_own_settings_do_not_beat_the_file(placed: Placed) -> None:
+    """The environment does, and the image sets some."""
+    dockerfile = (FOLDER.parent / "container" / "Dockerfile").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^ENV PATH=\S+ \\\n((?:    .*\n)+)", dockerfile, re.MULTILINE)
+    set_by_the_image = dict(re.findall(r"([A-Z_]+)=(\S+)", block))
+
+    settings = load(path=None, environ=set_by_the_image | placed.environ, flags={})
+
+    assert settings.server == placed.settings().server
+    assert set(set_by_the_image) <= placed.environ.keys()
+
+
 def test_what_is_mounted_is_described_and_every_secret_exists() -> None:
     """And none of them can be read by everybody, which production refuses."""
     secrets = {volume["secret"]["secretName"] for volume in VOLUMES.values() if "secret" in volume}
@@ -151,10 +180,10 @@ def test_what_is_mounted_is_described_and_every_secret_exists() -> None:
 
 
 def test_every_selector_finds_the_pods() -> None:
-    """Of the Deployment, the Service and the disruption budget."""
+    """Of the Deployment, the Services and the disruption budget."""
     labels = OBJECTS["Deployment"]["spec"]["template"]["metadata"]["labels"]
 
-    assert OBJECTS["Service"]["spec"]["selector"] == labels
+    assert [OBJECTS[name]["spec"]["selector"] for name in SERVICES] == [labels, labels]
     assert OBJECTS["Deployment"]["spec"]["selector"]["matchLabels"] == labels
     assert OBJECTS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
 
