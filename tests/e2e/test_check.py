@@ -63,7 +63,8 @@ async def test_a_module_that_interrupts_is_a_mistake_and_no_ctrl_c(command: str,
     text = f"agents: {{broken: {{python: '{module_file(tmp_path, 'raise KeyboardInterrupt')}'}}}}"
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
 
-    code, _, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")
+    config, own = tmp_path / "penstock.yaml", {"PENSTOCK_STATE_DIR": str(tmp_path)}
+    code, _, complaint = await run(PROGRAMS / "penstockd", command, "--config", config, environ=own)
 
     assert (code, complaint.splitlines()[-1]) == (
         2,
@@ -78,7 +79,8 @@ async def test_ctrl_c_ends_what_imports_an_agent_at_once(command: str, exits: in
     text = f"agents: {{own: {{python: '{module_file(tmp_path, 'os.kill(os.getpid(), signal.SIGINT)')}'}}}}"
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
 
-    code, out, complaint = await run(PROGRAMS / "penstockd", command, "--config", tmp_path / "penstock.yaml")
+    config, own = tmp_path / "penstock.yaml", {"PENSTOCK_STATE_DIR": str(tmp_path)}
+    code, out, complaint = await run(PROGRAMS / "penstockd", command, "--config", config, environ=own)
 
     assert (code, out, complaint) == (exits, "", "")
 
