@@ -25,6 +25,7 @@ FLOORS = (
         "ledger",
         "limits",
         "logs",
+        "metadata",
         "metrics",
         "model",
         "outcome",
@@ -41,7 +42,7 @@ FLOORS = (
         "usage",
     },
     {"agents", "interceptors", "models", "stores"},
-    {"endpoint", "grpc_adapter", "messages", "running", "service", "services", "status"},
+    {"endpoint", "grpc_adapter", "grpc_replies", "messages", "running", "service", "services", "status"},
     {
         "admin",
         "certificate_expiry",
@@ -80,7 +81,16 @@ FLOORS = (
 # import each other, though never in a circle. On the other floors, parts meet only through a floor below.
 FLOORS_OF_SIBLINGS = {2, 4, 5, 6}
 
-SPEAKS_GRPC = {"grpc_adapter", "grpc_server", "health_servicer", "listener", "reflection", "serve", "tls"}
+SPEAKS_GRPC = {
+    "grpc_adapter",
+    "grpc_replies",
+    "grpc_server",
+    "health_servicer",
+    "listener",
+    "reflection",
+    "serve",
+    "tls",
+}
 READS_ENVIRONMENT = {"config", "cli"}  # the command hands os.environ to config, which alone looks inside
 IMPURE = {"asyncio", "grpc", "logging", "time"}  # what a state machine of resilience/ has no business with
 

@@ -1,6 +1,6 @@
 """An agent as the floors above see it, and where they are found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -47,7 +47,7 @@ class Agent(Protocol):
     def fingerprint(self) -> str:
         """Differs from that of any other definition of an agent and its models."""
 
-    async def __call__(self, call: Call[Request]) -> None:
+    def __call__(self, call: Call[Request]) -> Awaitable[None]:
         """Answer `call`."""
 
 

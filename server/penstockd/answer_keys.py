@@ -73,10 +73,14 @@ def owner(key: str) -> tuple[str, str]:
 
 def _numbers(parameters: Parameters) -> Sequence[object]:
     """The parameters in a fixed order; a temperature of 1 is as 1.0, -0.0 as 0.0, and stop texts in any order alike."""
-    temperature, top_p = (
-        None if value is None else value + 0.0 for value in (parameters.temperature, parameters.top_p)
+    temperature, top_p = parameters.temperature, parameters.top_p
+    return (
+        None if temperature is None else temperature + 0.0,
+        None if top_p is None else top_p + 0.0,
+        parameters.max_output_tokens,
+        sorted(set(parameters.stop)),
+        parameters.seed,
     )
-    return (temperature, top_p, parameters.max_output_tokens, sorted(set(parameters.stop)), parameters.seed)
 
 
 def _pairs(labels: Mapping[str, str]) -> Sequence[tuple[str, str]]:

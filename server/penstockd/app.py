@@ -1,6 +1,7 @@
 """The composition root: builds everything from the settings, and anew when they change."""
 
 import random
+from collections.abc import Awaitable
 from functools import partial
 
 from penstockd.agent import Directory
@@ -206,5 +207,5 @@ def check(settings: Settings) -> None:
         raise ConfigErrors(mistakes)
 
 
-async def _answer(call: Call[Prompt]) -> None:
-    await chosen(call.request).answer(call)
+def _answer(call: Call[Prompt]) -> Awaitable[None]:
+    return chosen(call.request).answer(call)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from penstockd.errors import Unauthenticated
+from penstockd.metadata import NONE, Metadata
 from penstockd.outcome import FinishReason, Outcome
 from penstockd.principal import Principal
 from penstockd.resilience.overtime import Overtime
@@ -41,7 +42,6 @@ Reply: TypeAlias = Delta | Completed | Message
 """A generated answer is `Delta* Completed`; every other method sends its one response message."""
 
 Send: TypeAlias = Callable[[Reply], Awaitable[None]]
-Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
 class Method(Struct, frozen=True):
@@ -70,7 +70,7 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
     outcome: Outcome
     started_at: float
     expires_at: float
-    metadata: Metadata = ()
+    metadata: Metadata = NONE
     peer: str = ""
     overtime: Overtime | None = None
     sans: tuple[str, ...] | None = None
@@ -92,14 +92,6 @@ class Call(Struct, Generic[Q_co], frozen=True, kw_only=True):
         """The caller's tenant; empty before the caller is known."""
         return self.outcome.principal.tenant if self.outcome.principal else ""
 
-    def values(self, key: str) -> list[str]:
-        """Every value of the metadata entry `key`, in the order sent; gRPC gives those that are no UTF-8 as bytes."""
-        return [
-            value if isinstance(value, str) else value.decode(errors="replace")
-            for name, value in self.metadata
-            if name == key
-        ]
-
     def asking(self, request: R) -> "Call[R]":
         """The same call with another request: a prompt that an agent puts to its models."""
         return cast("Call[R]", replace(self, request=request))
@@ -109,10 +101,13 @@ Handler: TypeAlias = Callable[[Call[Q]], Awaitable[None]]
 
 
 class Interceptor(Protocol[Q]):
-    """A policy around a handler: a guard raises before `proceed`, an enricher proceeds with `replace(call, …)`."""
+    """A policy around a handler: a guard raises before `proceed`, an enricher proceeds with `replace(call, …)`.
 
-    async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
-        """Handle `call`, usually by awaiting `proceed` once."""
+    One that has nothing to do once the call has ended returns what `proceed` returned: a coroutine less for each call.
+    """
+
+    def __call__(self, call: Call[Q], proceed: Handler[Q]) -> Awaitable[None]:
+        """Handle `call`, usually by calling `proceed` once; what it returns is awaited at once, and may raise too."""
 
 
 def chain(interceptors: Sequence[Interceptor[Q]], handler: Handler[Q]) -> Handler[Q]:

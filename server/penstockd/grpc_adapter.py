@@ -3,34 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 
-from penstockd.call import Call, Completed, Delta, Handler, Metadata, Method, Reply, Send
+from penstockd.call import Call, Handler, Method
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import PenstockError, StreamBroken
+from penstockd.grpc_replies import Context, Replies, Write
 from penstockd.logs.log import Log
+from penstockd.metadata import Entries, Metadata
 from penstockd.outcome import Outcome
 from penstockd.running import Running
-from penstockd.status import message, trailers
 
-# gRPC's classes are generic in their stubs only.
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Write = Callable[[bytes], Awaitable[None]]
-
 
 LONGEST_STALL = 30.0
 """Seconds for which a reader may take nothing of its stream before it is cut."""
 LOOK_FOR_STALLS_EVERY = 1.0
-COST = "penstock-cost-nanousd"
-"""Trailing metadata of an answer whose price is known, for proxies, which read no message."""
-LAST_WORD = 2.0
-"""Seconds in which a call that has failed can still send its status."""
-LATEST_CANCEL = 2.0
-"""Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
 
 
 class Adapter(grpc.aio.ServerInterceptor):
@@ -138,6 +129,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         # Only now, with its message there, is the call tied to one configuration: none is left while it still arrives.
         endpoint = self._endpoints[path]
         running = Running(task, outcome, self._generation)
+        replies = Replies(endpoint.edge(), context, write, running, self._clock)
         self._running.add(running)
         self.started += 1
         self._unsent += 1
@@ -145,7 +137,10 @@ class Adapter(grpc.aio.ServerInterceptor):
         # The task is gRPC's own, which ends once it has sent what we return.
         task.add_done_callback(self._sent)
         try:
-            await self._through_the_chain(endpoint, data, context, write, running)
+            call, handle = self._received(endpoint, data, context, replies)
+            replies.call = call
+            await handle(call)
+            replies.end()
         except BaseException as error:
             # The one error boundary.
             told = outcome.told(error)
@@ -155,7 +150,7 @@ class Adapter(grpc.aio.ServerInterceptor):
                 task.uncancel()
             elif told is not error:
                 self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
-            await _abort(context, told, running)
+            await replies.abort(told)
         finally:
             self._running.discard(running)
 
@@ -165,40 +160,8 @@ class Adapter(grpc.aio.ServerInterceptor):
         if not self._unsent:
             self._idle.set()
 
-    async def _through_the_chain(
-        self, endpoint: Endpoint[Any], data: bytes, context: Context, write: Write, running: Running
-    ) -> None:
-        outcome = running.outcome
-        edge = endpoint.edge()
-        is_whole = False
-
-        async def send(reply: Reply) -> None:
-            nonlocal is_whole
-            is_whole = not isinstance(reply, Delta)
-            if not is_whole and outcome.first_content_at is None:
-                outcome.first_content_at = self._clock.monotonic()
-            if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
-                context.set_trailing_metadata(((COST, str(cost)),))
-            for written in edge(reply, call):
-                try:
-                    if not running.has_written:
-                        running.has_written = True
-                        await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
-                    running.writing_since = self._clock.monotonic()
-                    await write(written)
-                    running.writing_since = inf
-                except grpc.aio.InternalError:
-                    # The caller is gone; gRPC says so by cancelling the call, which may come a moment later.
-                    await asyncio.sleep(LATEST_CANCEL)
-                    raise
-
-        call, handle = self._received(endpoint, data, context, send, outcome)
-        await handle(call)
-        if not is_whole:
-            raise RuntimeError("the handler ended before its answer did")
-
     def _received(
-        self, endpoint: Endpoint[Any], data: bytes, context: Context, send: Send, outcome: Outcome
+        self, endpoint: Endpoint[Any], data: bytes, context: Context, replies: Replies
     ) -> tuple[Call[Any], Handler[Any]]:
         """The call that `data` is, and what handles it, even where it cannot be read."""
         now = self._clock.monotonic()
@@ -212,11 +175,11 @@ class Adapter(grpc.aio.ServerInterceptor):
         call = Call(
             method=endpoint.method,
             request=request,
-            send=send,
-            outcome=outcome,
+            send=replies.send,
+            outcome=replies.outcome,
             started_at=now,
             expires_at=inf if remaining is None else now + remaining,
-            metadata=cast("Metadata", context.invocation_metadata() or ()),
+            metadata=Metadata(cast("Entries", context.invocation_metadata())),
             peer=context.peer(),
             sans=_sans(context) if self._reads_certificates else None,
         )
@@ -229,17 +192,4 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-async def _abort(context: Context, error: PenstockError, running: Running) -> NoReturn:
-    """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that either."""
-    outcome = running.outcome
-    running.writing_since = inf
-    last = (*trailers(error, outcome.request_id, is_partial=running.has_written), *outcome.headers)
-    try:
-        async with asyncio.timeout(LAST_WORD):
-            await context.abort(_STATUS_CODES[error.code], message(error), last)
-    except (TimeoutError, grpc.aio.InternalError):
-        raise asyncio.CancelledError from None
-
-
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")
-_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -68,13 +68,13 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
     return Request(
         agent=message.agent or default_agent,
         input=message.input,
-        history=tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history),
+        history=tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history) if message.history else (),
         user_id=message.user_id,
         request_id=message.request_id,
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else Parameters(),
         cache=_CACHE_POLICIES[message.cache],
-        labels=dict(message.labels),
+        labels=dict(message.labels) if message.labels else {},
     )
 
 

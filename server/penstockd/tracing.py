@@ -15,8 +15,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.trace.span import INVALID_TRACE_ID
 
 from penstockd import conventions as names
-from penstockd.call import Metadata
 from penstockd.errors import PenstockError
+from penstockd.metadata import Metadata
 from penstockd.upstream import UpstreamFailure
 
 Attributes: TypeAlias = Mapping[str, str | bool | int | float | Sequence[str]]
@@ -117,8 +117,7 @@ class Tracing:
 
     def caller(self, metadata: Metadata) -> Context | None:
         """What the caller says of the trace that its call is a part of, if anything."""
-        fields = self._fields
-        carrier = {name: value for name, value in metadata if name in fields and isinstance(value, str)}
+        carrier = {field: value for field in self._fields if (value := metadata.last(field)) is not None}
         return _PROPAGATOR.extract(carrier, Context()) if carrier else None
 
     def begin(self, name: str, caller: Context | None, attributes: Attributes) -> Trace | None:

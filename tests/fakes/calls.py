@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from penstockd.call import Call, Handler, Metadata, Method, Reply, Send
+from penstockd.call import Call, Handler, Method, Reply, Send
+from penstockd.metadata import Entries, Metadata
 from penstockd.outcome import Outcome
 from penstockd.request import Request
 
@@ -27,7 +28,7 @@ def a_call(
     outcome: Outcome | None = None,
     started_at: float = 1000.0,
     expires_at: float = float("inf"),
-    metadata: Metadata = (),
+    metadata: Entries = (),
 ) -> Call[Q]:
     """A call with `request` that came at the second 1000."""
     return Call(
@@ -37,7 +38,7 @@ def a_call(
         outcome=outcome or Outcome(),
         started_at=started_at,
         expires_at=expires_at,
-        metadata=metadata,
+        metadata=Metadata(metadata),
         peer="ipv4:192.0.2.1:5",
     )
 

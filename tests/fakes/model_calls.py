@@ -9,11 +9,12 @@ from fakes import virtual_time
 from fakes.asking import METHOD, Heard
 from fakes.scripted_model import Answer, ScriptedModel
 from fakes.virtual_time import VirtualClock
-from penstockd.call import Call, Handler, Interceptor, Metadata, Send, chain
+from penstockd.call import Call, Handler, Interceptor, Send, chain
 from penstockd.errors import PenstockError
 from penstockd.interceptors.circuit_breaker import CircuitBreaker
 from penstockd.interceptors.retry import Retry
 from penstockd.logs.log import Log
+from penstockd.metadata import Entries, Metadata
 from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tenant_labels import TenantLabels
@@ -94,7 +95,7 @@ class ModelCalls:
         text: str = "hello",
         within: float = 30.0,
         streams: bool = True,
-        metadata: Metadata = (),
+        metadata: Entries = (),
         send: Callable[[Asked], Send] = lambda asked: asked.heard.take,
         asked: Asked | None = None,
         overtime: Overtime | None = None,
@@ -109,7 +110,7 @@ class ModelCalls:
             outcome=asked.outcome,
             started_at=now,
             expires_at=now + within,
-            metadata=metadata,
+            metadata=Metadata(metadata),
             overtime=overtime,
         )
         try:

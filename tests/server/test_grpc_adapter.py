@@ -330,8 +330,8 @@ async def test_a_call_knows_its_caller() -> None:
         await at.wire.ask(PROCESS, ASK, timeout=None)
 
     with_deadline, without = seen
-    assert with_deadline.values("k") == ["v", "w"]
-    assert with_deadline.values("k-bin") == ["\0"]
+    assert with_deadline.metadata.values("k") == ["v", "w"]
+    assert with_deadline.metadata.values("k-bin") == ["\0"]
     assert with_deadline.peer.startswith("ipv4:127.0.0.1:")
     assert with_deadline.expires_at - with_deadline.started_at == pytest.approx(10.0, abs=2.0)
     assert without.expires_at == float("inf")

@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
 from fakes.telescope import Telescope
-from penstockd.call import Metadata
+from penstockd.metadata import Entries, Metadata
 from penstockd.tracing import Tracing, ids_of, present, within
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -49,9 +49,9 @@ class Watched(Sampler):
         return "half"
 
 
-def begun(tracing: Tracing, metadata: Metadata = ()) -> bool:
+def begun(tracing: Tracing, metadata: Entries = ()) -> bool:
     """Whether a call with this metadata is traced."""
-    trace = tracing.begin("call", tracing.caller(metadata), {"a": "b"})
+    trace = tracing.begin("call", tracing.caller(Metadata(metadata)), {"a": "b"})
     if trace is None:
         return False
     with trace:
@@ -70,7 +70,7 @@ def begun(tracing: Tracing, metadata: Metadata = ()) -> bool:
         (ParentBased(ALWAYS_ON), (("traceparent", "nonsense"),), True),
     ],
 )
-def test_the_sampler_decides(sampler: Sampler, metadata: Metadata, *, is_traced: bool) -> None:
+def test_the_sampler_decides(sampler: Sampler, metadata: Entries, *, is_traced: bool) -> None:
     """It sees what the caller has decided."""
     telescope = Telescope()
 
@@ -98,10 +98,10 @@ def test_nothing_is_traced_where_nobody_wants_traces() -> None:
     """The caller's trace has a name all the same."""
     tracing = Tracing()
 
-    assert tracing.begin("call", tracing.caller(SAMPLED), {}) is None
-    assert ids_of(None, tracing.caller(SAMPLED)) == {"trace_id": TRACE}
-    assert ids_of(None, tracing.caller((("traceparent", "nonsense"),))) == {}
-    assert ids_of(None, tracing.caller((("a", "b"),))) == {}
+    assert tracing.begin("call", tracing.caller(Metadata(SAMPLED)), {}) is None
+    assert ids_of(None, tracing.caller(Metadata(SAMPLED))) == {"trace_id": TRACE}
+    assert ids_of(None, tracing.caller(Metadata((("traceparent", "nonsense"),)))) == {}
+    assert ids_of(None, tracing.caller(Metadata((("a", "b"),)))) == {}
 
 
 def test_a_trace_is_present_while_its_call_is_handled() -> None:

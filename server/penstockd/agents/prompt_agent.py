@@ -1,6 +1,6 @@
 """An agent that is nothing but instructions: one model call per request."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +9,7 @@ from penstockd.agents.agent_span import agent_span
 from penstockd.call import Call, Handler
 from penstockd.model import Prompt, Route
 from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
+from penstockd.tracing import present
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class PromptAgent:
         """The pool models of its route, in the route's order."""
         return [model.name for model in self.route.models]
 
-    async def __call__(self, call: Call[Request]) -> None:
+    def __call__(self, call: Call[Request]) -> Awaitable[None]:
         """Answer `call` with one model call, streamed if the caller's is."""
         request = call.request
         prompt = Prompt(
@@ -42,5 +43,9 @@ class PromptAgent:
             user_id=request.user_id,
             labels=request.labels,
         )
+        asked = call.asking(prompt)
+        return self.ask(asked) if present() is None else self._traced(asked)
+
+    async def _traced(self, asked: Call[Prompt]) -> None:
         with agent_span(self.name):
-            await self.ask(call.asking(prompt))
+            await self.ask(asked)

@@ -1,5 +1,7 @@
 """Says who is calling, and keeps each caller to the agents it may use."""
 
+from collections.abc import Awaitable
+
 from penstockd import conventions as names
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
@@ -26,9 +28,9 @@ class Auth:
             labels=(names.PENSTOCK_REASON,),
         )
 
-    async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
+    def __call__(self, call: Call[Q], proceed: Handler[Q]) -> Awaitable[None]:
         """Proceed for a known caller, else raise Unauthenticated; raise PermissionDenied for an agent not its own."""
-        caller = self._identify(call.values("authorization"), call.sans, self._clock.wall())
+        caller = self._identify(call.metadata.values("authorization"), call.sans, self._clock.wall())
         if isinstance(caller, Refusal):
             call.outcome.auth = caller
             self._refusals.of(caller).add()
@@ -36,4 +38,4 @@ class Auth:
         call.outcome.principal = caller
         if isinstance(call.request, Request) and not caller.may_use(call.request.agent):
             raise PermissionDenied(f"this key may not use the agent {call.request.agent[:63]!r}")
-        await proceed(call)
+        return proceed(call)

@@ -1,6 +1,6 @@
 """Answers repeats from what was answered before, and identical calls at once with one answer."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from penstockd import conventions as names
@@ -33,13 +33,15 @@ class Cache:
         self._flights = flights
         self._key_of = key_of
 
-    async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
+    def __call__(self, call: Call[Request], proceed: Handler[Request]) -> Awaitable[None]:
         """Reply from the cache or from a flight, or proceed."""
         agent = self._agents.find(call.request.agent)
+        if agent is None or agent.caching is None or call.request.cache is CachePolicy.OFF:
+            return proceed(call)
+        return self._cached(call, agent, agent.caching.ttl, proceed)
+
+    async def _cached(self, call: Call[Request], agent: Agent, ttl: float, proceed: Handler[Request]) -> None:
         policy = call.request.cache
-        if agent is None or agent.caching is None or policy is CachePolicy.OFF:
-            await proceed(call)
-            return
         call.outcome.agent = agent.name
         key = self._key_of(call, agent)
         if policy.reads:
@@ -53,7 +55,7 @@ class Cache:
             proceed = partial(self._unless_kept_since, key, landed, proceed)
         elif policy.writes:
             self._flights.keep_nothing(key)
-        keep = partial(self._keep, key, agent.caching.ttl) if policy.writes else None
+        keep = partial(self._keep, key, ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
         await self._flights.ride(flight, call, proceed, keep)
 

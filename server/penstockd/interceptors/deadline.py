@@ -1,6 +1,7 @@
 """Gives every call an end."""
 
 import asyncio
+from collections.abc import Awaitable
 from math import isinf
 
 from msgspec.structs import replace
@@ -24,21 +25,26 @@ class Deadline:
         self._longest_unary = longest_unary
         self._longest_stream = longest_stream
 
-    async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
+    def __call__(self, call: Call[Q], proceed: Handler[Q]) -> Awaitable[None]:
         """Proceed with the call's limit; raise DeadlineExceeded when it passes, or if it is hopeless already."""
         now = self._clock.monotonic()
         asked = now + self._default if isinf(call.expires_at) else call.expires_at
         limit = min(asked, now + (self._longest_stream if call.method.streams else self._longest_unary))
         if limit - now < MINIMUM:
             raise DeadlineExceeded("too little time is left to answer")
-        if call.expires_at == limit:
+        return (
+            proceed(call)
+            if call.expires_at == limit
+            else _within(limit - now, replace(call, expires_at=limit), proceed)
+        )
+
+
+async def _within(seconds: float, call: Call[Q], proceed: Handler[Q]) -> None:
+    timer = asyncio.timeout(seconds)
+    try:
+        async with timer:
             await proceed(call)
-            return
-        timer = asyncio.timeout(limit - now)
-        try:
-            async with timer:
-                await proceed(replace(call, expires_at=limit))
-        except TimeoutError as error:
-            if not timer.expired():
-                raise
-            raise DeadlineExceeded("the call took longer than the server allows") from error
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise DeadlineExceeded("the call took longer than the server allows") from error

@@ -1,6 +1,6 @@
 """Makes a request that is sent again under the same key the same request."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -35,12 +35,12 @@ class Idempotency:
         self._replays = replays
         self._fingerprint_of = fingerprint_of
 
-    async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
+    def __call__(self, call: Call[Request], proceed: Handler[Request]) -> Awaitable[None]:
         """Reply as the key's first call did, or proceed; raises InvalidRequest if the key names another request."""
         key = call.request.idempotency_key
-        if not key:
-            await proceed(call)
-            return
+        return self._keyed(key, call, proceed) if key else proceed(call)
+
+    async def _keyed(self, key: str, call: Call[Request], proceed: Handler[Request]) -> None:
         fingerprint = self._fingerprint_of(call)
         make = partial(self._make, key, fingerprint, proceed)
         # The work has a share of the claim of its own: it may outlive whoever asked for it.

@@ -1,5 +1,6 @@
 """Bounds how often and how many at once a tenant, a user, an agent or a key may call."""
 
+from collections.abc import Awaitable
 from math import ceil
 
 from penstockd import conventions as names
@@ -24,12 +25,12 @@ class RateLimit:
         self._holds = holds
         self._lease_ttl = longest_call + GRACE
 
-    async def __call__(self, call: Call[Request], proceed: Handler[Request]) -> None:
+    def __call__(self, call: Call[Request], proceed: Handler[Request]) -> Awaitable[None]:
         """Proceed under one admission, else raise what denies it; a call that is shed gets its admission back."""
         demands = self._rulebook.admission(_caller(call), lease_ttl=self._lease_ttl)
-        if not demands:
-            await proceed(call)
-            return
+        return self._limited(call, demands, proceed) if demands else proceed(call)
+
+    async def _limited(self, call: Call[Request], demands: list[Demand], proceed: Handler[Request]) -> None:
         await self._admit(call, demands)
         used = {demand.key: demand.amount for demand in demands if isinstance(demand, RateDemand)}
         try:

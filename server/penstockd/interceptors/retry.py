@@ -68,4 +68,4 @@ class Retry:
 
 def is_repeated_by_the_client(call: Call[Prompt]) -> bool:
     """Whether the client's own retries brought this call: two retry loops would multiply."""
-    return call.values("grpc-previous-rpc-attempts") not in ([], ["0"])
+    return call.metadata.values("grpc-previous-rpc-attempts") not in ([], ["0"])

@@ -1,6 +1,6 @@
 """Sees every call and how it ended: its name, its span, its duration and its one line in the log."""
 
-from contextlib import nullcontext
+from collections.abc import Awaitable
 
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -20,7 +20,8 @@ from penstockd.tracing import Trace, Tracing, ids_of
 _SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
 
-_UNTRACED = nullcontext()
+_NAMED = (Request, PenstockError)
+"""What may have been given a name by its caller."""
 
 
 class Telemetry:
@@ -34,27 +35,34 @@ class Telemetry:
         self._tracing = tracing
         self._metrics = CallMetrics(instruments)
 
-    async def __call__(self, call: Call[Q], proceed: Handler[Q]) -> None:
+    def __call__(self, call: Call[Q], proceed: Handler[Q]) -> Awaitable[None]:
         """Proceed, and tell of the end whatever it is."""
         call.outcome.request_id = self._request_id(call)
-        method = call.method.path.removeprefix("/")
+        method = call.method.path[1:]
         caller = self._tracing.caller(call.metadata)
         trace = self._tracing.begin(method, caller, {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: method})
         call.outcome.trace_ids = ids_of(trace, caller)
-        with trace or _UNTRACED:
-            code, reason = "OK", ""
-            try:
-                await proceed(call)
-            except BaseException as error:
-                code, reason = self._ending(call, error)
-                raise
-            finally:
-                self._tell(call, code, reason, trace)
+        return self._told_of(call, proceed) if trace is None else self._traced(trace, call, proceed)
+
+    async def _traced(self, trace: Trace, call: Call[Q], proceed: Handler[Q]) -> None:
+        with trace:
+            await self._told_of(call, proceed, trace)
+
+    async def _told_of(self, call: Call[Q], proceed: Handler[Q], trace: Trace | None = None) -> None:
+        code, reason = "OK", ""
+        try:
+            await proceed(call)
+        except BaseException as error:
+            code, reason = self._ending(call, error)
+            raise
+        finally:
+            self._tell(call, code, reason, trace)
 
     def _request_id(self, call: Call[Q]) -> str:
-        if isinstance(call.request, Request | PenstockError) and call.request.request_id:
-            return call.request.request_id
-        for asked in call.values("x-request-id"):
+        request = call.request
+        if isinstance(request, _NAMED) and request.request_id:
+            return request.request_id
+        for asked in call.metadata.values("x-request-id"):
             if request_id.is_valid(asked):
                 return asked
         return request_id.generate(self._clock.wall())

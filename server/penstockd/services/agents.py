@@ -1,6 +1,6 @@
 """AgentService: puts a request to its agent, and lists the agents there are."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from penstock.v1 import agent_service_pb2 as pb
 from penstockd import messages
@@ -23,13 +23,13 @@ class AgentService:
         """Return the request that `data` is; raise InvalidRequest for what is none."""
         return messages.read_request(messages.parse(message_type, data), default_agent=self._agents.default)
 
-    async def process(self, call: Call[Request]) -> None:
+    def process(self, call: Call[Request]) -> Awaitable[None]:
         """Have the agent that is asked for answer."""
         agent = self._agents.find(call.request.agent)
         if agent is None:
             raise _unknown(call.request.agent)
         call.outcome.agent = agent.name
-        await agent(call)
+        return agent(call)
 
     async def list_agents(self, call: Call[pb.ListAgentsRequest]) -> None:
         """Send those that the caller may use."""

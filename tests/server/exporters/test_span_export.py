@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from penstockd.exporters.span_export import CountedProcessor, Spans, spans_to
 from penstockd.exporters.variables import Variables
+from penstockd.metadata import Metadata
 
 NOWHERE = Resource.get_empty()
 
@@ -178,7 +179,7 @@ def test_callers_may_be_kept_from_saying_what_their_calls_are_a_part_of(
     """As OTEL_PROPAGATORS says: W3C's is the only way we know."""
     it = spans_to(exporters, Variables({"OTEL_PROPAGATORS": propagators}), NOWHERE)
 
-    assert (it.tracing.caller(CALLER) is not None) is follows
+    assert (it.tracing.caller(Metadata(CALLER)) is not None) is follows
     it.stop()
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
-from penstockd.call import Call, Metadata, Method, Q, Reply
+from penstockd.call import Call, Method, Q, Reply
 from penstockd.errors import PermissionDenied, Unauthenticated
 from penstockd.identity import Identify, Refusal
 from penstockd.interceptors.auth import Auth
+from penstockd.metadata import Entries, Metadata
 from penstockd.outcome import Outcome
 from penstockd.principal import Principal
 from penstockd.request import Request
@@ -27,7 +28,7 @@ class Door:
         self.latest = Outcome()
         self._auth = Auth(identify, clock=self.clock, instruments=self._telescope.instruments)
 
-    async def knock(self, request: object, *, metadata: Metadata = (), sans: tuple[str, ...] | None = None) -> Outcome:
+    async def knock(self, request: object, *, metadata: Entries = (), sans: tuple[str, ...] | None = None) -> Outcome:
         """Make a call, and return what became of it."""
         outcome = self.latest = Outcome()
         call = Call(
@@ -37,7 +38,7 @@ class Door:
             outcome=outcome,
             started_at=0.0,
             expires_at=inf,
-            metadata=metadata,
+            metadata=Metadata(metadata),
             sans=sans,
         )
         await self._auth(call, self._enter)

@@ -1,7 +1,7 @@
 """Answers prompts by asking an upstream over HTTP."""
 
 from collections.abc import Iterable
-from contextlib import closing
+from typing import NoReturn
 
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
@@ -34,29 +34,29 @@ class Chat:
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Send the answer to `call`'s prompt as `Delta* Completed`, or raise a failure of penstockd.upstream."""
+        prompt = call.request
         try:
-            await self._ask(call)
+            exchange = await self._wire.post(self._dialect.request(prompt), prompt.attempt)
+            try:
+                if exchange.status != 200 or exchange.is_encoded:
+                    await self._refuse(exchange)
+                if prompt.streams and not await exchange.is_whole():
+                    await self._relay_stream(call, exchange)
+                else:
+                    await self._relay_whole(call, exchange)
+            finally:
+                exchange.close()
         except UpstreamFailure as failure:
             # First masked, then cut: a secret of which a part is left would not be known for one.
             failure.message = self._wire.masked(failure.message)[:MAX_MESSAGE]
             failure.args = (failure.message,)
             raise
 
-    async def _ask(self, call: Call[Prompt]) -> None:
-        prompt = call.request
-        with closing(await self._wire.post(self._dialect.request(prompt), prompt.attempt)) as exchange:
-            await self._check(exchange)
-            if prompt.streams and not await exchange.is_whole():
-                await self._relay_stream(call, exchange)
-            else:
-                await self._relay_whole(call, exchange)
-
-    async def _check(self, exchange: Exchange) -> None:
-        if exchange.status != 200:
-            body = b"" if exchange.is_encoded else await exchange.excerpt()
-            raise refusal(exchange.status, exchange.headers, body, path=self._wire.path, now=self._clock.wall())
-        if exchange.is_encoded:
+    async def _refuse(self, exchange: Exchange) -> NoReturn:
+        if exchange.status == 200:
             raise Broken("the answer is compressed, which was not asked for", reason="malformed")
+        body = b"" if exchange.is_encoded else await exchange.excerpt()
+        raise refusal(exchange.status, exchange.headers, body, path=self._wire.path, now=self._clock.wall())
 
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Progress()

@@ -1,0 +1,84 @@
+"""What one RPC sends back through gRPC's servicer context: its replies, or its status."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+
+from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.clock import Clock
+from penstockd.endpoint import Edge
+from penstockd.errors import PenstockError
+from penstockd.running import Running
+from penstockd.status import message, trailers
+
+# gRPC's classes are generic in their stubs only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Write = Callable[[bytes], Awaitable[None]]
+
+COST = "penstock-cost-nanousd"
+"""Trailing metadata of an answer whose price is known, for proxies, which read no message."""
+LAST_WORD = 2.0
+"""Seconds in which a call that has failed can still send its status."""
+LATEST_CANCEL = 2.0
+"""Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
+
+
+class Replies:
+    """The way out of one call, which is set as `call` before anything is sent."""
+
+    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_write", "call", "outcome")
+
+    call: Call[Any]
+
+    def __init__(self, edge: Edge, context: Context, write: Write, running: Running, clock: Clock) -> None:
+        """Write the messages that `edge` makes of replies; `running` knows of each whether it is being written."""
+        self._edge = edge
+        self._context = context
+        self._write = write
+        self._running = running
+        self._clock = clock
+        self.outcome = running.outcome
+        self._are_whole = False
+
+    async def send(self, reply: Reply) -> None:
+        """Write what is due with `reply`; the headers go out with the first message."""
+        context, outcome, running = self._context, self.outcome, self._running
+        self._are_whole = not isinstance(reply, Delta)
+        if not self._are_whole and outcome.first_content_at is None:
+            outcome.first_content_at = self._clock.monotonic()
+        if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
+            context.set_trailing_metadata(((COST, str(cost)),))
+        for written in self._edge(reply, self.call):
+            try:
+                if not running.has_written:
+                    running.has_written = True
+                    await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
+                running.writing_since = self._clock.monotonic()
+                await self._write(written)
+                running.writing_since = inf
+            except grpc.aio.InternalError:
+                # The caller is gone; gRPC says so by cancelling the call, which may come a moment later.
+                await asyncio.sleep(LATEST_CANCEL)
+                raise
+
+    def end(self) -> None:
+        """Expect nothing more; raises RuntimeError where the answer is not whole."""
+        if not self._are_whole:
+            raise RuntimeError("the handler ended before its answer did")
+
+    async def abort(self, error: PenstockError) -> NoReturn:
+        """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that."""
+        outcome, running = self.outcome, self._running
+        running.writing_since = inf
+        last = (*trailers(error, outcome.request_id, is_partial=running.has_written), *outcome.headers)
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                await self._context.abort(_STATUS_CODES[error.code], message(error), last)
+        except (TimeoutError, grpc.aio.InternalError):
+            raise asyncio.CancelledError from None
+
+
+_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -1,0 +1,34 @@
+"""What callers send beside their messages."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+Entries: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+
+class Metadata:
+    """Entries in the order sent, of which several may have one name; gRPC gives values that are no UTF-8 as bytes."""
+
+    __slots__ = ("_entries", "_last")
+
+    def __init__(self, entries: Entries = ()) -> None:
+        self._entries = entries
+        self._last = dict(entries)  # most that is asked for is not there: one look tells
+
+    def values(self, name: str) -> list[str]:
+        """Every value of the entries called `name`."""
+        if name not in self._last:
+            return []
+        return [
+            value if isinstance(value, str) else value.decode(errors="replace")
+            for each, value in self._entries
+            if each == name
+        ]
+
+    def last(self, name: str) -> str | None:
+        """The value of the last entry called `name`, if it is a text."""
+        value = self._last.get(name)
+        return value if isinstance(value, str) else None
+
+
+NONE = Metadata()
