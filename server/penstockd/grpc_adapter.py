@@ -11,7 +11,7 @@ from penstockd.call import Call, Handler, Method
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import PenstockError, StreamBroken
-from penstockd.grpc_replies import Context, Replies, Write
+from penstockd.grpc_replies import Context, Replies
 from penstockd.logs.log import Log
 from penstockd.metadata import Entries, Metadata
 from penstockd.outcome import Outcome
@@ -106,53 +106,45 @@ class Adapter(grpc.aio.ServerInterceptor):
     def _handler(self, method: Method) -> MethodHandler:
         """Return gRPC's handler of `method`: a plain coroutine, as gRPC finds out at every call what it has."""
 
-        async def unary(data: bytes, context: Context) -> bytes:
-            messages: list[bytes] = []
-
-            async def write(written: bytes) -> None:
-                messages.append(written)
-
-            await self._run(method.path, data, context, write)
-            return messages[-1]
-
-        async def stream(data: bytes, context: Context) -> None:
-            await self._run(method.path, data, context, context.write)
+        async def run(data: bytes, context: Context) -> bytes | None:
+            """Run one RPC through its chain; whatever it raises ends as a status."""
+            task = cast("asyncio.Task[None]", asyncio.current_task())
+            outcome = Outcome()
+            # Only now, with its message there, is it tied to one configuration: none is left while it still arrives.
+            endpoint = self._endpoints[method.path]
+            running = Running(task, outcome, self._generation)
+            replies = Replies(endpoint, context, running, self._clock)
+            self._begin(running)
+            try:
+                call, handle = self._received(endpoint, data, context, replies)
+                replies.call = call
+                await handle(call)
+                replies.end()
+            except BaseException as error:
+                # The one error boundary.
+                told = outcome.told(error)
+                if told is None:
+                    raise asyncio.CancelledError from error
+                if told is outcome.cut:
+                    task.uncancel()
+                elif told is not error:
+                    self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
+                await replies.abort(told)
+            finally:
+                self._running.discard(running)
+            return replies.message
 
         if method.streams:
-            return grpc.unary_stream_rpc_method_handler(stream)
-        return grpc.unary_unary_rpc_method_handler(unary)
+            return grpc.unary_stream_rpc_method_handler(run)
+        return grpc.unary_unary_rpc_method_handler(run)
 
-    async def _run(self, path: str, data: bytes, context: Context, write: Write) -> None:
-        """Run one RPC through its chain; whatever it raises ends as a status."""
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        outcome = Outcome()
-        # Only now, with its message there, is the call tied to one configuration: none is left while it still arrives.
-        endpoint = self._endpoints[path]
-        running = Running(task, outcome, self._generation)
-        replies = Replies(endpoint.edge(), context, write, running, self._clock)
+    def _begin(self, running: Running) -> None:
         self._running.add(running)
         self.started += 1
         self._unsent += 1
         self._idle.clear()
         # The task is gRPC's own, which ends once it has sent what we return.
-        task.add_done_callback(self._sent)
-        try:
-            call, handle = self._received(endpoint, data, context, replies)
-            replies.call = call
-            await handle(call)
-            replies.end()
-        except BaseException as error:
-            # The one error boundary.
-            told = outcome.told(error)
-            if told is None:
-                raise asyncio.CancelledError from error
-            if told is outcome.cut:
-                task.uncancel()
-            elif told is not error:
-                self._log.exception("a call failed unforeseen", error, **outcome.log_fields)
-            await replies.abort(told)
-        finally:
-            self._running.discard(running)
+        running.task.add_done_callback(self._sent)
 
     def _sent(self, _: asyncio.Task[None]) -> None:
         self._unsent -= 1

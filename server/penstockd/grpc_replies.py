@@ -1,7 +1,6 @@
 """What one RPC sends back through gRPC's servicer context: its replies, or its status."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, NoReturn, TypeAlias
 
@@ -9,14 +8,13 @@ import grpc
 
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.clock import Clock
-from penstockd.endpoint import Edge
+from penstockd.endpoint import Endpoint
 from penstockd.errors import PenstockError
 from penstockd.running import Running
 from penstockd.status import message, trailers
 
 # gRPC's classes are generic in their stubs only.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Write = Callable[[bytes], Awaitable[None]]
 
 COST = "penstock-cost-nanousd"
 """Trailing metadata of an answer whose price is known, for proxies, which read no message."""
@@ -27,20 +25,24 @@ LATEST_CANCEL = 2.0
 
 
 class Replies:
-    """The way out of one call, which is set as `call` before anything is sent."""
+    """The way out of one call, which is set as `call` before anything is sent.
 
-    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_write", "call", "outcome")
+    A stream's messages are written one by one; that of any other call is `message`, for its handler to return.
+    """
+
+    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_streams", "call", "message", "outcome")
 
     call: Call[Any]
 
-    def __init__(self, edge: Edge, context: Context, write: Write, running: Running, clock: Clock) -> None:
-        """Write the messages that `edge` makes of replies; `running` knows of each whether it is being written."""
-        self._edge = edge
+    def __init__(self, endpoint: Endpoint[Any], context: Context, running: Running, clock: Clock) -> None:
+        """Send the messages that the endpoint makes of replies; `running` knows since when one is being written."""
+        self._edge = endpoint.edge()
+        self._streams = endpoint.method.streams
         self._context = context
-        self._write = write
         self._running = running
         self._clock = clock
         self.outcome = running.outcome
+        self.message: bytes | None = None
         self._are_whole = False
 
     async def send(self, reply: Reply) -> None:
@@ -56,9 +58,12 @@ class Replies:
                 if not running.has_written:
                     running.has_written = True
                     await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
-                running.writing_since = self._clock.monotonic()
-                await self._write(written)
-                running.writing_since = inf
+                if self._streams:
+                    running.writing_since = self._clock.monotonic()
+                    await context.write(written)
+                    running.writing_since = inf
+                else:
+                    self.message = written
             except grpc.aio.InternalError:
                 # The caller is gone; gRPC says so by cancelling the call, which may come a moment later.
                 await asyncio.sleep(LATEST_CANCEL)

@@ -91,9 +91,8 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
 def _violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
     if not message.input:
         yield "input", "must not be empty"
-    for index, turn in enumerate(message.history):
-        if turn.role not in _ROLES:
-            yield f"history[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"
+    if message.history:
+        yield from _turn_violations(message)
     if len(message.user_id) > 128 or NUL in message.user_id:
         yield "user_id", "must have at most 128 characters, none of them NUL"
     if message.request_id and not request_id.is_valid(message.request_id):
@@ -106,6 +105,12 @@ def _violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
         yield from _parameter_violations(message.parameters)
     if message.labels:
         yield from _label_violations(message)
+
+
+def _turn_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
+    for index, turn in enumerate(message.history):
+        if turn.role not in _ROLES:
+            yield f"history[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"
 
 
 def _parameter_violations(parameters: pb.GenerationParameters) -> Iterator[tuple[str, str]]:
@@ -172,10 +177,16 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
         cost_estimated=outcome.is_estimated,
         cache_status=_CACHE_STATUSES[outcome.cache],
     )
-    _set_usage(response.usage, outcome.usage)
+    usage = outcome.usage
+    _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)
     for attempt in outcome.attempts:
-        _set_attempt(response.attempts.add(), attempt)
+        message = response.attempts.add()
+        if attempt.usage is usage:
+            message.usage.CopyFrom(response.usage)  # the only one that answered, as most do
+        else:
+            _set_usage(message.usage, attempt.usage)
+        _set_attempt(message, attempt)
     return response
 
 
@@ -192,7 +203,6 @@ def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
     message.cost_estimated = attempt.is_estimated
     if attempt.cost_nanousd is not None:
         message.cost_nanousd = attempt.cost_nanousd
-    _set_usage(message.usage, attempt.usage)
     ended_at = attempt.started_at if attempt.ended_at is None else attempt.ended_at
     _set_duration(message.latency, ended_at - attempt.started_at)
 
@@ -203,13 +213,17 @@ def _set_usage(message: pb.Usage, usage: Usage) -> None:
         return
     message.input_tokens = usage.input
     message.output_tokens = usage.output
-    message.cached_input_tokens = usage.cached_input
-    message.cache_write_input_tokens = usage.cache_write_input
-    message.reasoning_tokens = usage.reasoning
     message.total_tokens = usage.total
+    if usage.cached_input:
+        message.cached_input_tokens = usage.cached_input
+    if usage.cache_write_input:
+        message.cache_write_input_tokens = usage.cache_write_input
+    if usage.reasoning:
+        message.reasoning_tokens = usage.reasoning
 
 
 def _set_duration(message: Duration, seconds: float) -> None:
     message.SetInParent()
-    message.seconds = int(seconds)
+    if seconds >= 1.0:
+        message.seconds = int(seconds)
     message.nanos = int(seconds % 1 * 1e9)

@@ -20,7 +20,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> int:
         """Input and output tokens."""
-        return self.input + self.output
+        return self.uncached_input + self.cached_input + self.cache_write_input + self.output
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add bucket by bucket."""

@@ -1,5 +1,7 @@
 """Reports every attempt to its model's circuit breaker, and keeps attempts away from an open one."""
 
+from collections.abc import Awaitable
+
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply
@@ -58,7 +60,7 @@ class _Report:
         self._attempt.asked_at = self._asked_at
         self._changed(self._model, self._ticket.transition)
 
-    async def send(self, reply: Reply) -> None:
+    def send(self, reply: Reply) -> Awaitable[None]:
         if not self._has_verdict:
             self._has_verdict = True
             now = self._clock.monotonic()
@@ -68,7 +70,7 @@ class _Report:
             self._changed(self._model, self._model.breaker.succeeded(self._ticket))
         if isinstance(reply, Completed):
             self._attempt.answered_at = self._clock.monotonic()
-        await self._call.send(reply)
+        return self._call.send(reply)
 
     def failed(self, failure: UpstreamFailure) -> None:
         breaker = self._model.breaker

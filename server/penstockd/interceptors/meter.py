@@ -1,6 +1,7 @@
 """Accounts for every attempt: holds its estimate before it is made, settles the truth when it ends."""
 
 from asyncio import CancelledError
+from collections.abc import Awaitable
 
 from msgspec.structs import replace
 
@@ -57,13 +58,13 @@ class Meter:
             account.give_back_grant(used=0)
             raise
 
-        async def send(reply: Reply) -> None:
+        def send(reply: Reply) -> Awaitable[None]:
             match reply:
                 case Delta(text=text):
                     account.hear(text)
-                case Completed(usage=usage, is_counted=is_counted) if not account.is_settled:
-                    await self._settle(account, account.complete(usage, is_counted=is_counted))
-            await call.send(reply)
+                case Completed() if not account.is_settled:
+                    return self._end(account, reply, call)
+            return call.send(reply)
 
         status, reason = EntryStatus.FAILED, ""
         try:
@@ -102,9 +103,14 @@ class Meter:
         if account.demands:
             await self._holds.settle(account.hold_id, {})
 
+    async def _end(self, account: Account, reply: Completed, call: Call[Prompt]) -> None:
+        """Let the caller know of the end once it is settled."""
+        await self._settle(account, account.complete(reply.usage, is_counted=reply.is_counted))
+        await call.send(reply)
+
     async def _settle(self, account: Account, entry: Entry) -> None:
         account.give_back_grant(used=entry.usage.total)
-        await self._holds.finish(self._close(account, entry))
+        await self._holds.finish(self._close(account, entry) if account.demands else self._write(account, entry))
 
     async def _forget(self, account: Account) -> None:
         """Leave everything as it was: a model that was not asked made no attempt."""
@@ -124,8 +130,7 @@ class Meter:
     async def _close(self, account: Account, entry: Entry) -> None:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""
         try:
-            if account.demands:
-                self._alerts.tell(await self._holds.settle(account.hold_id, account.used(entry)))
+            self._alerts.tell(await self._holds.settle(account.hold_id, account.used(entry)))
         finally:
             await self._write(account, entry)
 
@@ -136,4 +141,5 @@ class Meter:
             # The ledger keeps the entry and writes it when it can; the answer was paid for and is delivered.
             self._log.warning("an attempt waits for the ledger", error=str(error), request_id=entry.request_id)
         finally:
-            self._alerts.tell(await self._added_budgets.count(account, entry, began_by=self._rulebook))
+            if self._added_budgets.are_there_since(self._rulebook):
+                self._alerts.tell(await self._added_budgets.count(account, entry))

@@ -2,12 +2,13 @@
 
 from penstockd.call import Call, Handler
 from penstockd.clock import Clock
-from penstockd.interceptors.attempts.attempt_span import attempt_span
+from penstockd.interceptors.attempts.attempt_span import traced
 from penstockd.interceptors.attempts.trial import Trial
 from penstockd.logs.log import Log
 from penstockd.metrics.attempt_metrics import AttemptMetrics
 from penstockd.model import Model, Prompt
 from penstockd.resilience.backoff import Backoff
+from penstockd.tracing import present
 from penstockd.upstream import PassedOver, QuotaSpent, UpstreamFailure
 
 
@@ -34,8 +35,8 @@ class Retry:
         while True:
             choice = await trial.next()
             try:
-                with attempt_span(choice, trial.call(choice)) as asked:
-                    await proceed(asked)
+                asked, trace = trial.call(choice), present()
+                await (proceed(asked) if trace is None else traced(trace, choice, asked, proceed))
             except PassedOver:
                 trial.passed_over(choice)
             except UpstreamFailure as failure:
@@ -68,4 +69,5 @@ class Retry:
 
 def is_repeated_by_the_client(call: Call[Prompt]) -> bool:
     """Whether the client's own retries brought this call: two retry loops would multiply."""
-    return call.metadata.values("grpc-previous-rpc-attempts") not in ([], ["0"])
+    earlier = call.metadata.values("grpc-previous-rpc-attempts")
+    return bool(earlier) and earlier != ["0"]

@@ -1,9 +1,8 @@
 """How long one attempt at a model may take, by the model's own limits and by the caller's."""
 
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from penstockd.call import Call, Completed, Handler, Reply
@@ -12,15 +11,10 @@ from penstockd.model import Prompt, Timeouts
 from penstockd.models.timer import Timer, TimeUp
 from penstockd.upstream import OutOfTime, SlowReader, TimedOut, UpstreamFailure
 
+_Limit: TypeAlias = tuple[float, str]
+"""When time is up, in monotonic seconds, and for what reason: none, where it is the caller's own time."""
 
-class _Limit(Struct, frozen=True, order=True):
-    """When time is up, in monotonic seconds, and for what reason; there is none where it is the caller's own time."""
-
-    due: float
-    reason: str = ""
-
-
-_NEVER: Final = _Limit(inf)
+_NEVER: Final[_Limit] = (inf, "")
 
 
 class Timed:
@@ -96,9 +90,11 @@ class _Watch:
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
-        self._has_content = self._is_sending = True
-        self._silence = _NEVER
-        self.wait()
+        self._is_sending = True
+        if not self._has_content or self._silence is not _NEVER:
+            self._has_content = True
+            self._silence = _NEVER
+            self.wait()
         await self._call.send(reply)
         self._is_sending = False
         self.is_whole = isinstance(reply, Completed)
@@ -111,8 +107,8 @@ class _Watch:
 
     def verdict(self) -> UpstreamFailure:
         """Whose fault it was that the time ran out."""
-        reason = self._limit.reason
-        given = self._limit.due - self._started_at
+        due, reason = self._limit
+        given = due - self._started_at
         # A unary answer waits for nobody to read it, only for our own books.
         if reason and self._is_sending and self._call.request.streams:
             return SlowReader(f"{reason} after {given:.3g} s, for want of a faster reader")
@@ -122,15 +118,16 @@ class _Watch:
 
     def _until_whole(self) -> _Limit:
         ends_at = self._call.ends_at - self._call.request.margin
-        return min(_Limit(ends_at), _Limit(self._started_at + self._timeouts.total, "total_timeout"))
+        return min((ends_at, ""), (self._started_at + self._timeouts.total, "total_timeout"))
 
     def _until_content(self) -> _Limit:
-        return _Limit(self._call.ends_at - self._call.request.reserve)
+        return self._call.ends_at - self._call.request.reserve, ""
 
     def _until_said(self, seconds: float, reason: str) -> _Limit:
-        return _Limit(self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
+        return (self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
 
     def _arm(self, limit: _Limit) -> None:
         if not self._is_over:
             self._limit = limit
-            self._timer.move(limit.due)
+            due, _ = limit
+            self._timer.move(due)

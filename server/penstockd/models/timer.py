@@ -59,7 +59,7 @@ class Timer:
             self._handle.cancel()
         self._wakes_at = self._due
         left = max(self._due - self._clock.monotonic(), 0.0)
-        self._handle = asyncio.get_running_loop().call_later(left, self._look)
+        self._handle = self._task.get_loop().call_later(left, self._look)
 
     def _look(self) -> None:
         self._handle = None

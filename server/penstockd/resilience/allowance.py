@@ -14,6 +14,9 @@ class Grant(NamedTuple):
     tokens_short_since: float = inf
 
 
+UNLIMITED = Grant()
+
+
 class Allowance:
     """Two buckets that are debited together or not at all; None = no limit of that kind."""
 
@@ -34,6 +37,8 @@ class Allowance:
 
     def take(self, tokens: float) -> Grant | None:
         """Debit a call of `tokens`, or debit nothing and return None."""
+        if self.requests is None and self.tokens is None:
+            return UNLIMITED
         if self.wait(tokens) > 0:
             return None
         return Grant(tokens, _debit(self.requests, 1.0), _debit(self.tokens, tokens))

@@ -48,7 +48,7 @@ class CircuitBreaker:
     @property
     def state(self) -> State:
         """The circuit as it is now, whether operators enabled it or not."""
-        return State.OPEN if self._has_lapsed(self._clock.monotonic()) else self._state
+        return self._state if self._probe is None or not self._has_lapsed(self._clock.monotonic()) else State.OPEN
 
     @property
     def cause(self) -> str:
@@ -85,7 +85,7 @@ class CircuitBreaker:
         if not self._is_enabled:
             return math.inf
         now = self._clock.monotonic()
-        reopened = self._open_for * self._spread if self._has_lapsed(now) else 0.0
+        reopened = self._open_for * self._spread if self._probe is not None and self._has_lapsed(now) else 0.0
         left = max(self._blocked_until + reopened - now, self._cooldown.left(now))
         return left if left > TOLERANCE else 0.0
 
@@ -97,7 +97,7 @@ class CircuitBreaker:
 
     def succeeded(self, ticket: Ticket) -> Transition | None:
         """Count a success: the call got its first content."""
-        if lapsed := self._lapse(self._clock.monotonic()):
+        if self._probe is not None and (lapsed := self._lapse(self._clock.monotonic())):
             return lapsed
         if not self._is_current(ticket) or (ticket.is_probe and ticket is not self._probe):
             return None

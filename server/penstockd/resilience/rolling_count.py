@@ -50,7 +50,7 @@ class RollingCount:
         return int(moment / self._slot_seconds)
 
     def _turn(self, now: float) -> None:
-        newest = self._slot(now)
+        newest = int(now / self._slot_seconds)
         if newest <= self._newest:
             return
         for slot in range(self._newest + 1, min(newest, self._newest + len(self._counts)) + 1):

@@ -16,15 +16,18 @@ class AddedBudgets:
         self._store = store
         self._rulebook = rulebook
 
-    async def count(self, account: Account, entry: Entry, *, began_by: Rulebook) -> Sequence[Crossing]:
+    def are_there_since(self, began_by: Rulebook) -> bool:
+        """Whether an attempt that began by these rules may be bound by others as well by now."""
+        return self._rulebook() is not began_by
+
+    async def count(self, account: Account, entry: Entry) -> Sequence[Crossing]:
         """Count what `entry` cost in them; return the fractions that this crossed.
 
         Once the ledger has the entry: a reload that reads it there just then counts it twice rather than never.
         """
-        rulebook = self._rulebook()
-        if rulebook is began_by or not entry.cost_nanousd:
+        if not entry.cost_nanousd:
             return ()
         held = {demand.key for demand in account.demands}
-        demands = rulebook.attempt(account.caller, tokens=0, cost_nanousd=entry.cost_nanousd, now=entry.at)
+        demands = self._rulebook().attempt(account.caller, tokens=0, cost_nanousd=entry.cost_nanousd, now=entry.at)
         added = [demand for demand in demands if isinstance(demand, BudgetDemand) and demand.key not in held]
         return await self._store.spend(added) if added else ()

@@ -1,30 +1,21 @@
 """The span of one attempt at a model: what was asked of whom, why again, and what came of it."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-
 from msgspec.structs import replace
 from opentelemetry.trace import SpanKind
 
 from penstockd import conventions as names
-from penstockd.call import Call, Delta, Reply
+from penstockd.call import Call, Delta, Handler, Reply
 from penstockd.interceptors.attempts import content
 from penstockd.interceptors.attempts.choice import Choice
 from penstockd.model import Prompt
-from penstockd.tracing import Attributes, Trace, fail, present, within
+from penstockd.tracing import Attributes, Trace, fail, within
 
 LONGEST_NAME = 128
 """Characters that are kept of what a provider calls its model."""
 
 
-def attempt_span(choice: Choice, call: Call[Prompt]) -> AbstractContextManager[Call[Prompt]]:
-    """Trace, if the call is sampled, the attempt that is made in the block by the call that it is given."""
-    trace = present()
-    return nullcontext(call) if trace is None else _attempt_span(trace, choice, call)
-
-
-@contextmanager
-def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt]) -> Iterator[Call[Prompt]]:
+async def traced(trace: Trace, choice: Choice, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
+    """Proceed with the attempt under a span of its own within `trace`."""
     name = f"{names.CHAT} {choice.model.upstream_name}"
     span = trace.begin(name, SpanKind.CLIENT, _asked(choice, call.request))
     heard: list[str] = []
@@ -33,7 +24,7 @@ def _attempt_span(trace: Trace, choice: Choice, call: Call[Prompt]) -> Iterator[
         call = _overheard(call, heard)
     try:
         with within(span):
-            yield call
+            await proceed(call)
     except BaseException as error:
         fail(span, error)
         raise

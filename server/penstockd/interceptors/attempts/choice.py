@@ -1,6 +1,7 @@
 """One attempt that the retry loop has decided on."""
 
 from asyncio import CancelledError
+from collections.abc import Awaitable
 
 from msgspec.structs import replace
 
@@ -41,7 +42,7 @@ class Choice:
         self._caller = caller
         self._clock = clock
 
-    async def send(self, reply: Reply) -> None:
+    def send(self, reply: Reply) -> Awaitable[None]:
         """Hand a reply to the caller: from its first content on, there is no other attempt."""
         if not self.is_committed:
             self.is_committed = True
@@ -49,7 +50,7 @@ class Choice:
         if isinstance(reply, Completed):
             self.finish_reason = reply.finish_reason
             self.attempt.ended_at = self._clock.monotonic()
-        await self._caller.send(reply)
+        return self._caller.send(reply)
 
     def call(self, *, reserve: float, margin: float) -> Call[Prompt]:
         """The call to make of this model; see Prompt for the times."""

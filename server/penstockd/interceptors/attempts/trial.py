@@ -63,7 +63,7 @@ class Trial:
         """The call to make for `choice`, its time split so that the next usable model could still answer."""
         remaining = self._remaining()
         ending = margin(remaining)
-        heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
+        heir = next((model for model in self._untried if model.breaker.wait() == 0), None) if self._untried else None
         kept = reserve(heir.latency_of(streams=self._call.request.streams).p95, remaining) if heir else 0.0
         if remaining - ending - kept < MINIMUM:
             kept = 0.0

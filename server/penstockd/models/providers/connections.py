@@ -29,7 +29,8 @@ class Connections:
         Notes on `attempt` that it was sent. Raises TimedOut or Broken.
         """
         if (idle := self._newest_idle()) is not None:
-            asked_at = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            asked_at = loop.time()
             try:
                 return await idle.exchange(request, attempt)
             except Unanswered:
@@ -37,7 +38,7 @@ class Connections:
                 # no attempt of the model's, so we ask again, once and on a new connection. It can only have been this
                 # if the connection had been idle, was closed soon, not reset, and without a byte of a response:
                 # anything else may have cost money, and repeating it is for the retry loop to decide and to count.
-                if asyncio.get_running_loop().time() - asked_at > CROSSING:
+                if loop.time() - asked_at > CROSSING:
                     raise
         connection = Connection(self)
         try:

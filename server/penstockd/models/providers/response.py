@@ -41,6 +41,11 @@ class Response:
         """What nobody has read yet."""
         return b"".join(self._pieces)
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether all has arrived and was read."""
+        return self.is_ended and not self._pieces
+
     async def started(self) -> None:
         """Return once the head is whole; raise what kept it from that."""
         while not self.status:
@@ -82,8 +87,9 @@ class Response:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def _news(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """What is done at the next news; raises what there is instead."""
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        return waiter

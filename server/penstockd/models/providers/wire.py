@@ -176,13 +176,13 @@ class Exchange:
 
     async def body(self) -> bytes:
         """Return the whole body; raise Broken if it is cut or too long."""
-        body = bytearray()
-        while chunk := await self.read():
-            body += chunk
-            self._read = len(body)
+        chunks = []
+        while not self._response.is_spent or self._ahead:
+            chunks.append(await self.read())
+            self._read += len(chunks[-1])
             if self._read > MAX_BODY:
                 raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
-        return bytes(body).removeprefix(_BOM)
+        return b"".join(chunks).removeprefix(_BOM)
 
     async def excerpt(self) -> bytes:
         """Return as much of the body as is fit to explain an error: bounded in length and time, never failing."""
