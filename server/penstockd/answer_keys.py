@@ -31,11 +31,11 @@ class AnswerKeys:
         Parameters count as the model gets them, so that a default is the same unsaid and said. Where answers are never
         shared between users, the agent sees the request itself: there user, labels and what was said all count.
         """
-        request, caching = call.request, agent.caching
+        request, caching, tenant = call.request, agent.caching, call.tenant
         is_per_user = caching is not None and caching.per_user
         digest = self._digest(
             VERSION,
-            call.tenant,
+            tenant,
             agent.name,
             agent.fingerprint,
             request.input,
@@ -43,7 +43,7 @@ class AnswerKeys:
             _numbers(request.parameters.over(agent.parameters).over(DEFAULTS)),
             (request.user_id, _pairs(request.labels), _numbers(request.parameters)) if is_per_user else (),
         )
-        return f"{call.tenant}:{agent.name}:{VERSION}:{digest}"
+        return f"{tenant}:{agent.name}:{VERSION}:{digest}"
 
     def fingerprint_of(self, call: Call[Request]) -> str:
         """Return a digest of all that the call asks; its name, idempotency key and cache policy are left out."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from itertools import count
 from secrets import token_hex
 from typing import TypeGuard
@@ -80,7 +81,7 @@ class Outcome(Struct, kw_only=True):
     """
 
     call_id: str = field(default_factory=_next_call_id)
-    ordinals: Iterator[int] = field(default_factory=lambda: count(1))
+    ordinals: Iterator[int] = field(default_factory=partial(count, 1))
     request_id: str = ""
     trace_ids: Mapping[str, str] = {}
     agent: str = ""

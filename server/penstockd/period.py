@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from msgspec import Struct
+
 HOUR = 3600.0
 """Seconds; every period begins and ends with one."""
 
@@ -18,16 +20,33 @@ class Period(StrEnum):
 
     def start(self, unix_seconds: float) -> float:
         """When the period that holds this moment began, in unix seconds; 0.0 for all time."""
-        return _bounds(self, unix_seconds // HOUR)[0]
+        return self.span(unix_seconds).start
 
     def end(self, unix_seconds: float) -> float | None:
         """When the period that holds this moment ends; None for all time."""
-        return _bounds(self, unix_seconds // HOUR)[1]
+        return self.span(unix_seconds).end
+
+    def span(self, unix_seconds: float) -> "Span":
+        """Return the period that holds this moment."""
+        return _span(self, unix_seconds // HOUR)
+
+
+class Span(Struct, frozen=True):
+    """One period: when it begins and ends, as above, and what tells it from all others."""
+
+    start: float
+    end: float | None
+    key: str
 
 
 @lru_cache(maxsize=64)
+def _span(period: Period, hour: float) -> Span:
+    """The period that holds this hour, counted from 1970: asked at every attempt, seldom new."""
+    start, end = _bounds(period, hour)
+    return Span(start, end, f"{period}:{start:.0f}")
+
+
 def _bounds(period: Period, hour: float) -> tuple[float, float | None]:
-    """When the period that holds this hour, counted from 1970, begins and ends: asked at every attempt, seldom new."""
     moment = datetime.fromtimestamp(hour * HOUR, UTC)
     midnight = moment.replace(hour=0)
     match period:

@@ -46,7 +46,8 @@ class Cache:
         key = self._key_of(call, agent)
         if policy.reads:
             landed = self._flights.landed
-            if await self._replayed(key, call):
+            if (kept := await self._answers.get(key)) is not None:
+                await self._replay(kept, call)
                 return
             self._lookups.misses += 1
             call.outcome.cache = CacheStatus.MISS
@@ -64,16 +65,12 @@ class Cache:
 
         It can only have landed if any did since the count was `landed`.
         """
-        if self._flights.landed == landed or not await self._replayed(key, call):
-            await proceed(call)
+        kept = None if self._flights.landed == landed else await self._answers.get(key)
+        await (proceed(call) if kept is None else self._replay(kept, call))
 
-    async def _replayed(self, key: str, call: Call[Request]) -> bool:
-        answer = await self._answers.get(key)
-        if answer is None:
-            return False
+    def _replay(self, answer: Answer, call: Call[Request]) -> Awaitable[None]:
         self._lookups.hits += 1
-        await replay(answer, call)
-        return True
+        return replay(answer, call)
 
     async def _keep(self, key: str, ttl: float, answer: Answer) -> None:
         """Keep the answer if it is whole: one that broke off never comes here, and one cut at a length is none."""

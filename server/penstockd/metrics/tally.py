@@ -16,5 +16,6 @@ class Tally:
 
     def ended(self, call: Call[object], code: str) -> None:
         """Count a call; one whose caller nobody knows is nobody's."""
-        if call.tenant and call.method in GENERATING:
-            self.ended_by[self._tenants.of(call.tenant), code] += 1
+        tenant = call.tenant
+        if tenant and call.method in GENERATING:
+            self.ended_by[self._tenants.of(tenant), code] += 1

@@ -1,12 +1,13 @@
 """What a provider grants us: requests and tokens a period."""
 
 from math import inf
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from penstockd.resilience.token_bucket import TokenBucket
 
 
-class Grant(NamedTuple):
+class Grant(Struct, frozen=True):
     """What a call has taken, and since when the buckets were short then."""
 
     tokens: float = 0.0

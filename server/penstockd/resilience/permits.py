@@ -62,7 +62,8 @@ class Permits:
         if not self._in_flight:
             raise RuntimeError("a permit was released that nobody had taken")
         self._in_flight -= 1
-        self._hand_out()
+        if self._queue:
+            self._hand_out()
 
     def enqueue(self, grant: Callable[[], None]) -> Place | None:
         """Wait in the queue, None if it is full; `grant` is called once, here at the earliest, and must not raise."""

@@ -1,7 +1,8 @@
 """Rate limiting by GCRA: a bucket is one moment, when it will be full again, and when it last was."""
 
 import math
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from penstockd.clock import Clock
 
@@ -9,31 +10,30 @@ from penstockd.clock import Clock
 TOLERANCE = 1e-6
 
 
-class Level(NamedTuple):
+class Level(Struct, frozen=True):
     """How a bucket stands: when it will be full again, any moment of the past being now, and since when it is not."""
 
     full_at: float = -math.inf
     short_since: float = -math.inf
 
 
-class Debit(NamedTuple):
-    """What a bucket answers: the seconds to wait, 0.0 if the amount fits, and how it stands then."""
-
-    wait: float
-    level: Level
-
-
-def debit(level: Level, now: float, amount: float, rate: float, burst: float) -> Debit:
-    """Take `amount` from a bucket that refills by `rate` a second up to `burst`; what does not fit changes nothing.
+def wait_for(level: Level, now: float, amount: float, rate: float, burst: float) -> float:
+    """The seconds until `amount` fits into a bucket that refills by `rate` a second up to `burst`, 0.0 if it does now.
 
     An amount over the burst never fits: its wait is infinite. The Generic Cell Rate Algorithm in its virtual scheduling
     form, ITU-T I.371, with `full_at` as its theoretical arrival time.
     """
     if amount > burst:
-        return Debit(math.inf, level)
-    after = _lowered(level, now, amount / rate)
-    wait = after.full_at - now - burst / rate
-    return Debit(wait, level) if wait > TOLERANCE else Debit(0.0, after)
+        return math.inf
+    full_at = level.full_at
+    wait = max(now, full_at) + amount / rate - now - burst / rate
+    return wait if wait > TOLERANCE else 0.0
+
+
+def debit(level: Level, now: float, amount: float, rate: float) -> Level:
+    """Take `amount`, fit or not."""
+    seconds, full_at = amount / rate, level.full_at
+    return Level(full_at + seconds, level.short_since) if full_at > now else Level(now + seconds, now)
 
 
 def credit(level: Level, now: float, amount: float, rate: float, short_since: float) -> Level:
@@ -43,7 +43,7 @@ def credit(level: Level, now: float, amount: float, rate: float, short_since: fl
     which it was full is at most its burst and what has come in since, however much was held in between.
     """
     if amount < 0:
-        return _lowered(level, now, -amount / rate)
+        return debit(level, now, -amount, rate)
     return level if level.short_since != short_since else Level(level.full_at - amount / rate, short_since)
 
 
@@ -66,22 +66,15 @@ class TokenBucket:
 
     def take(self, amount: float = 1.0) -> float:
         """Debit `amount`; return 0.0, or the seconds until it would fit, debiting nothing."""
-        wait, self.level = self._debit(amount)
+        wait = self.wait(amount)
+        if not wait:
+            self.level = debit(self.level, self._clock.monotonic(), amount, self._rate)
         return wait
 
     def wait(self, amount: float = 1.0) -> float:
         """The seconds until `amount` would fit, 0.0 = now."""
-        return self._debit(amount).wait
+        return wait_for(self.level, self._clock.monotonic(), amount, self._rate, self.burst)
 
     def give_back(self, amount: float, short_since: float) -> None:
         """Undo a debit, or a part of it; `short_since` is as `level` had it after that."""
         self.level = credit(self.level, self._clock.monotonic(), amount, self._rate, short_since)
-
-    def _debit(self, amount: float) -> Debit:
-        return debit(self.level, self._clock.monotonic(), amount, self._rate, self.burst)
-
-
-def _lowered(level: Level, now: float, seconds: float) -> Level:
-    """The bucket that is full so many seconds later."""
-    full_at, short_since = level
-    return Level(full_at + seconds, short_since) if full_at > now else Level(now + seconds, now)

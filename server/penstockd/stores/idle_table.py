@@ -11,20 +11,21 @@ SMALL = 1024
 
 
 class IdleTable(Generic[V]):
-    """Values by key; a sweep looks at a few of them in turn, so that no moment pays for all."""
+    """Values by key; a sweep looks at a few of them in turn, so that no moment pays for all.
+
+    `get` returns the value at a key, or None.
+    """
+
+    get: Callable[[str], V | None]
 
     def __init__(self, is_idle: Callable[[V], bool]) -> None:
         """Forget a value once it `is_idle`: as good as none."""
         self._is_idle = is_idle
-        self._values: OrderedDict[str, V] = OrderedDict()
+        self._use(OrderedDict())
         self._most = 0
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def get(self, key: str) -> V | None:
-        """The value at `key`, or None."""
-        return self._values.get(key)
 
     def put(self, key: str, value: V) -> None:
         """Keep `value` at `key` until it is idle; where there are many, two others are looked at for each new one."""
@@ -43,5 +44,9 @@ class IdleTable(Generic[V]):
             else:
                 values.move_to_end(key)
         if len(values) <= SMALL and self._most > 8 * SMALL:
-            self._values = OrderedDict(values)  # a dict never shrinks by itself
+            self._use(OrderedDict(values))  # a dict never shrinks by itself
             self._most = len(values)
+
+    def _use(self, values: "OrderedDict[str, V]") -> None:
+        self._values = values
+        self.get = values.get  # the dict's own: a call asks a dozen times

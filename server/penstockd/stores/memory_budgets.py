@@ -36,6 +36,11 @@ class MemoryBudgets:
     def __len__(self) -> int:
         return len(self._accounts)
 
+    def spent(self, key: str) -> int:
+        """What was spent of a budget."""
+        account = self._accounts.get(key)
+        return account.spent if account else 0
+
     def state(self, key: str) -> BudgetState:
         """How a budget stands."""
         account = self._accounts.get(key)
@@ -60,7 +65,7 @@ class MemoryBudgets:
         self._account(demand.key, demand.resets_at).held += demand.amount
         self.held += demand.amount
 
-    def settle(self, demand: BudgetDemand, hold_id: str, used: float) -> None:  # noqa: ARG002 - as above
+    def settle(self, demand: BudgetDemand, hold_id: str, used: float, took: None) -> None:  # noqa: ARG002 - as above
         """Turn what a demand holds into what was used."""
         account = self._account(demand.key, demand.resets_at)
         account.held -= demand.amount

@@ -33,7 +33,7 @@ class MemoryLeases:
         """Give the hold a place."""
         self._ends_at.setdefault(demand.key, {})[hold_id] = self._clock.monotonic() + demand.ttl
 
-    def settle(self, demand: LeaseDemand, hold_id: str, used: float) -> None:  # noqa: ARG002 - a place is one place
+    def settle(self, demand: LeaseDemand, hold_id: str, used: float, took: None) -> None:  # noqa: ARG002 - one is one
         """Take the hold's place back."""
         places = self._ends_at.get(demand.key, {})
         places.pop(hold_id, None)

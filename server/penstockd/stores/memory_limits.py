@@ -1,7 +1,7 @@
 """Limits and budgets where one process keeps its own."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -35,19 +35,19 @@ class _Book(Protocol[D_contra]):
     def denial(self, demand: D_contra) -> Denial | None:
         """Why `demand` cannot be met now, if it cannot."""
 
-    def take(self, demand: D_contra, hold_id: str) -> None:
-        """Debit what `demand` asks."""
+    def take(self, demand: D_contra, hold_id: str) -> Any:  # noqa: ANN401 - each book's own
+        """Debit what `demand` asks; return what the book has to know of it when it is settled."""
 
-    def settle(self, demand: D_contra, hold_id: str, used: float) -> None:
+    def settle(self, demand: D_contra, hold_id: str, used: float, took: Any) -> None:  # noqa: ANN401 - as above
         """Replace what `demand` took by what was used of it."""
 
 
 class _Hold(Struct, frozen=True, kw_only=True):
-    """A hold as it was granted; `taken` is what it was debited by key, in no order that matters."""
+    """A hold as it was granted; `taken` is what it was debited, and what its book has to know of it."""
 
     since: float
     demands: Sequence[Demand]
-    taken: Mapping[str, Demand]
+    taken: Sequence[tuple[Demand, object]]
     verdict: Verdict
 
 
@@ -98,10 +98,9 @@ class MemoryLimits:
         for denial in denials:
             if isinstance(denial.demand, RateDemand):
                 taken.pop(denial.demand.key, None)
-        for demand in taken.values():
-            books[type(demand)].take(demand, hold_id)
+        took = [(demand, books[type(demand)].take(demand, hold_id)) for demand in taken.values()]
         verdict = Verdict(shadows=tuple(denials), rates=self._rates.states(_rates(demands)))
-        self._holds[hold_id] = _Hold(since=self._clock.monotonic(), demands=demands, taken=taken, verdict=verdict)
+        self._holds[hold_id] = _Hold(since=self._clock.monotonic(), demands=demands, taken=took, verdict=verdict)
         return verdict
 
     async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence[Crossing]:
@@ -130,21 +129,22 @@ class MemoryLimits:
         forgotten_since = self._clock.monotonic() - LONGEST_HOLD
         while self._holds and next(iter(self._holds.values())).since <= forgotten_since:
             hold_id, hold = next(iter(self._holds.items()))
-            self._settle(hold_id, {key: _amount(demand) for key, demand in hold.taken.items()})
+            self._settle(hold_id, {demand.key: _amount(demand) for demand, _ in hold.taken})
 
     def _settle(self, hold_id: str, used: Mapping[str, float]) -> list[Crossing]:
         hold = self._holds.pop(hold_id, None)
         self._remember(hold_id)
         if hold is None:
             return []
-        watched = [demand for demand in hold.demands if isinstance(demand, BudgetDemand) and demand.alert_at]
+        watched = [demand for demand in hold.demands if type(demand) is BudgetDemand and demand.alert_at]
         before = self._spent(watched)
-        for key, demand in hold.taken.items():
-            self._books[type(demand)].settle(demand, hold_id, used.get(key, 0))
-        return self._crossings(watched, before)
+        for demand, took in hold.taken:
+            self._books[type(demand)].settle(demand, hold_id, used.get(demand.key, 0), took)
+        return self._crossings(watched, before) if watched else []
 
     def _spent(self, demands: Sequence[BudgetDemand]) -> Mapping[str, int]:
-        return {demand.key: self._budgets.state(demand.key).spent for demand in demands}
+        spent = self._budgets.spent
+        return {demand.key: spent(demand.key) for demand in demands}
 
     def _crossings(self, demands: Sequence[BudgetDemand], before: Mapping[str, int]) -> list[Crossing]:
         spent = self._spent(demands)
@@ -156,8 +156,8 @@ class MemoryLimits:
             self._settled.popitem(last=False)
 
 
-def _rates(demands: Sequence[Demand]) -> Iterator[RateDemand]:
-    return (demand for demand in demands if isinstance(demand, RateDemand))
+def _rates(demands: Sequence[Demand]) -> list[RateDemand]:
+    return [demand for demand in demands if type(demand) is RateDemand]
 
 
 def _amount(demand: Demand) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.clock import FakeClock
-from penstockd.resilience.token_bucket import Debit, Level, TokenBucket, debit
+from penstockd.resilience.token_bucket import Level, TokenBucket, debit, wait_for
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
 
@@ -68,12 +68,13 @@ def test_what_is_given_back_can_be_taken_again_but_not_hoarded() -> None:
 
 
 def test_the_arithmetic_needs_a_level_a_key() -> None:
-    """`debit` is the whole of a bucket for who keeps its level elsewhere."""
-    first = debit(Level(), now=100.0, amount=3.0, rate=1.0, burst=4.0)
-    second = debit(first.level, now=100.0, amount=3.0, rate=1.0, burst=4.0)
+    """`wait_for` and `debit` are the whole of a bucket for who keeps its level elsewhere."""
+    assert wait_for(Level(), now=100.0, amount=3.0, rate=1.0, burst=4.0) == 0.0
+    level = debit(Level(), now=100.0, amount=3.0, rate=1.0)
 
-    assert first == Debit(wait=0.0, level=Level(full_at=103.0, short_since=100.0))
-    assert second == Debit(wait=2.0, level=first.level)
+    assert level == Level(full_at=103.0, short_since=100.0)
+    assert wait_for(level, now=100.0, amount=3.0, rate=1.0, burst=4.0) == 2.0
+    assert wait_for(level, now=100.0, amount=5.0, rate=1.0, burst=4.0) == math.inf
 
 
 @pytest.mark.parametrize("lasts", [1.0, 30.0, 70.0, 120.0])

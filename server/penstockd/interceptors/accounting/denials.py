@@ -42,24 +42,24 @@ class Denials:
 
     def judge(self, verdict: Verdict, demands: Iterable[Demand]) -> None:
         """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
-        for shadow in verdict.shadows:
-            self._count(self._denials, shadow.demand)
+        self._count(self._denials, [shadow.demand for shadow in verdict.shadows])
         if verdict.denial is not None:
-            self._count(self._denials, verdict.denial.demand)
+            self._count(self._denials, [verdict.denial.demand])
             if trace := present():
                 denied_by = verdict.denial.demand
                 per, _ = kind_and_tenant(denied_by.subject)
                 trace.note(names.DENIED_EVENT, {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: per})
             raise refusal(verdict.denial)
         denied = [shadow.demand for shadow in verdict.shadows]
-        for demand in demands:
-            if demand not in denied:
-                self._count(self._admissions, demand)
+        self._count(self._admissions, [demand for demand in demands if demand not in denied] if denied else demands)
 
-    def _count(self, counter: Counter, demand: Demand) -> None:
-        per, tenant = kind_and_tenant(demand.subject)
-        label = self._tenants.of(tenant)
-        counter.of(rule_label(demand.rule, label), per, "true" if demand.is_shadow else "false", label).add()
+    def _count(self, counter: Counter, demands: Iterable[Demand]) -> None:
+        """Count `demands`, all of one caller."""
+        label = None
+        for demand in demands:
+            per, tenant = kind_and_tenant(demand.subject)
+            label = label or self._tenants.of(tenant)
+            counter.of(rule_label(demand.rule, label), per, "true" if demand.is_shadow else "false", label).add()
 
 
 def _without_rule(values: tuple[str, ...]) -> tuple[str, ...]:
