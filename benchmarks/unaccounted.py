@@ -20,5 +20,6 @@ class Unkept(NoLedger):
 
 
 if __name__ == "__main__":
-    with patch("penstockd.serve.open_ledger", lambda *_, **__: Unkept()):
+    # Where it is made, and not where it is used: that imports gRPC, which the command has to prepare first.
+    with patch("penstockd.builders.ledger.open_ledger", lambda *_, **__: Unkept()):
         sys.exit(main(sys.argv[1:]))
