@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from math import inf
 from typing import Any, TypeAlias, cast
 
@@ -101,6 +102,7 @@ class Adapter(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "MethodHandler | None":
         """Return our handler for a method of ours, else what gRPC would use."""
+        _entries.set(cast("Entries", handler_call_details.invocation_metadata))
         return self._handlers.get(handler_call_details.method) or await continuation(handler_call_details)
 
     def _handler(self, method: Method) -> MethodHandler:
@@ -171,7 +173,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             outcome=replies.outcome,
             started_at=now,
             expires_at=inf if remaining is None else now + remaining,
-            metadata=Metadata(cast("Entries", context.invocation_metadata())),
+            metadata=Metadata(_entries.get()),
             peer=context.peer(),
             sans=_sans(context) if self._reads_certificates else None,
         )
@@ -184,4 +186,6 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
+_entries: ContextVar[Entries] = ContextVar("entries")
+"""The metadata of the call that a task is about: gRPC makes all of it anew whenever it is asked for it."""
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")

@@ -113,12 +113,17 @@ class Tracing:
         self._sampler = sampler
         self._ids = ids or ForeseenIds()
         self._captures_content = captures_content
-        self._fields = _PROPAGATOR.fields if follows_callers else _NO_FIELDS
+        self._follows_callers = follows_callers
 
     def caller(self, metadata: Metadata) -> Context | None:
         """What the caller says of the trace that its call is a part of, if anything."""
-        carrier = {field: value for field in self._fields if (value := metadata.last(field)) is not None}
-        return _PROPAGATOR.extract(carrier, Context()) if carrier else None
+        parent = metadata.last(_PARENT) if self._follows_callers else None
+        if parent is None:
+            return None
+        carrier = {_PARENT: parent}
+        if (state := metadata.last(_STATE)) is not None:
+            carrier[_STATE] = state
+        return _PROPAGATOR.extract(carrier, Context())
 
     def begin(self, name: str, caller: Context | None, attributes: Attributes) -> Trace | None:
         """Begin the server span of a call that is sampled."""
@@ -151,6 +156,6 @@ def ids_of(trace: Trace | None, caller: Context | None) -> Mapping[str, str]:
 
 # Not opentelemetry.propagate, which raises as it is imported if OTEL_PROPAGATORS names what is not installed.
 _PROPAGATOR = TraceContextTextMapPropagator()
-_NO_FIELDS: frozenset[str] = frozenset()
+_PARENT, _STATE = "traceparent", "tracestate"
 _NOWHERE = Context()
 _NO_IDS: Mapping[str, str] = {}

@@ -446,9 +446,6 @@ class ServicerContext:
     def time_remaining(self) -> float | None:
         return None
 
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
     def peer(self) -> str:
         return "unix:"
 
@@ -630,6 +627,7 @@ class Details(NamedTuple):
     """As much of what gRPC says of an RPC before its handler is chosen as is read."""
 
     method: str
+    invocation_metadata: tuple[tuple[str, str], ...] = ()
 
 
 async def unreached(details: grpc.HandlerCallDetails) -> None:

@@ -60,7 +60,12 @@ def _none(_: str) -> None:
 
 
 def _timestamp(seconds: float) -> str:
-    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+    return _millisecond(int(seconds * 1000))
+
+
+@lru_cache(maxsize=2)
+def _millisecond(milliseconds: int) -> str:
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
 
 
 @lru_cache(maxsize=2)

@@ -108,7 +108,10 @@ class Instrument(ABC, Generic[S]):
 
     def of(self, *values: str) -> S:
         """Return the series of these label values, in the order of `labels`."""
-        return self._series.get(values) or self._add(values)
+        try:
+            return self._series[values]
+        except KeyError:
+            return self._add(values)
 
     @abstractmethod
     def _new(self) -> S:
