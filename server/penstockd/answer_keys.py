@@ -39,7 +39,7 @@ class AnswerKeys:
             agent.name,
             agent.fingerprint,
             request.input,
-            [(turn.role, turn.content) for turn in request.history],
+            [(turn.role, turn.content) for turn in request.history] if request.history else [],
             _numbers(request.parameters.over(agent.parameters).over(DEFAULTS)),
             (request.user_id, _pairs(request.labels), _numbers(request.parameters)) if is_per_user else (),
         )

@@ -48,10 +48,10 @@ class Replies:
     async def send(self, reply: Reply) -> None:
         """Write what is due with `reply`; the headers go out with the first message."""
         context, outcome, running = self._context, self.outcome, self._running
-        self._are_whole = not isinstance(reply, Delta)
+        self._are_whole = type(reply) is not Delta
         if not self._are_whole and outcome.first_content_at is None:
             outcome.first_content_at = self._clock.monotonic()
-        if isinstance(reply, Completed) and (cost := outcome.cost_nanousd) is not None:
+        if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
             context.set_trailing_metadata(((COST, str(cost)),))
         for written in self._edge(reply, self.call):
             try:

@@ -12,7 +12,7 @@ from penstock.v1 import agent_service_pb2 as pb
 from penstockd import request_id
 from penstockd.errors import InvalidRequest, Violation
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
-from penstockd.request import CachePolicy, Parameters, Request, Role, Turn
+from penstockd.request import UNSET, CachePolicy, Parameters, Request, Role, Turn
 from penstockd.usage import NOTHING, Usage
 
 M = TypeVar("M", bound=Message)
@@ -60,8 +60,9 @@ def parse(message_type: Callable[[], M], data: bytes) -> M:
 
 def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
     """Return the request that `message` makes; raise InvalidRequest, which names the bad fields and the request."""
-    violations = [Violation(field, description) for field, description in islice(_violations(message), MOST_VIOLATIONS)]
-    if violations:
+    mistakes = _mistakes(message)
+    if mistakes:
+        violations = [Violation(field, description) for field, description in mistakes[:MOST_VIOLATIONS]]
         summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
         named = message.request_id if request_id.is_valid(message.request_id) else ""
         raise InvalidRequest(f"the request is not valid: {summary}", violations=violations, request_id=named)
@@ -72,7 +73,7 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
         user_id=message.user_id,
         request_id=message.request_id,
         idempotency_key=message.idempotency_key,
-        parameters=_parameters(message.parameters) if message.HasField("parameters") else Parameters(),
+        parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
         cache=_CACHE_POLICIES[message.cache],
         labels=dict(message.labels) if message.labels else {},
     )
@@ -88,23 +89,28 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
     )
 
 
-def _violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
+def _mistakes(message: ProcessMessage) -> list[tuple[str, str]]:
+    """Fields and what is wrong with them; of many in one field, as many as are named in all."""
+    mistakes: list[tuple[str, str]] = []
     if not message.input:
-        yield "input", "must not be empty"
+        mistakes.append(("input", "must not be empty"))
     if message.history:
-        yield from _turn_violations(message)
-    if len(message.user_id) > 128 or NUL in message.user_id:
-        yield "user_id", "must have at most 128 characters, none of them NUL"
-    if message.request_id and not request_id.is_valid(message.request_id):
-        yield "request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+        mistakes += islice(_turn_violations(message), MOST_VIOLATIONS)
+    user_id = message.user_id
+    if len(user_id) > 128 or NUL in user_id:
+        mistakes.append(("user_id", "must have at most 128 characters, none of them NUL"))
+    named = message.request_id
+    if named and not request_id.is_valid(named):
+        mistakes.append(("request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"))
     if len(message.idempotency_key) > 255:
-        yield "idempotency_key", "must have at most 255 characters"
+        mistakes.append(("idempotency_key", "must have at most 255 characters"))
     if message.cache not in _CACHE_POLICIES:
-        yield "cache", "must be a CachePolicy"
+        mistakes.append(("cache", "must be a CachePolicy"))
     if message.HasField("parameters"):
-        yield from _parameter_violations(message.parameters)
+        mistakes += _parameter_violations(message.parameters)
     if message.labels:
-        yield from _label_violations(message)
+        mistakes += _label_violations(message)
+    return mistakes
 
 
 def _turn_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:

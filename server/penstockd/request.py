@@ -55,7 +55,7 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """These parameters, and `defaults` where these are silent."""
-        if self == _UNSET:
+        if self is UNSET or self == UNSET:
             return defaults
         return Parameters(
             temperature=defaults.temperature if self.temperature is None else self.temperature,
@@ -66,7 +66,8 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-_UNSET = Parameters()
+UNSET = Parameters()
+"""Those of who says nothing."""
 
 DEFAULTS = Parameters(max_output_tokens=4096)
 """What is sent upstream where neither the caller nor the agent says."""
@@ -81,6 +82,6 @@ class Request(Struct, frozen=True, kw_only=True):
     user_id: str = ""
     request_id: str = ""
     idempotency_key: str = ""
-    parameters: Parameters = _UNSET
+    parameters: Parameters = UNSET
     cache: CachePolicy = CachePolicy.DEFAULT
     labels: Mapping[str, str] = {}

@@ -1,15 +1,15 @@
 """One call in flight, as the adapter sees it."""
 
 import asyncio
-from dataclasses import dataclass
 from math import inf
+
+from msgspec import Struct
 
 from penstockd.errors import PenstockError
 from penstockd.outcome import Outcome
 
 
-@dataclass(slots=True, eq=False)
-class Running:
+class Running(Struct, eq=False):
     """A call, the task that can be cancelled to cut it, and since when it waits for its reader, in monotonic seconds.
 
     `generation` counts which endpoints it came by, of all that were ever served.

@@ -68,7 +68,7 @@ class _Report:
                 self._attempt.first_chunk_at = now
             self._latency.observe(now - self._asked_at)
             self._changed(self._model, self._model.breaker.succeeded(self._ticket))
-        if isinstance(reply, Completed):
+        if type(reply) is Completed:
             self._attempt.answered_at = self._clock.monotonic()
         return self._call.send(reply)
 

@@ -1,6 +1,7 @@
 """Sees every call and how it ended: its name, its span, its duration and its one line in the log."""
 
 from collections.abc import Awaitable
+from functools import lru_cache
 
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -15,7 +16,7 @@ from penstockd.metrics.call_metrics import CallMetrics
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tally import Tally
 from penstockd.request import Request
-from penstockd.tracing import Trace, Tracing, ids_of
+from penstockd.tracing import Attributes, Trace, Tracing, ids_of
 
 _SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
@@ -40,7 +41,7 @@ class Telemetry:
         call.outcome.request_id = self._request_id(call)
         method = call.method.path[1:]
         caller = self._tracing.caller(call.metadata)
-        trace = self._tracing.begin(method, caller, {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: method})
+        trace = self._tracing.begin(method, caller, _attributes(method))
         call.outcome.trace_ids = ids_of(trace, caller)
         return self._told_of(call, proceed) if trace is None else self._traced(trace, call, proceed)
 
@@ -84,6 +85,12 @@ class Telemetry:
             _mark(trace.span, call, code, reason)
         line = access_line(call, code=code, reason=reason, duration=duration)
         self._log.info("call finished", **line, **call.outcome.trace_ids)
+
+
+@lru_cache(maxsize=32)
+def _attributes(method: str) -> Attributes:
+    """What a method's spans say from the beginning."""
+    return {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: method}
 
 
 def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:

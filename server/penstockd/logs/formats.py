@@ -10,8 +10,6 @@ import msgspec
 
 from penstockd.logs.log import NOTHING, renamed
 
-_OWN = ("timestamp", "level", "service", "message")
-
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, its fields flat."""
@@ -21,9 +19,15 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for `record`, without the line break."""
         fields: Mapping[str, object] = getattr(record, "fields", NOTHING)
-        line = _line(record, fields)
-        if len(line) < len(_OWN) + len(fields):
-            line = _line(record, renamed(fields, _OWN))
+        own = {
+            "timestamp": _timestamp(record.created),
+            "level": record.levelname,
+            "service": "penstockd",
+            "message": record.getMessage() if record.args else str(record.msg),
+        }
+        line: dict[str, object] = {**own, **fields}
+        if len(line) < len(own) + len(fields):
+            line = {**own, **renamed(fields, own)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
@@ -43,16 +47,6 @@ class PrettyFormatter(logging.Formatter):
         fields = "".join(f"  {name}={value}" for name, value in getattr(record, "fields", NOTHING).items())
         line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def _line(record: logging.LogRecord, fields: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "timestamp": _timestamp(record.created),
-        "level": record.levelname,
-        "service": "penstockd",
-        "message": record.getMessage(),
-        **fields,
-    }
 
 
 def _none(_: str) -> None:

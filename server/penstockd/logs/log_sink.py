@@ -49,18 +49,21 @@ class LogSink(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
-        try:
-            told = self._repeats.pass_on(record)
-        except Exception:  # noqa: BLE001 - a field that cannot be shown may raise anything
-            self._kept_out += 1
+        if record.levelno < logging.WARNING:
+            self._take(record)
         else:
-            self._take_all(told)
+            try:
+                told = self._repeats.pass_on(record)
+            except Exception:  # noqa: BLE001 - a field that cannot be shown may raise anything
+                self._kept_out += 1
+            else:
+                self._take_all(told)
         if not self._has_news.is_set():
             self._has_news.set()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a line without the lock: a deque needs none, and nobody waits for a thread that writes."""
-        if not self.filter(record):
+        if self.filters and not self.filter(record):
             return False
         self.emit(record)
         return True
@@ -73,16 +76,19 @@ class LogSink(logging.Handler):
         super().close()
 
     def _take_all(self, records: Iterable[logging.LogRecord]) -> None:
-        """Take those for which there is room and that can be shown at all."""
         for record in records:
-            try:
-                text = self.format(record) if len(self._lines) < CAPACITY else None
-            except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything, here and in the thread
-                text = None
-            if text is None:
-                self._kept_out += 1
-            else:
-                self._lines.append(text)
+            self._take(record)
+
+    def _take(self, record: logging.LogRecord) -> None:
+        """Take a line if there is room for it, and it can be shown at all."""
+        try:
+            text = self.format(record) if len(self._lines) < CAPACITY else None
+        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything, here and in the thread
+            text = None
+        if text is None:
+            self._kept_out += 1
+        else:
+            self._lines.append(text)
 
     def _run(self) -> None:
         while not self._is_closing.is_set():

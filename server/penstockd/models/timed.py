@@ -97,7 +97,7 @@ class _Watch:
             self.wait()
         await self._call.send(reply)
         self._is_sending = False
-        self.is_whole = isinstance(reply, Completed)
+        self.is_whole = type(reply) is Completed
         if self._call.request.streams:
             self.heard()
 

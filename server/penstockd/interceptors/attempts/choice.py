@@ -47,7 +47,7 @@ class Choice:
         if not self.is_committed:
             self.is_committed = True
             self._caller.outcome.model = self.model.name
-        if isinstance(reply, Completed):
+        if type(reply) is Completed:
             self.finish_reason = reply.finish_reason
             self.attempt.ended_at = self._clock.monotonic()
         return self._caller.send(reply)
