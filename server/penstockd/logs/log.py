@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import Final
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -53,23 +54,22 @@ class _Line(logging.LogRecord):
 
     def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
         now = time.time()
-        self.__dict__.update(
-            _UNSAID,
-            name=name,
-            msg=message,
-            levelno=level,
-            levelname=logging.getLevelName(level),
-            created=now,
-            msecs=now % 1 * 1000,
-            fields=fields,
-        )
+        self.__dict__ = _BLANK.copy()  # of the size it will have: not one entry is added to it
+        self.name = name
+        self.msg = message
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.created = now
+        self.msecs = now % 1 * 1000
+        self.fields = fields
 
 
-_UNSAID: Mapping[str, object] = {
+_BLANK: Final[dict[str, object]] = {
     **dict.fromkeys(("exc_info", "exc_text", "stack_info")),
     **dict.fromkeys(("thread", "threadName", "taskName", "process", "processName")),
     **dict.fromkeys(("pathname", "filename", "module", "funcName"), ""),
     **dict.fromkeys(("lineno", "relativeCreated"), 0),
+    **dict.fromkeys(("name", "msg", "levelno", "levelname", "created", "msecs", "fields")),
     "args": (),
 }
 

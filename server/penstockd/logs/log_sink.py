@@ -103,7 +103,7 @@ class LogSink(logging.Handler):
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if not lines:
             return
-        text = self._redaction("".join(f"{line}\n" for line in lines))
+        text = self._redaction("\n".join((*lines, "")))
         try:
             # What was cut in the middle stays a line of its own.
             self._put_out(f"\n{text}" if self._is_torn else text)
