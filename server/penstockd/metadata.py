@@ -17,18 +17,21 @@ class Metadata:
 
     def values(self, name: str) -> list[str]:
         """Every value of the entries called `name`."""
-        if name not in self._last:
+        last = self._last.get(name)
+        if last is None:
             return []
-        return [
-            value if isinstance(value, str) else value.decode(errors="replace")
-            for each, value in self._entries
-            if each == name
-        ]
+        if len(self._last) == len(self._entries):
+            return [_text(last)]
+        return [_text(value) for each, value in self._entries if each == name]
 
     def last(self, name: str) -> str | None:
         """The value of the last entry called `name`, if it is a text."""
         value = self._last.get(name)
         return value if isinstance(value, str) else None
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 NONE = Metadata()

@@ -105,6 +105,8 @@ class Outcome(Struct, kw_only=True):
     @property
     def usage(self) -> Usage:
         """Tokens over all completed model calls."""
+        if not self.attempts:
+            return NOTHING
         done = [attempt.usage for attempt in self.attempts if attempt.is_complete]
         return done[0] if len(done) == 1 else sum(done, NOTHING)
 
@@ -121,7 +123,7 @@ class Outcome(Struct, kw_only=True):
     @property
     def is_estimated(self) -> bool:
         """Whether any part of the cost is our estimate."""
-        return any(attempt.is_estimated for attempt in self.attempts)
+        return bool(self.attempts) and any(attempt.is_estimated for attempt in self.attempts)
 
     def told(self, error: BaseException) -> PenstockError | None:
         """What the caller is told of a call that `error` ended, in the call's own task; None where the caller is gone.

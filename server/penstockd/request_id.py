@@ -15,8 +15,9 @@ def is_valid(request_id: str) -> bool:
 def generate(unix_seconds: float) -> str:
     """Return a new UUIDv7 (RFC 9562, section 5.7): unique, and sorted by its time in milliseconds."""
     milliseconds = int(unix_seconds * 1000) & (1 << 48) - 1
-    bits = milliseconds << 80 | _random_bits(80)
-    bits = bits & ~(0xF << 76) | 0x7 << 76
-    bits = bits & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{bits:032x}"
+    digits = f"{milliseconds << 80 | _random_bits(80) & _RANDOM | _VERSION_7:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_RANDOM = ~(0xF << 76 | 0x3 << 62)
+_VERSION_7 = 0x7 << 76 | 0x2 << 62

@@ -83,8 +83,7 @@ class Telemetry:
         self._tally.ended(call, code)
         if trace is not None:
             _mark(trace.span, call, code, reason)
-        line = access_line(call, code=code, reason=reason, duration=duration)
-        self._log.info("call finished", **line, **call.outcome.trace_ids)
+        self._log.tell("call finished", access_line(call, code=code, reason=reason, duration=duration))
 
 
 @lru_cache(maxsize=32)

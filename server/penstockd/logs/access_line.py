@@ -36,6 +36,7 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
         fields["cache"] = outcome.cache
     if outcome.model or outcome.attempts:
         fields |= _answer(outcome)
+    fields |= outcome.trace_ids
     return fields
 
 

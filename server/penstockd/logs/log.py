@@ -28,6 +28,10 @@ class Log:
         """Say what happened in the normal course of things."""
         self._write(logging.INFO, message, fields)
 
+    def tell(self, message: str, fields: Mapping[str, object]) -> None:
+        """Say what `info` says, with fields that are there already, for what is said of every call."""
+        self._write(logging.INFO, message, fields)
+
     def warning(self, message: str, /, **fields: object) -> None:
         """Say what an operator may want to look at."""
         self._write(logging.WARNING, message, fields)
