@@ -115,11 +115,11 @@ class Adapter(grpc.aio.ServerInterceptor):
             # Only now, with its message there, is it tied to one configuration: none is left while it still arrives.
             endpoint = self._endpoints[method.path]
             running = Running(task, outcome, self._generation)
-            replies = Replies(endpoint, context, running, self._clock)
+            replies = Replies(context, running, self._clock, streams=method.streams)
             self._begin(running)
             try:
                 call, handle = self._received(endpoint, data, context, replies)
-                replies.call = call
+                replies.begin(call, endpoint.edge())
                 await handle(call)
                 replies.end()
             except BaseException as error:
@@ -158,6 +158,8 @@ class Adapter(grpc.aio.ServerInterceptor):
         self, endpoint: Endpoint[Any], data: bytes, context: Context, replies: Replies
     ) -> tuple[Call[Any], Handler[Any]]:
         """The call that `data` is, and what handles it, even where it cannot be read."""
+        entries = _entries.get()
+        _entries.set(())
         now = self._clock.monotonic()
         remaining = cast("float | None", context.time_remaining())
         request: object
@@ -173,7 +175,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             outcome=replies.outcome,
             started_at=now,
             expires_at=inf if remaining is None else now + remaining,
-            metadata=Metadata(_entries.get()),
+            metadata=Metadata(entries),
             peer=context.peer(),
             sans=_sans(context) if self._reads_certificates else None,
         )
@@ -187,5 +189,6 @@ def _sans(context: Context) -> tuple[str, ...]:
 
 
 _entries: ContextVar[Entries] = ContextVar("entries")
-"""The metadata of the call that a task is about: gRPC makes all of it anew whenever it is asked for it."""
+"""A call's metadata, from the interceptor to the handler, which gRPC runs in one task: it makes all of it anew whenever
+it is asked. Taken out at once, lest what copies the context, as a connection does, keep a caller's credential."""
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")

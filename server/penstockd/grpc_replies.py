@@ -8,7 +8,7 @@ import grpc
 
 from penstockd.call import Call, Completed, Delta, Reply
 from penstockd.clock import Clock
-from penstockd.endpoint import Endpoint
+from penstockd.endpoint import Edge
 from penstockd.errors import PenstockError
 from penstockd.running import Running
 from penstockd.status import message, trailers
@@ -25,25 +25,30 @@ LATEST_CANCEL = 2.0
 
 
 class Replies:
-    """The way out of one call, which is set as `call` before anything is sent.
+    """The way out of one call.
 
     A stream's messages are written one by one; that of any other call is `message`, for its handler to return.
     """
 
-    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_streams", "call", "message", "outcome")
+    __slots__ = ("_are_whole", "_call", "_clock", "_context", "_edge", "_running", "_streams", "message", "outcome")
 
-    call: Call[Any]
+    _call: Call[Any]
+    _edge: Edge
 
-    def __init__(self, endpoint: Endpoint[Any], context: Context, running: Running, clock: Clock) -> None:
-        """Send the messages that the endpoint makes of replies; `running` knows since when one is being written."""
-        self._edge = endpoint.edge()
-        self._streams = endpoint.method.streams
+    def __init__(self, context: Context, running: Running, clock: Clock, *, streams: bool) -> None:
+        """Let `running` know since when a message is being written."""
+        self._streams = streams
         self._context = context
         self._running = running
         self._clock = clock
         self.outcome = running.outcome
         self.message: bytes | None = None
         self._are_whole = False
+
+    def begin(self, call: Call[Any], edge: Edge) -> None:
+        """Send the messages that `edge` makes of the replies to `call` from now on."""
+        self._call = call
+        self._edge = edge
 
     async def send(self, reply: Reply) -> None:
         """Write what is due with `reply`; the headers go out with the first message."""
@@ -53,7 +58,7 @@ class Replies:
             outcome.first_content_at = self._clock.monotonic()
         if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
             context.set_trailing_metadata(((COST, str(cost)),))
-        for written in self._edge(reply, self.call):
+        for written in self._edge(reply, self._call):
             try:
                 if not running.has_written:
                     running.has_written = True

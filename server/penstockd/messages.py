@@ -90,7 +90,7 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
 
 
 def _mistakes(message: ProcessMessage) -> list[tuple[str, str]]:
-    """Fields and what is wrong with them; of many in one field, as many as are named in all."""
+    """What is wrong, field by field: all of it, or at least as much as is told of."""
     mistakes: list[tuple[str, str]] = []
     if not message.input:
         mistakes.append(("input", "must not be empty"))
@@ -187,12 +187,12 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
     _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)
     for attempt in outcome.attempts:
-        message = response.attempts.add()
+        told = response.attempts.add()
+        _set_attempt(told, attempt)
         if attempt.usage is usage:
-            message.usage.CopyFrom(response.usage)  # the only one that answered, as most do
+            told.usage.CopyFrom(response.usage)  # as a rule one attempt is all there is
         else:
-            _set_usage(message.usage, attempt.usage)
-        _set_attempt(message, attempt)
+            _set_usage(told.usage, attempt.usage)
     return response
 
 

@@ -32,7 +32,7 @@ class Period(StrEnum):
 
 
 class Span(Struct, frozen=True):
-    """One period: when it begins and ends, as above, and what tells it from all others."""
+    """One period: its `start` and `end` as Period has them, and the `key` that tells it from all others."""
 
     start: float
     end: float | None
@@ -47,6 +47,7 @@ def _span(period: Period, hour: float) -> Span:
 
 
 def _bounds(period: Period, hour: float) -> tuple[float, float | None]:
+    """When the period that holds this hour begins and ends."""
     moment = datetime.fromtimestamp(hour * HOUR, UTC)
     midnight = moment.replace(hour=0)
     match period:

@@ -67,7 +67,7 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 UNSET = Parameters()
-"""Those of who says nothing."""
+"""The parameters of a caller who says nothing."""
 
 DEFAULTS = Parameters(max_output_tokens=4096)
 """What is sent upstream where neither the caller nor the agent says."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from contextvars import Context, copy_context
+from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import grpc
 import pytest
@@ -336,6 +338,38 @@ async def test_a_call_knows_its_caller() -> None:
     assert with_deadline.expires_at - with_deadline.started_at == pytest.approx(10.0, abs=2.0)
     assert without.expires_at == float("inf")
     assert with_deadline.method.path == PROCESS
+
+
+async def test_no_credential_is_left_in_the_context() -> None:
+    """Which whatever is opened for the call keeps for as long as it lives: a connection to a provider, for one."""
+    contexts: list[Context] = []
+
+    async def keep(call: Call[Request]) -> None:
+        contexts.append(copy_context())
+        await call.send(DONE)
+
+    async with edge(keep) as at:
+        await at.wire.ask(PROCESS, ASK, metadata=(("authorization", "Bearer secret"),))
+
+    (context,) = contexts
+    assert "secret" not in repr([value for variable, value in context.items() if variable.name == "entries"])
+
+
+@BOTH
+async def test_an_edge_that_cannot_be_made_is_unforeseen(path: str) -> None:
+    """As is whatever else fails on the way, its text is in no reply."""
+
+    def broken() -> NoReturn:
+        raise ValueError("secret")
+
+    async with edge(raising(AssertionError())) as at:
+        at.adapter.serve(
+            [replace(endpoint, edge=broken) for endpoint in endpoints(raising(AssertionError()), at.clock)]
+        )
+        ended = await at.wire.ask(path, ASK)
+
+    assert ended.code is grpc.StatusCode.INTERNAL
+    assert "secret" not in ended.message
 
 
 @BOTH

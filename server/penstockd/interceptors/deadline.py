@@ -32,11 +32,9 @@ class Deadline:
         limit = min(asked, now + (self._longest_stream if call.method.streams else self._longest_unary))
         if limit - now < MINIMUM:
             raise DeadlineExceeded("too little time is left to answer")
-        return (
-            proceed(call)
-            if call.expires_at == limit
-            else _within(limit - now, replace(call, expires_at=limit), proceed)
-        )
+        if call.expires_at == limit:
+            return proceed(call)
+        return _within(limit - now, replace(call, expires_at=limit), proceed)
 
 
 async def _within(seconds: float, call: Call[Q], proceed: Handler[Q]) -> None:

@@ -27,7 +27,7 @@ class RateLimit:
 
     def __call__(self, call: Call[Request], proceed: Handler[Request]) -> Awaitable[None]:
         """Proceed under one admission, else raise what denies it; a call that is shed gets its admission back."""
-        if not self._rulebook.of(call.tenant).limits:
+        if not self._rulebook.of(call.principal.tenant).limits:
             return proceed(call)
         demands = self._rulebook.admission(_caller(call), lease_ttl=self._lease_ttl)
         return self._limited(call, demands, proceed) if demands else proceed(call)

@@ -50,7 +50,7 @@ class LogSink(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
         if record.levelno < logging.WARNING:
-            self._take(record)
+            self._take(record)  # as most lines are; `Repeats` passes them untouched
         else:
             try:
                 told = self._repeats.pass_on(record)

@@ -8,8 +8,9 @@ FIRST = 50
 """Tenants that get a label of their own as they come."""
 BUSY = 50
 """Places that are kept beside those for tenants that come later, and turn out to be busy."""
-BUSY_USES = 60
-"""Times that a busy tenant is counted in one stretch, which is about a minute: one that floods is, soon."""
+BUSY_USES = 30
+"""Times that a busy tenant is counted in one stretch, which is about a minute: one that floods is, soon. A call is
+counted two to four times: its end, its cost, and each time that limits or budgets judge it, however many there are."""
 
 
 class TenantLabels:

@@ -16,6 +16,7 @@ class Grant(Struct, frozen=True):
 
 
 UNLIMITED = Grant()
+"""Where nothing bounds calls: there is nothing to give back."""
 
 
 class Allowance:

@@ -170,6 +170,7 @@ class CircuitBreaker:
             return True
         return self.record.verdicts >= self._policy.min_calls and self.record.error_rate >= self._policy.failure_rate
 
+    # Who is asked at every call looks first whether there is a probe at all, as there seldom is.
     def _has_lapsed(self, now: float) -> bool:
         return self._probe is not None and now >= self._blocked_until - TOLERANCE
 

@@ -13,7 +13,7 @@ SMALL = 1024
 class IdleTable(Generic[V]):
     """Values by key; a sweep looks at a few of them in turn, so that no moment pays for all.
 
-    `get` returns the value at a key, or None.
+    `get` returns the value at a key, or None; it is to be looked up each time, as a sweep may put another in its place.
     """
 
     get: Callable[[str], V | None]

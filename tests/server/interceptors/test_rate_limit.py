@@ -11,7 +11,7 @@ from fakes.calls import Inner, a_call, ending
 from fakes.clock import FakeClock
 from fakes.telescope import Telescope
 from penstockd.call import Call, Handler, chain
-from penstockd.errors import AccountingUnavailable, Overloaded, Quota, RateLimited
+from penstockd.errors import AccountingUnavailable, Overloaded, Quota, RateLimited, Unauthenticated
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.settlement import Settlements
@@ -101,6 +101,11 @@ async def test_the_caller_learns_how_its_tightest_rate_stands() -> None:
     assert [headers["x-ratelimit-limit"] for headers in told] == ["3"] * 4
     assert [headers["x-ratelimit-remaining"] for headers in told] == ["2", "1", "0", "0"]
     assert [headers["x-ratelimit-reset"] for headers in told] == ["2", "4", "6", "6"]
+
+
+async def test_nobody_passes_without_a_name() -> None:
+    """Not even where nothing is limited: no chain forgets to ask who calls."""
+    assert isinstance(await Desk().admit(call=a_call(Request(agent="support", input="hi"))), Unauthenticated)
 
 
 async def test_without_a_rate_there_is_nothing_to_tell() -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+from penstockd.logs.formats import JsonFormatter
 from penstockd.logs.log import Log
 from penstockd.logs.setup import set_level, write_logs_to
 
@@ -76,6 +77,13 @@ def test_a_line_is_one_flat_json_object() -> None:
         ("nested", {"k": [1]}),
         ("path", "odd"),
     ]
+
+
+def test_a_timestamp_is_the_millisecond_it_was() -> None:
+    """Of 1767225600.461 the fraction alone is a hair less than 461 ms."""
+    record = logging.makeLogRecord({"created": 1767225600.461, "msg": "said"})
+
+    assert json.loads(JsonFormatter().format(record))["timestamp"] == "2026-01-01T00:00:00.461Z"
 
 
 @pytest.mark.parametrize(("level", "heard"), [("INFO", "IWEX"), ("WARNING", "WEX"), ("ERROR", "EX")])

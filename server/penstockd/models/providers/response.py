@@ -44,7 +44,7 @@ class Response:
     @property
     def is_spent(self) -> bool:
         """Whether all has arrived and was read."""
-        return self.is_ended and not self._pieces
+        return self.is_ended and not self._pieces and self._failure is None
 
     async def started(self) -> None:
         """Return once the head is whole; raise what kept it from that."""
