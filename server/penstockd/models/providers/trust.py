@@ -3,24 +3,25 @@
 import ssl
 from pathlib import Path
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 _Stamp: TypeAlias = tuple[int, int, int] | None
 """What tells a file's content from an earlier one; None where there is no file."""
-_made: Final[dict[str | None, tuple[_Stamp, ssl.SSLContext]]] = {}
-"""The last of each file, for the next who asks: the system's certificates take 50 to 90 ms of the event loop."""
+_in_use: Final[WeakValueDictionary[tuple[str | None, _Stamp], ssl.SSLContext]] = WeakValueDictionary()
+"""By file and content, for the next who asks: the system's certificates take 50 to 90 ms of the event loop."""
 
 
 def trust_in(ca: str | None) -> ssl.SSLContext:
-    """TLS that believes the PEM file `ca`, or whom the system believes; the same one until that file changes.
+    """TLS that believes the PEM file `ca`, or whom the system believes: one for all who use the file as it is now.
 
     Raises OSError for a file that cannot be read or has no certificates.
     """
-    now = _stamp(ca)
-    stamp, trust = _made.get(ca, (None, None))
-    if trust is None or stamp != now:
+    content = ca, _stamp(ca)
+    trust = _in_use.get(content)
+    if trust is None:
         trust = ssl.create_default_context(cafile=ca)
         trust.set_alpn_protocols(["http/1.1"])
-        _made[ca] = now, trust
+        _in_use[content] = trust
     return trust
 
 

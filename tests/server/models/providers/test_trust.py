@@ -1,6 +1,8 @@
 """Whom upstreams are believed by is read once, and again when it changes."""
 
+import gc
 import ssl
+import weakref
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,15 @@ def test_many_files_are_read_once_each(ca: Path, tmp_path: Path) -> None:
     first, again = ([trust_in(file) for file in files] for _ in range(2))
 
     assert all(before is after for before, after in zip(first, again, strict=True))
+
+
+def test_what_nobody_uses_is_forgotten(ca: Path) -> None:
+    """Reloads may name other files for as long as the daemon runs."""
+    trust = weakref.ref(trust_in(str(ca)))
+
+    gc.collect()
+
+    assert trust() is None
 
 
 def test_a_file_that_was_replaced_is_read_anew(ca: Path, tmp_path: Path) -> None:
