@@ -61,14 +61,13 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
     app, composed = App(ledger=ledger, clock=clock, log=log, exporters=telemetry), _Composed()
     with patch("penstockd.app.chain", composed.chain):
         runtime = app.build(settings)
-    provider = telemetry.spans.provider
-    assert provider, "no call is traced"
+    (spans,) = telemetry.spans.processors
     with (folder / "log").open("w") as out:
         sink = write_logs_to(out, level=settings.log.level, style="json")
         await ledger.start(lambda _fault: None, app.state.reconciliation.count_losses)
         app.use(runtime)
         try:
-            yield Ladder([rung async for rung in _rungs(runtime, composed)], provider.force_flush)
+            yield Ladder([rung async for rung in _rungs(runtime, composed)], spans.force_flush)
         finally:
             await runtime.pool.close()
             await ledger.stop()

@@ -36,6 +36,7 @@ FLOORS = (
         "request",
         "request_id",
         "rules",
+        "span",
         "tracing",
         "under_way",
         "upstream",

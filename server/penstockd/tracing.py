@@ -1,25 +1,28 @@
 """The spans of sampled calls; of a call that is not sampled no span is ever made, as even an empty one costs."""
 
 from asyncio import CancelledError
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, use_span
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.trace.span import INVALID_TRACE_ID
 
 from penstockd import conventions as names
 from penstockd.errors import PenstockError
 from penstockd.metadata import Metadata
+from penstockd.span import Attributes, Span, Tracer, new_id
 from penstockd.upstream import UpstreamFailure
-
-Attributes: TypeAlias = Mapping[str, str | bool | int | float | Sequence[str]]
 
 _present: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 
@@ -29,68 +32,70 @@ def present() -> "Trace | None":
     return _present.get()
 
 
+class Within:
+    """A `with` block in which `span` is the current one; no error is written on it, as it may repeat a prompt."""
+
+    __slots__ = ("_before", "_span")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._before = attach(set_span_in_context(self._span))
+
+    def __exit__(self, *_: object) -> None:
+        detach(self._before)
+
+
 class Trace:
     """The trace of one sampled call, whose server span lasts as long as the `with` block.
 
     `captures_content` is whether the operator wants prompts and outputs on spans.
     """
 
-    __slots__ = ("_entered", "_tracer", "_using", "captures_content", "span")
+    __slots__ = ("_entered", "_tracer", "_within", "captures_content", "span")
 
     def __init__(self, span: Span, tracer: Tracer, *, captures_content: bool) -> None:
         """Take the server span, which has begun, and what makes the spans within it."""
         self.captures_content = captures_content
         self.span = span
         self._tracer = tracer
-        self._using = use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False)
+        self._within = Within(span)
         self._entered: Token[Trace | None]
 
     def __enter__(self) -> Self:
         self._entered = _present.set(self)
-        self._using.__enter__()
+        self._within.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._using.__exit__(kind, error, traceback)
+        self._within.__exit__(kind, error, traceback)
+        self.span.end()
         _present.reset(self._entered)
 
     def note(self, event: str, attributes: Attributes) -> None:
         """Say on the server span what happened just now, unless its caller is gone."""
         if self.span.is_recording():
-            self.span.add_event(event, attributes)
+            self.span.note(event, attributes)
 
     def begin(self, name: str, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span within the one that is current."""
-        return self._tracer.start_span(name, kind=kind, attributes=attributes)
-
-
-def within(span: Span) -> AbstractContextManager[Span]:
-    """Make `span` the current one; what passes through is not written on it, for it may repeat a prompt."""
-    return use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
+        parent = get_current_span().get_span_context()
+        return self._tracer.begin(
+            name, kind, attributes, trace_id=parent.trace_id, parent=parent, state=parent.trace_state
+        )
 
 
 def fail(span: Span, error: BaseException) -> None:
     """Write down why what `span` shows has failed; that somebody ended it is no error of its own."""
     if isinstance(error, CancelledError):
-        span.set_attribute(names.PENSTOCK_REASON, names.CANCELLED)
+        span.put({names.PENSTOCK_REASON: names.CANCELLED})
         return
     reason = error.reason if isinstance(error, UpstreamFailure | PenstockError) else type(error).__name__
-    span.set_attribute(names.ERROR_TYPE, reason)
+    span.put({names.ERROR_TYPE: reason})
     span.set_status(Status(StatusCode.ERROR, reason))
-
-
-class ForeseenIds(RandomIdGenerator):
-    """Random ids, of which that of the next trace is known before its first span is made."""
-
-    def __init__(self) -> None:
-        self.next_trace_id = super().generate_trace_id()
-
-    def generate_trace_id(self) -> int:
-        """Return what was foreseen, and foresee another."""
-        taken, self.next_trace_id = self.next_trace_id, super().generate_trace_id()
-        return taken
 
 
 class Tracing:
@@ -101,17 +106,15 @@ class Tracing:
         tracer: Tracer | None = None,
         *,
         sampler: Sampler = ALWAYS_OFF,
-        ids: ForeseenIds | None = None,
         captures_content: bool = False,
         follows_callers: bool = True,
     ) -> None:
-        """Make spans with `tracer`, which takes its ids from `ids` and samples whatever `sampler` lets pass.
+        """Make spans with `tracer` of the calls that `sampler` lets pass.
 
         `follows_callers` is whether a call is a part of the trace that its caller names.
         """
         self._tracer = tracer
         self._sampler = sampler
-        self._ids = ids or ForeseenIds()
         self._captures_content = captures_content
         self._follows_callers = follows_callers
 
@@ -129,16 +132,20 @@ class Tracing:
         """Begin the server span of a call that is sampled."""
         if self._tracer is None:
             return None
-        parent = caller or _NOWHERE
-        trace_id = get_current_span(parent).get_span_context().trace_id if caller else INVALID_TRACE_ID
-        drawn = self._ids.next_trace_id
-        decided = self._sampler.should_sample(parent, trace_id or drawn, name, SpanKind.SERVER, attributes)
+        parent = get_current_span(caller).get_span_context() if caller else INVALID_SPAN_CONTEXT
+        # Random in all its bits: everyone who samples by it decides alike.
+        trace_id = parent.trace_id if parent.is_valid else new_id(128)
+        decided = self._sampler.should_sample(caller or _NOWHERE, trace_id, name, SpanKind.SERVER, attributes)
         if decided.decision is not Decision.RECORD_AND_SAMPLE:
-            self._ids.generate_trace_id()
             return None
         # The sampler may put attributes of its own in the place of ours.
-        span = self._tracer.start_span(
-            name, context=parent, kind=SpanKind.SERVER, attributes={**attributes, **decided.attributes}
+        span = self._tracer.begin(
+            name,
+            SpanKind.SERVER,
+            {**attributes, **decided.attributes},
+            trace_id=trace_id,
+            parent=parent if parent.is_valid else None,
+            state=decided.trace_state,
         )
         return Trace(span, self._tracer, captures_content=self._captures_content)
 

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from penstockd.metrics.instruments import Instruments
-from penstockd.tracing import ForeseenIds, Tracing
+from penstockd.span import Tracer
+from penstockd.tracing import Tracing
 
 Point = tuple[Mapping[str, object], float]
 
@@ -24,9 +26,12 @@ class Telescope:
         self._metrics = InMemoryMetricReader()
         self._meters = MeterProvider(metric_readers=[self._metrics], shutdown_on_exit=False)
         self._spans = InMemorySpanExporter()
-        self._ids = ForeseenIds()
-        self._tracers = TracerProvider(sampler=ALWAYS_ON, id_generator=self._ids, shutdown_on_exit=False)
-        self._tracers.add_span_processor(SimpleSpanProcessor(self._spans))
+        self._tracer = Tracer(
+            SimpleSpanProcessor(self._spans).on_end,
+            resource=Resource.get_empty(),
+            scope="test",
+            limits=SpanLimits(),
+        )
 
     @property
     def meter(self) -> Meter:
@@ -35,8 +40,7 @@ class Telescope:
 
     def tracing(self, sampler: Sampler = ALWAYS_ON, *, captures_content: bool = False) -> Tracing:
         """Makes spans of calls that `sampler` lets pass."""
-        tracer = self._tracers.get_tracer("test")
-        return Tracing(tracer, sampler=sampler, ids=self._ids, captures_content=captures_content)
+        return Tracing(self._tracer, sampler=sampler, captures_content=captures_content)
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:

@@ -17,7 +17,7 @@ from opentelemetry.util.types import Attributes
 
 from fakes.telescope import Telescope
 from penstockd.metadata import Entries, Metadata
-from penstockd.tracing import Tracing, ids_of, present, within
+from penstockd.tracing import Tracing, Within, ids_of, present
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"), ("x-bin", b"\0"))
@@ -94,6 +94,26 @@ def test_a_trace_has_the_id_it_was_sampled_by() -> None:
     )
 
 
+def test_a_call_goes_on_with_the_trace_of_its_caller() -> None:
+    """Within the caller's span, with what its vendors say of the trace; so do the spans within the call."""
+    telescope = Telescope()
+    tracing = telescope.tracing(ParentBased(ALWAYS_OFF))
+
+    trace = tracing.begin("call", tracing.caller(Metadata((*SAMPLED, ("tracestate", "vendor=x")))), {})
+    assert trace is not None
+    with trace:
+        trace.begin("within", SpanKind.INTERNAL, {}).end()
+
+    within, call = telescope.spans
+    assert call.parent is not None
+    assert call.context is not None
+    assert (f"{call.parent.trace_id:032x}", f"{call.parent.span_id:016x}") == (TRACE, "b7ad6b7169203331")
+    assert within.parent == call.context
+    for span in (within, call):
+        assert span.context is not None
+        assert (f"{span.context.trace_id:032x}", span.context.trace_state.to_header()) == (TRACE, "vendor=x")
+
+
 def test_nothing_is_traced_where_nobody_wants_traces() -> None:
     """The caller's trace has a name all the same."""
     tracing = Tracing()
@@ -140,7 +160,7 @@ def test_an_error_that_passes_is_not_written_down() -> None:
     assert trace is not None
 
     span = trace.begin("inner", SpanKind.INTERNAL, {})
-    with pytest.raises(ValueError, match="secret"), trace, within(span):
+    with pytest.raises(ValueError, match="secret"), trace, Within(span):
         raise ValueError("secret")
     span.end()
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from opentelemetry.trace import SpanKind
 
 from penstockd import conventions as names
-from penstockd.tracing import Trace, fail, present, within
+from penstockd.tracing import Trace, Within, fail, present
 
 _UNTRACED = nullcontext()
 
@@ -22,7 +22,7 @@ def _agent_span(trace: Trace, agent: str) -> Iterator[None]:
     attributes = {names.GEN_AI_OPERATION_NAME: names.INVOKE_AGENT, names.GEN_AI_AGENT_NAME: agent}
     span = trace.begin(f"{names.INVOKE_AGENT} {agent}", SpanKind.INTERNAL, attributes)
     try:
-        with within(span):
+        with Within(span):
             yield
     except BaseException as error:
         fail(span, error)

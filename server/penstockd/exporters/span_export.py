@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from penstockd.exporters.metric_readers import SCOPE
+from penstockd.exporters.otlp_spans import OtlpSpans
 from penstockd.exporters.variables import Variables
-from penstockd.tracing import ForeseenIds, Tracing
+from penstockd.span import Tracer
+from penstockd.tracing import Tracing
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 QUEUE = 2048
@@ -89,10 +89,10 @@ class CountedProcessor(BatchSpanProcessor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
-    """What makes spans and what sends them; there is nothing to send them where nobody wants any."""
+    """What makes spans and what sends them; there is nothing of either where nobody wants any."""
 
     tracing: Tracing
-    provider: TracerProvider | None = None
+    tracer: Tracer | None = None
     processors: Sequence[CountedProcessor] = ()
 
     @property
@@ -102,14 +102,14 @@ class Spans:
 
     def stop(self) -> None:
         """Send what is waiting, for as long as the exporters' own timeouts let it take."""
-        if self.provider is not None:
-            self.provider.shutdown()
+        for processor in self.processors:
+            processor.shutdown()  # type: ignore[no-untyped-call]  # the SDK leaves it so
 
 
 def spans_to(exporters: Sequence[str], variables: Variables, resource: Resource) -> Spans:
     """Send spans to `exporters`, named as OTEL_TRACES_EXPORTER names them; the SDK reads who is sampled."""
     # Not the meter provider that OTEL_PYTHON_METER_PROVIDER names: the SDK raises where there is none.
-    otlp = partial(OTLPSpanExporter, timeout=variables.timeout("TRACES"), meter_provider=NoOpMeterProvider())
+    otlp = partial(OtlpSpans, timeout=variables.timeout("TRACES"), meter_provider=NoOpMeterProvider())
     makers: Mapping[str, Callable[[], SpanExporter]] = {"otlp": otlp, "console": ConsoleSpanExporter}
     made = [variables.made(makers[name], "TRACES") for name in exporters if name in makers]
     follows_callers = _follows_callers(variables)
@@ -118,27 +118,23 @@ def spans_to(exporters: Sequence[str], variables: Variables, resource: Resource)
     queue = variables.count("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)
     batch = variables.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH)
     delay = variables.count("OTEL_BSP_SCHEDULE_DELAY", DELAY)
-    ids = ForeseenIds()
-    provider = TracerProvider(
-        resource=resource,
-        id_generator=ids,
-        span_limits=_limits(variables),
-        meter_provider=NoOpMeterProvider(),
-        shutdown_on_exit=False,
-    )
-    # A call is sampled or not before there is a span to ask the SDK about; what it makes then is wanted.
-    sampler, provider.sampler = provider.sampler, ALWAYS_ON
     processors = [CountedProcessor(exporter, queue=queue, batch=batch, delay=delay) for exporter in made if exporter]
-    for processor in processors:
-        provider.add_span_processor(processor)
+
+    def finished(span: ReadableSpan) -> None:
+        for processor in processors:
+            processor.on_end(span)
+
+    limits = _limits(variables)
+    tracer = Tracer(finished, resource=resource, scope=SCOPE, limits=limits)
+    # No spans are made of it, but it reads the variables that say who is sampled.
+    provider = TracerProvider(span_limits=limits, meter_provider=NoOpMeterProvider(), shutdown_on_exit=False)
     tracing = Tracing(
-        provider.get_tracer(SCOPE),
-        sampler=sampler,
-        ids=ids,
+        tracer,
+        sampler=provider.sampler,
         captures_content=variables.text(CAPTURE_CONTENT).lower() in _ON_SPANS,
         follows_callers=follows_callers,
     )
-    return Spans(tracing=tracing, provider=provider, processors=processors)
+    return Spans(tracing=tracing, tracer=tracer, processors=processors)
 
 
 def _follows_callers(variables: Variables) -> bool:

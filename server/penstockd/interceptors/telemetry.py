@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from functools import lru_cache
 
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Status, StatusCode
 
 from penstockd import conventions as names
 from penstockd import request_id
@@ -16,7 +16,8 @@ from penstockd.metrics.call_metrics import CallMetrics
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tally import Tally
 from penstockd.request import Request
-from penstockd.tracing import Attributes, Trace, Tracing, ids_of
+from penstockd.span import Attributes, Span
+from penstockd.tracing import Trace, Tracing, ids_of
 
 _SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
@@ -106,6 +107,6 @@ def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:
         names.PENSTOCK_MODEL: outcome.model,
         names.PENSTOCK_CACHE_STATUS: outcome.cache if outcome.agent else "",
     }
-    span.set_attributes({name: value for name, value in attributes.items() if value})
+    span.put({name: value for name, value in attributes.items() if value})
     if code in _SERVER_FAULTS:
         span.set_status(Status(StatusCode.ERROR, reason))

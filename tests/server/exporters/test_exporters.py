@@ -42,7 +42,7 @@ def test_prometheus_is_always_there() -> None:
     assert 'seen_total{k="v"} 3.0' in text
     assert 'service_name="penstockd"' in text
     assert 'service_version="1.2.3"' in text
-    assert it.spans.provider is None
+    assert it.spans.tracer is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_traces_go_where_they_are_wanted(environ: dict[str, str], count: int) ->
     it = made(**environ)
 
     assert len(it.spans.processors) == count
-    assert (it.spans.provider is not None) is bool(count)
+    assert (it.spans.tracer is not None) is bool(count)
     it.stop()
 
 
@@ -93,9 +93,9 @@ def test_a_service_may_have_a_name_of_its_own() -> None:
 def test_spans_carry_the_service() -> None:
     """Where there are spans."""
     it = made(OTEL_TRACES_EXPORTER="console")
-    assert it.spans.provider
+    assert it.spans.tracer
 
-    assert it.spans.provider.resource.attributes["service.name"] == "penstockd"
+    assert it.spans.tracer.resource.attributes["service.name"] == "penstockd"
     it.stop()
 
 
@@ -151,7 +151,7 @@ def test_blanks_are_an_endpoint(exporting: pytest.MonkeyPatch) -> None:
     it.stop()
 
     assert settings_ignored(it) == ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-    assert (it.spans.provider, it.metric_exporter is None) == (None, False)
+    assert (it.spans.tracer, it.metric_exporter is None) == (None, False)
 
 
 def test_other_exporters_of_a_signal_go_on_without_otlp() -> None:
@@ -170,12 +170,12 @@ def test_whose_telemetry_it_is_may_be_said_with_the_other_attributes() -> None:
         made(OTEL_RESOURCE_ATTRIBUTES=attributes, OTEL_TRACES_EXPORTER="console", **more)
         for more in ({}, {"OTEL_SERVICE_NAME": "own"})
     )
-    assert it.spans.provider
-    assert named.spans.provider
+    assert it.spans.tracer
+    assert named.spans.tracer
 
-    said = it.spans.provider.resource.attributes
+    said = it.spans.tracer.resource.attributes
     assert (said["service.name"], said["service.version"], said["team"]) == ("gate way", "9", "search")
-    assert named.spans.provider.resource.attributes["service.name"] == "own"
+    assert named.spans.tracer.resource.attributes["service.name"] == "own"
     it.stop()
     named.stop()
 
@@ -188,7 +188,7 @@ def test_metrics_stay_to_be_asked_for_where_the_sdk_is_disabled(monkeypatch: pyt
     it.meter.create_counter("seen").add(3)
 
     assert "seen_total 3.0" in generate_latest(it.registry).decode()
-    assert (it.metric_exporter, it.spans.provider) == (None, None)
+    assert (it.metric_exporter, it.spans.tracer) == (None, None)
     it.stop()
 
 
@@ -307,7 +307,7 @@ def test_an_exporter_that_cannot_be_made_is_left_out(exporting: pytest.MonkeyPat
     (ignored,) = it.ignored
     assert ignored.setting == "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER=cloud"
     assert ignored.instead.startswith("nothing is exported: Requested component 'cloud' not found")
-    assert (it.spans.provider, it.metric_exporter is None) == (None, False)
+    assert (it.spans.tracer, it.metric_exporter is None) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_an_endpoint_that_is_no_url_is_named_without_its_password(endpoint: str)
     it = made(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     it.stop()
 
-    assert (it.metric_exporter, it.spans.provider) == (None, None)
+    assert (it.metric_exporter, it.spans.tracer) == (None, None)
     (ignored,) = it.ignored
     assert ignored.setting == "OTEL_EXPORTER_OTLP_ENDPOINT"
     assert "hidden" not in ignored.instead
@@ -336,4 +336,4 @@ def test_an_endpoint_of_a_signal_stands_above_that_of_both() -> None:
     it = made(OTEL_EXPORTER_OTLP_ENDPOINT="host:9", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ENDPOINT)
     it.stop()
 
-    assert (it.metric_exporter is None, it.spans.provider is None) == (True, False)
+    assert (it.metric_exporter is None, it.spans.tracer is None) == (True, False)

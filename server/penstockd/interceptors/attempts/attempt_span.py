@@ -8,7 +8,8 @@ from penstockd.call import Call, Delta, Handler, Reply
 from penstockd.interceptors.attempts import content
 from penstockd.interceptors.attempts.choice import Choice
 from penstockd.model import Prompt
-from penstockd.tracing import Attributes, Trace, fail, within
+from penstockd.span import Attributes
+from penstockd.tracing import Trace, Within, fail
 
 LONGEST_NAME = 128
 """Characters that are kept of what a provider calls its model."""
@@ -20,10 +21,10 @@ async def traced(trace: Trace, choice: Choice, call: Call[Prompt], proceed: Hand
     span = trace.begin(name, SpanKind.CLIENT, _asked(choice, call.request))
     heard: list[str] = []
     if trace.captures_content:
-        span.set_attributes(content.asked(call.request))
+        span.put(content.asked(call.request))
         call = _overheard(call, heard)
     try:
-        with within(span):
+        with Within(span):
             await proceed(call)
     except BaseException as error:
         fail(span, error)
@@ -31,27 +32,32 @@ async def traced(trace: Trace, choice: Choice, call: Call[Prompt], proceed: Hand
     finally:
         # A model that was never asked made no attempt; a span that is not ended is not exported.
         if choice.attempt.asked_at is not None:
-            span.set_attributes(_answered(choice))
+            span.put(_answered(choice))
             if heard:
-                span.set_attributes(content.answered("".join(heard), choice.finish_reason))
+                span.put(content.answered("".join(heard), choice.finish_reason))
             span.end()
 
 
 def _asked(choice: Choice, prompt: Prompt) -> Attributes:
-    parameters = prompt.parameters
-    attributes: dict[str, str | bool | int | float | tuple[str, ...] | None] = {
+    model, attempt, parameters = choice.model, choice.attempt, prompt.parameters
+    attributes: dict[str, str | bool | int | float | tuple[str, ...]] = {
         names.GEN_AI_OPERATION_NAME: names.CHAT,
-        names.GEN_AI_PROVIDER_NAME: choice.model.provider,
-        names.GEN_AI_REQUEST_MODEL: choice.model.upstream_name,
-        names.GEN_AI_REQUEST_MAX_TOKENS: parameters.max_output_tokens,
-        names.GEN_AI_REQUEST_TEMPERATURE: parameters.temperature,
-        names.GEN_AI_REQUEST_TOP_P: parameters.top_p,
-        names.GEN_AI_REQUEST_STREAM: prompt.streams or None,
-        names.PENSTOCK_MODEL: choice.model.name,
-        names.PENSTOCK_ATTEMPT: choice.attempt.ordinal,
-        names.PENSTOCK_RETRY_REASON: choice.attempt.reason_before or None,
+        names.GEN_AI_PROVIDER_NAME: model.provider,
+        names.GEN_AI_REQUEST_MODEL: model.upstream_name,
+        names.PENSTOCK_MODEL: model.name,
+        names.PENSTOCK_ATTEMPT: attempt.ordinal,
     }
-    return {name: value for name, value in attributes.items() if value is not None}
+    if parameters.max_output_tokens is not None:
+        attributes[names.GEN_AI_REQUEST_MAX_TOKENS] = parameters.max_output_tokens
+    if parameters.temperature is not None:
+        attributes[names.GEN_AI_REQUEST_TEMPERATURE] = parameters.temperature
+    if parameters.top_p is not None:
+        attributes[names.GEN_AI_REQUEST_TOP_P] = parameters.top_p
+    if prompt.streams:
+        attributes[names.GEN_AI_REQUEST_STREAM] = True
+    if attempt.reason_before:
+        attributes[names.PENSTOCK_RETRY_REASON] = attempt.reason_before
+    return attributes
 
 
 def _answered(choice: Choice) -> Attributes:
