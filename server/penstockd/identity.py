@@ -1,7 +1,9 @@
 """Who a caller is, by its key and its certificate, or why it is not believed."""
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from hashlib import blake2b
 from math import inf
 from typing import TypeAlias
 
@@ -37,7 +39,7 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class Identities:
-    """The callers of one configuration; knows nothing but what it was made with, whatever it is asked."""
+    """The callers of one configuration; of what it is asked it keeps nothing but seals of keys that it knows."""
 
     def __init__(
         self, *, pepper: str, keys: Iterable[Key], tenants: Mapping[str, str], anonymous: Principal | None
@@ -45,6 +47,9 @@ class Identities:
         """`tenants` are by the names in their certificates; `anonymous` is who shows nothing, if that is anybody."""
         self._digest = api_key.digester(pepper)
         self._keys = {key.hash: key for key in keys}
+        # Who has shown a key is known again without its digest, which costs a call 30 µs; by what tells nobody the key.
+        self._sealing_key = secrets.token_bytes()
+        self._known: dict[bytes, Key] = {}
         self._tenants = tenants
         self._anonymous = anonymous
 
@@ -53,13 +58,15 @@ class Identities:
         if len(authorization) > 1:
             return Refusal.DOUBLED
         by_key = self._by_key(authorization[0], now) if authorization else None
-        by_certificate = None if sans is None else self._by_certificate(sans)
+        if sans is None:
+            return by_key or self._anonymous or Refusal.MISSING
+        by_certificate = self._by_certificate(sans)
         match by_certificate, by_key:
             case (Refusal() as refusal, _) | (_, Refusal() as refusal):
                 return refusal
             case Principal(tenant=tenant), Principal(tenant=other) if tenant != other:
                 return Refusal.CONFLICT
-        return by_key or by_certificate or self._anonymous or Refusal.MISSING
+        return by_key or by_certificate
 
     def _by_certificate(self, sans: Sequence[str]) -> Principal | Refusal:
         tenants = {self._tenants[san] for san in sans if san in self._tenants}
@@ -68,13 +75,18 @@ class Identities:
         return Principal(tenant=tenants.pop()) if tenants else Refusal.CERTIFICATE
 
     def _by_key(self, authorization: str, now: float) -> Principal | Refusal:
-        scheme, _, text = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not api_key.has_form(text):
-            return Refusal.MALFORMED
-        key = self._keys.get(self._digest(text))
+        seal = blake2b(authorization.encode(), key=self._sealing_key, digest_size=32).digest()
+        key = self._known.get(seal)
         if key is None:
-            # Only now, as the checksum costs more than the digest.
-            return Refusal.UNKNOWN if api_key.is_well_formed(text) else Refusal.MALFORMED
+            scheme, _, text = authorization.partition(" ")
+            if scheme.lower() != "bearer" or not api_key.has_form(text):
+                return Refusal.MALFORMED
+            key = self._keys.get(self._digest(text))
+            if key is None:
+                # Only now, as the checksum costs more than the digest.
+                return Refusal.UNKNOWN if api_key.is_well_formed(text) else Refusal.MALFORMED
+            if len(self._known) < len(self._keys):
+                self._known[seal] = key
         return key.principal if now < key.expires_at else Refusal.EXPIRED
 
 

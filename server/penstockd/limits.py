@@ -7,7 +7,10 @@ from msgspec import Struct
 
 
 class RateDemand(Struct, frozen=True, kw_only=True):
-    """`amount` of a rate: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state."""
+    """`amount` of a rate: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state.
+
+    `is_told` where the caller is to know how it stands then.
+    """
 
     key: str
     subject: str
@@ -16,6 +19,7 @@ class RateDemand(Struct, frozen=True, kw_only=True):
     rate: float
     burst: float
     is_shadow: bool = False
+    is_told: bool = True
 
 
 class LeaseDemand(Struct, frozen=True, kw_only=True):
@@ -88,12 +92,13 @@ class BudgetState(Struct, frozen=True, kw_only=True):
 class Verdict(Struct, frozen=True, kw_only=True):
     """What the store decided on a hold: granted unless there is a denial, which is the longest of them all.
 
-    `shadows` are the denials of shadows in a granted hold, `rates` the states of the hold's rate demands by key.
+    `shadows` are the denials of shadows in a granted hold; `tightest` is how the rate with the least left stands, of
+    those that are told.
     """
 
     denial: Denial | None = None
     shadows: tuple[Denial, ...] = ()
-    rates: Mapping[str, RateState] = {}
+    tightest: RateState | None = None
 
 
 class LimitStore(Protocol):
@@ -113,12 +118,12 @@ class LimitStore(Protocol):
         StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds nothing.
         """
 
-    async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence["Crossing"]:
-        """End a hold: what it took by key is replaced by what was `used` (a key left out: nothing), leases end.
+    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence["Crossing"]:
+        """End a hold: what it took by key is replaced by what was `used`, all of it if that is None; leases end.
 
-        Rates get back what was not used, or are debited what was used beyond; budgets move it from held to spent.
-        Idempotent by `hold_id`. What cannot be settled now is settled later, and is no error. Returns the budget
-        fractions that this crossed, each once per period.
+        A key that is left out used nothing. Rates get back what was not used, or are debited what was used beyond;
+        budgets move it from held to spent. Idempotent by `hold_id`. What cannot be settled now is settled later, and is
+        no error. Returns the budget fractions that this crossed, each once per period.
         """
 
     async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence["Crossing"]:

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstockd.limits import BudgetDemand, Demand, LeaseDemand, RateDemand
-from penstockd.period import Period
+from penstockd.period import HOUR, Period
 from penstockd.principal import Principal
 
 LONGEST_AGENT = 69
 """Characters of the longest name an agent can have, "model/" and a model's; what is longer names none."""
+
+CALLERS = 2048
+"""Callers, a user or an agent more being another, of whom it is kept what they are asked."""
 
 
 class Per(StrEnum):
@@ -103,23 +107,36 @@ _UNBOUND = TenantRules()
 
 
 class Rulebook:
-    """Every tenant's rules."""
+    """Every tenant's rules, and what they ask of one call."""
 
     def __init__(self, tenants: Mapping[str, TenantRules]) -> None:
         """A tenant that is not here has no limits."""
         self.tenants = tenants
+        # What a caller is asked hardly changes from call to call, and half of it is names.
+        self._admission = lru_cache(maxsize=CALLERS)(self._asked_at_admission)
+        self._attempt = lru_cache(maxsize=CALLERS)(self._asked_of_an_attempt)
 
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
         return self.tenants.get(tenant, _UNBOUND)
 
-    def admission(self, caller: Caller, *, lease_ttl: float) -> list[Demand]:
+    def admission(self, caller: Caller, *, lease_ttl: float) -> Sequence[Demand]:
         """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
+        return self._admission(caller, lease_ttl)
+
+    def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
+        """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
+        rates, budgets = self._attempt(caller, now // HOUR)
+        demands: list[Demand] = [replace(rate, amount=tokens) for rate in rates]
+        demands += [replace(budget, amount=cost_nanousd) for budget in budgets]
+        return demands
+
+    def _asked_at_admission(self, caller: Caller, lease_ttl: float) -> Sequence[Demand]:
         demands: list[Demand] = []
         for rule in self.of(caller.principal.tenant).limits:
             subject = caller.subject(rule.per)
             if rule.requests is not None:
-                demands.append(_rate(rule, rule.requests, subject, "requests", 1))
+                demands.append(_rate(rule, rule.requests, subject, "requests", 1, is_told=not rule.is_shadow))
             if rule.concurrency is not None:
                 demands.append(
                     LeaseDemand(
@@ -131,18 +148,18 @@ class Rulebook:
                         is_shadow=rule.is_shadow,
                     )
                 )
-        return demands
+        return tuple(demands)
 
-    def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
-        """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
+    def _asked_of_an_attempt(self, caller: Caller, hour: float) -> tuple[Sequence[RateDemand], Sequence[BudgetDemand]]:
+        """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
         rules = self.of(caller.principal.tenant)
-        demands: list[Demand] = [
-            _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", tokens)
+        rates = [
+            _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", 0, is_told=False)
             for rule in rules.limits
             if rule.tokens is not None
         ]
-        demands += [budget_demand(rule, caller.subject(rule.per), cost_nanousd, now) for rule in rules.budgets]
-        return demands
+        budgets = [budget_demand(rule, caller.subject(rule.per), 0, hour * HOUR) for rule in rules.budgets]
+        return rates, budgets
 
 
 def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> BudgetDemand:
@@ -163,7 +180,7 @@ def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> Bu
     )
 
 
-def _rate(rule: LimitRule, rate: Rate, subject: str, unit: str, amount: float) -> RateDemand:
+def _rate(rule: LimitRule, rate: Rate, subject: str, unit: str, amount: float, *, is_told: bool) -> RateDemand:
     return RateDemand(
         key=f"{unit}:{rate.key}:{subject}",
         subject=subject,
@@ -172,4 +189,5 @@ def _rate(rule: LimitRule, rate: Rate, subject: str, unit: str, amount: float) -
         rate=rate.per_second,
         burst=rate.burst,
         is_shadow=rule.is_shadow,
+        is_told=is_told,
     )

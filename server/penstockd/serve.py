@@ -37,6 +37,9 @@ from penstockd.snapshot.take import Snapshots
 from penstockd.tls import CertificateFiles
 from penstockd.upkeep import Upkeep
 
+YOUNG = 5000
+"""Objects that are made before the collector looks at them."""
+
 
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:
     """Serve until a signal ends it; `started_at` is when the process began, in monotonic seconds.
@@ -64,6 +67,8 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     # What was read stays: a full collection that walks over it holds up all calls, for a second at 10,000 tenants.
     gc.collect()
     gc.freeze()
+    # A call makes a hundred objects that end with it: looked at every few calls, as by default, they are no garbage.
+    gc.set_threshold(YOUNG)
     daemon = Daemon(
         listeners=_listeners(settings, app, certificates),
         admin=_admin(settings, app, telemetry, snapshots, log),

@@ -105,7 +105,7 @@ class DistantLimits(MemoryLimits):
         self._here = clock
         self._settle_takes = settle_takes
 
-    async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence[Crossing]:
+    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence[Crossing]:
         await self._here.sleep(self._settle_takes)
         return await super().settle(hold_id, used)
 

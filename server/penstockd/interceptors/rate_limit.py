@@ -1,13 +1,13 @@
 """Bounds how often and how many at once a tenant, a user, an agent or a key may call."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
 
 from penstockd import conventions as names
 from penstockd.call import Call, Handler
 from penstockd.errors import Overloaded
 from penstockd.interceptors.accounting.holds import Holds
-from penstockd.limits import Demand, RateDemand, Verdict
+from penstockd.limits import Demand, RateState
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
 from penstockd.tracing import present
@@ -32,38 +32,32 @@ class RateLimit:
         demands = self._rulebook.admission(_caller(call), lease_ttl=self._lease_ttl)
         return self._limited(call, demands, proceed) if demands else proceed(call)
 
-    async def _limited(self, call: Call[Request], demands: list[Demand], proceed: Handler[Request]) -> None:
-        await self._admit(call, demands)
-        used = {demand.key: demand.amount for demand in demands if isinstance(demand, RateDemand)}
+    async def _limited(self, call: Call[Request], demands: Sequence[Demand], proceed: Handler[Request]) -> None:
+        outcome, holds = call.outcome, self._holds
+        verdict = await holds.take(outcome.call_id, demands)
+        if verdict.tightest is not None:
+            outcome.headers += _headers(verdict.tightest)
+        holds.judge(verdict, demands)
+        if trace := present():
+            trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
+        used: Mapping[str, float] | None = None
         try:
             await proceed(call)
         except Overloaded:
             # An agent may say so of itself, having asked a model.
-            if not call.outcome.attempts:
-                used.clear()
-                call.outcome.headers.clear()
+            if not outcome.attempts:
+                used = {}
+                outcome.headers.clear()
             raise
         finally:
-            await self._holds.settle(call.outcome.call_id, used)
-
-    async def _admit(self, call: Call[Request], demands: list[Demand]) -> None:
-        verdict = await self._holds.take(call.outcome.call_id, demands)
-        call.outcome.headers += _headers(verdict, demands)
-        self._holds.judge(verdict, demands)
-        if trace := present():
-            trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
+            await holds.settle(outcome.call_id, used)
 
 
 def _caller(call: Call[Request]) -> Caller:
     return Caller(principal=call.principal, user_id=call.request.user_id, agent=call.request.agent)
 
 
-def _headers(verdict: Verdict, demands: list[Demand]) -> list[tuple[str, str]]:
-    """How the tightest rate stands; shadows are not told of."""
-    told = [verdict.rates[demand.key] for demand in demands if demand.key in verdict.rates and not demand.is_shadow]
-    if not told:
-        return []
-    tightest = min(told, key=lambda state: state.remaining)
+def _headers(tightest: RateState) -> list[tuple[str, str]]:
     return [
         ("x-ratelimit-limit", f"{tightest.limit:.0f}"),
         ("x-ratelimit-remaining", f"{int(tightest.remaining)}"),

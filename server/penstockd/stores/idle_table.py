@@ -27,10 +27,17 @@ class IdleTable(Generic[V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def values(self) -> list[V]:
+        """All there are."""
+        return list(self._values.values())
+
+    def make_room(self, count: int) -> None:
+        """Before `count` new values are put: where there are many, two others are looked at for each of them."""
+        if len(self._values) >= SMALL:
+            self.sweep(2 * count)
+
     def put(self, key: str, value: V) -> None:
-        """Keep `value` at `key` until it is idle; where there are many, two others are looked at for each new one."""
-        if len(self._values) >= SMALL and key not in self._values:
-            self.sweep(2)
+        """Keep `value` at `key` until it is idle."""
         self._values[key] = value
 
     def sweep(self, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -15,11 +16,13 @@ from penstockd.limits import (
     Denial,
     LeaseDemand,
     RateDemand,
+    RateState,
     Verdict,
 )
-from penstockd.stores.memory_budgets import MemoryBudgets
-from penstockd.stores.memory_leases import MemoryLeases
-from penstockd.stores.memory_rates import MemoryRates
+from penstockd.stores.idle_table import IdleTable
+from penstockd.stores.memory_budgets import BudgetAccount, Total
+from penstockd.stores.memory_leases import LeaseAccount
+from penstockd.stores.memory_rates import RateAccount
 
 D_contra = TypeVar("D_contra", contravariant=True)
 
@@ -29,32 +32,38 @@ REMEMBERED = 10_000
 """Settled holds that are known by their ids, should one of them be asked for again."""
 
 
-class _Book(Protocol[D_contra]):
-    """Keeps the state of one kind of demand."""
+class _Account(Protocol[D_contra]):
+    """The state of one key, whose demands are all of one kind; `now` is in monotonic seconds."""
 
-    def denial(self, demand: D_contra) -> Denial | None:
+    def denial(self, demand: D_contra, now: float) -> Denial | None:
         """Why `demand` cannot be met now, if it cannot."""
 
-    def take(self, demand: D_contra, hold_id: str) -> Any:  # noqa: ANN401 - each book's own
-        """Debit what `demand` asks; return what the book has to know of it when it is settled."""
+    def take(self, demand: D_contra, hold_id: str, now: float) -> Any:  # noqa: ANN401 - each kind's own
+        """Debit what `demand` asks; return what the account has to know of it when it is settled."""
 
-    def settle(self, demand: D_contra, hold_id: str, used: float, took: Any) -> None:  # noqa: ANN401 - as above
+    def settle(self, demand: D_contra, hold_id: str, used: float, now: float, took: Any) -> None:  # noqa: ANN401
         """Replace what `demand` took by what was used of it."""
+
+    def is_idle(self, clock: Clock) -> bool:
+        """Whether it is as good as a new one."""
 
 
 class _Hold(Struct, frozen=True, kw_only=True):
-    """A hold as it was granted; `taken` is what it was debited, and what its book has to know of it."""
+    """A hold as it was granted; `taken` is by key what it was debited, and what its account has to know of that.
+
+    `watched` are the budgets that alarm somebody as they are spent.
+    """
 
     since: float
-    demands: Sequence[Demand]
-    taken: Sequence[tuple[Demand, object]]
+    taken: Mapping[str, tuple[Demand, Any]]
+    watched: Sequence[BudgetDemand]
     verdict: Verdict
 
 
 class MemoryLimits:
     """A LimitStore in this process's memory: no step of it awaits anything, so each is atomic.
 
-    Rates, leases and budgets that are as good as new are forgotten, two for each new one and more at every `sweep`.
+    Accounts that are as good as new are forgotten, two for each new one and more at every `sweep`.
     """
 
     is_local = True
@@ -62,93 +71,140 @@ class MemoryLimits:
     def __init__(self, clock: Clock, *, random: Callable[[], float]) -> None:
         """Start with nothing taken; `random` draws from [0, 1)."""
         self._clock = clock
-        self._rates = MemoryRates(clock)
-        self._leases = MemoryLeases(clock, random=random)
-        self._budgets = MemoryBudgets(clock)
-        self._books: Mapping[type, _Book[Any]] = {
-            RateDemand: self._rates,
-            LeaseDemand: self._leases,
-            BudgetDemand: self._budgets,
-        }
+        self._random = random
+        self._total = Total()
+        self._accounts: IdleTable[Any] = IdleTable(lambda account: account.is_idle(clock))
         self._holds: OrderedDict[str, _Hold] = OrderedDict()
         self._settled: OrderedDict[str, None] = OrderedDict()
 
     def __repr__(self) -> str:
-        kept = f"{len(self._rates)} rates, {len(self._leases)} leases, {len(self._budgets)} budgets"
-        return f"<MemoryLimits {kept}, {len(self._holds)} holds>"
+        accounts = self._accounts.values()
+        rates, budgets = (sum(isinstance(each, kind) for each in accounts) for kind in (RateAccount, BudgetAccount))
+        places = sum(len(each.places) for each in accounts if isinstance(each, LeaseAccount))
+        return f"<MemoryLimits {rates} rates, {places} leases, {budgets} budgets, {len(self._holds)} holds>"
 
     @property
     def held_nanousd(self) -> int:
         """What all budgets hold, in nano-USD."""
-        return self._budgets.held
+        return self._total.held
 
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them; what is denied debits nothing."""
         if hold_id in self._settled:
             return Verdict()
-        if hold_id in self._holds:
-            return self._holds[hold_id].verdict
-        books = self._books
-        denials = [denial for demand in demands if (denial := books[type(demand)].denial(demand))]
-        firm = [denial for denial in denials if not denial.demand.is_shadow]
+        if (earlier := self._holds.get(hold_id)) is not None:
+            return earlier.verdict
+        now = self._clock.monotonic()
+        accounts = self._of(demands)
+        denials: list[Denial] = []
+        told: list[tuple[RateAccount, RateDemand]] = []
+        watched: list[BudgetDemand] = []
+        for account, demand in zip(accounts, demands, strict=True):
+            denial = account.denial(demand, now)
+            if denial is not None:
+                denials.append(denial)
+            if type(demand) is RateDemand and demand.is_told:
+                told.append((account, demand))
+            elif type(demand) is BudgetDemand and demand.alert_at:
+                watched.append(demand)
+        firm = [denial for denial in denials if not denial.demand.is_shadow] if denials else ()
         if firm:
             longest = max(firm, key=lambda denial: denial.retry_after)
-            return Verdict(denial=longest, rates=self._rates.states(_rates(demands)))
-        taken = {demand.key: demand for demand in demands}
-        for denial in denials:
-            if isinstance(denial.demand, RateDemand):
-                taken.pop(denial.demand.key, None)
-        took = [(demand, books[type(demand)].take(demand, hold_id)) for demand in taken.values()]
-        verdict = Verdict(shadows=tuple(denials), rates=self._rates.states(_rates(demands)))
-        self._holds[hold_id] = _Hold(since=self._clock.monotonic(), demands=demands, taken=took, verdict=verdict)
+            return Verdict(denial=longest, tightest=_tightest(told, now))
+        # A place or money is taken under a shadow as well, over the limit or not.
+        untaken = [denial.demand.key for denial in denials if type(denial.demand) is RateDemand] if denials else ()
+        taken: dict[str, tuple[Demand, Any]] = {}
+        for account, demand in zip(accounts, demands, strict=True):
+            key = demand.key
+            if key not in taken and key not in untaken:
+                taken[key] = demand, account.take(demand, hold_id, now)
+        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(told, now) if told else None)
+        self._holds[hold_id] = _Hold(since=now, taken=taken, watched=watched, verdict=verdict)
         return verdict
 
-    async def settle(self, hold_id: str, used: Mapping[str, float]) -> Sequence[Crossing]:
+    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence[Crossing]:
         """End a hold, by what was used of what it took; return the budget fractions that this crossed."""
         return self._settle(hold_id, used)
 
     async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence[Crossing]:
         """Count as spent what `demands` ask and nobody held; return the budget fractions that this crossed."""
-        before = self._spent(demands)
+        crossings: list[Crossing] = []
         for demand in {demand.key: demand for demand in demands}.values():
-            self._budgets.spend(demand)
-        return self._crossings(demands, before)
+            account = self._budget(demand.key, demand.resets_at)
+            before = account.spent
+            account.spent += demand.amount
+            crossings += _crossings(demands, demand.key, before, account.spent)
+        return crossings
 
     async def budget(self, key: str) -> BudgetState:
         """Return a budget as it stands."""
-        return self._budgets.state(key)
+        account = self._accounts.get(key)
+        return account.state if isinstance(account, BudgetAccount) else BudgetState(spent=0, held=0)
 
     async def set_spent(self, key: str, spent: int, resets_at: float | None) -> None:
         """Start a budget at what the ledger says was spent in its period."""
-        self._budgets.set_spent(key, spent, resets_at)
+        self._budget(key, resets_at).spent = spent
 
-    def sweep(self, count: int = 5_000) -> None:
-        """Forget what is as good as new among the next `count` of each kind, and end what nobody ever settled."""
-        self._rates.sweep(count)
-        self._budgets.sweep(count)
+    def sweep(self, count: int = 10_000) -> None:
+        """Forget what is as good as new among the next `count` accounts, and end what nobody ever settled."""
+        self._accounts.sweep(count)
         forgotten_since = self._clock.monotonic() - LONGEST_HOLD
         while self._holds and next(iter(self._holds.values())).since <= forgotten_since:
-            hold_id, hold = next(iter(self._holds.items()))
-            self._settle(hold_id, {demand.key: _amount(demand) for demand, _ in hold.taken})
+            self._settle(next(iter(self._holds)), None)
 
-    def _settle(self, hold_id: str, used: Mapping[str, float]) -> list[Crossing]:
+    def _settle(self, hold_id: str, used: Mapping[str, float] | None) -> list[Crossing]:
         hold = self._holds.pop(hold_id, None)
         self._remember(hold_id)
         if hold is None:
             return []
-        watched = [demand for demand in hold.demands if type(demand) is BudgetDemand and demand.alert_at]
-        before = self._spent(watched)
-        for demand, took in hold.taken:
-            self._books[type(demand)].settle(demand, hold_id, used.get(demand.key, 0), took)
-        return self._crossings(watched, before) if watched else []
+        now = self._clock.monotonic()
+        crossings: list[Crossing] = []
+        for key, (demand, took) in hold.taken.items():
+            amount = _amount(demand) if used is None else used.get(key, 0)
+            if type(demand) is RateDemand and amount == demand.amount:
+                continue
+            account: Any = self._accounts.get(key) or self._opened(demand)
+            if type(demand) is BudgetDemand and hold.watched:
+                before = account.spent
+                account.settle(demand, hold_id, amount, now, took)
+                crossings += _crossings(hold.watched, key, before, account.spent)
+            else:
+                account.settle(demand, hold_id, amount, now, took)
+        return crossings
 
-    def _spent(self, demands: Sequence[BudgetDemand]) -> Mapping[str, int]:
-        spent = self._budgets.spent
-        return {demand.key: spent(demand.key) for demand in demands}
+    def _of(self, demands: Sequence[Demand]) -> list[Any]:
+        """The accounts of `demands`, opened where there are none."""
+        get = self._accounts.get
+        accounts = [account for demand in demands if (account := get(demand.key))]
+        if len(accounts) < len(demands):
+            # Room is made before they are looked up: an idle one among them must not be swept away for a new one.
+            self._accounts.make_room(len(demands))
+            accounts = [get(demand.key) or self._open(demand) for demand in demands]
+        return accounts
 
-    def _crossings(self, demands: Sequence[BudgetDemand], before: Mapping[str, int]) -> list[Crossing]:
-        spent = self._spent(demands)
-        return [crossing for demand in demands for crossing in demand.crossings(before[demand.key], spent[demand.key])]
+    def _opened(self, demand: Demand) -> _Account[Any]:
+        self._accounts.make_room(1)
+        return self._open(demand)
+
+    def _open(self, demand: Demand) -> _Account[Any]:
+        account: _Account[Any]
+        match demand:
+            case RateDemand():
+                account = RateAccount()
+            case LeaseDemand():
+                account = LeaseAccount(self._random)
+            case BudgetDemand():
+                account = BudgetAccount(demand.resets_at, total=self._total, clock=self._clock)
+        self._accounts.put(demand.key, account)
+        return account
+
+    def _budget(self, key: str, resets_at: float | None) -> BudgetAccount:
+        account = self._accounts.get(key)
+        if not isinstance(account, BudgetAccount):
+            self._accounts.make_room(1)
+            account = BudgetAccount(resets_at, total=self._total, clock=self._clock)
+            self._accounts.put(key, account)
+        return account
 
     def _remember(self, hold_id: str) -> None:
         self._settled[hold_id] = None
@@ -156,8 +212,18 @@ class MemoryLimits:
             self._settled.popitem(last=False)
 
 
-def _rates(demands: Sequence[Demand]) -> list[RateDemand]:
-    return [demand for demand in demands if type(demand) is RateDemand]
+def _tightest(told: Sequence[tuple[RateAccount, RateDemand]], now: float) -> RateState | None:
+    """How the rate stands that has the least left."""
+    states = [account.state(demand, now) for account, demand in told]
+    return min(states, key=_remaining, default=None)
+
+
+_remaining = attrgetter("remaining")
+
+
+def _crossings(watched: Sequence[BudgetDemand], key: str, before: int, spent: int) -> list[Crossing]:
+    """What spending from one budget has crossed, of all that look at it."""
+    return [crossing for demand in watched if demand.key == key for crossing in demand.crossings(before, spent)]
 
 
 def _amount(demand: Demand) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.clock import FakeClock
-from penstockd.resilience.token_bucket import Level, TokenBucket, debit, wait_for
+from penstockd.resilience.token_bucket import Level, TokenBucket
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
 
@@ -67,14 +67,17 @@ def test_what_is_given_back_can_be_taken_again_but_not_hoarded() -> None:
     assert bucket.take() == pytest.approx(1.0)
 
 
-def test_the_arithmetic_needs_a_level_a_key() -> None:
-    """`wait_for` and `debit` are the whole of a bucket for who keeps its level elsewhere."""
-    assert wait_for(Level(), now=100.0, amount=3.0, rate=1.0, burst=4.0) == 0.0
-    level = debit(Level(), now=100.0, amount=3.0, rate=1.0)
+def test_a_level_is_a_bucket_for_who_knows_its_rate_and_the_time() -> None:
+    """As those who keep many of them do."""
+    level = Level()
+
+    assert level.wait(now=100.0, amount=3.0, rate=1.0, burst=4.0) == 0.0
+    level.debit(now=100.0, amount=3.0, rate=1.0)
 
     assert level == Level(full_at=103.0, short_since=100.0)
-    assert wait_for(level, now=100.0, amount=3.0, rate=1.0, burst=4.0) == 2.0
-    assert wait_for(level, now=100.0, amount=5.0, rate=1.0, burst=4.0) == math.inf
+    assert level.left(now=101.0, rate=1.0, burst=4.0) == 2.0
+    assert level.wait(now=100.0, amount=3.0, rate=1.0, burst=4.0) == 2.0
+    assert level.wait(now=100.0, amount=5.0, rate=1.0, burst=4.0) == math.inf
 
 
 @pytest.mark.parametrize("lasts", [1.0, 30.0, 70.0, 120.0])

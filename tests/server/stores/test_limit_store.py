@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 
 from fakes.demands import USD, budget, lease, rate
 from fakes.limit_stores import STORES, Bench
-from penstockd.limits import BudgetState, Demand, Verdict
+from penstockd.limits import BudgetState, Demand, RateState, Verdict
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
 every_store = pytest.mark.parametrize("kind", STORES)
+
+
+def state(verdict: Verdict) -> RateState:
+    """How the tightest rate stands."""
+    assert verdict.tightest is not None
+    return verdict.tightest
 
 
 @pytest.fixture(params=STORES)
@@ -33,10 +39,10 @@ async def test_a_rate_tells_the_exact_delay_and_what_is_left(bench: Bench) -> No
 
     verdicts = [await store.hold(f"h{number}", [demand]) for number in range(4)]
 
-    left = [verdict.rates["rate"].remaining for verdict in verdicts]
+    left = [state(verdict).remaining for verdict in verdicts]
     assert left == pytest.approx([2, 1, 0, 0], abs=0.01)
-    assert verdicts[0].rates["rate"].limit == 3
-    assert verdicts[2].rates["rate"].reset_after == pytest.approx(3, abs=0.01)
+    assert state(verdicts[0]).limit == 3
+    assert state(verdicts[2]).reset_after == pytest.approx(3, abs=0.01)
     key, retry_after = denied(verdicts[3])
     assert key == "rate"
     assert retry_after == pytest.approx(1, abs=0.01)
@@ -74,7 +80,7 @@ async def test_where_one_demand_is_denied_no_other_is_debited(bench: Bench) -> N
         verdict = await store.hold(f"h{number}", [*roomy, full] if number % 2 else [full, *roomy])
         assert denied(verdict)[0] == "full"
 
-    assert (await store.hold("then", roomy)).rates["roomy"].remaining == pytest.approx(4, abs=0.01)
+    assert state(await store.hold("then", roomy)).remaining == pytest.approx(4, abs=0.01)
     assert await store.budget("money") == BudgetState(spent=0, held=USD)
 
 
@@ -141,7 +147,7 @@ async def test_a_bucket_holds_no_more_than_its_burst_whatever_is_given_back(benc
 
     verdict = await bench.store.hold("next", [rate(1)])
 
-    assert verdict.rates["rate"].remaining == pytest.approx(9, abs=0.1)
+    assert state(verdict).remaining == pytest.approx(9, abs=0.1)
 
 
 async def test_what_was_used_beyond_a_hold_is_debited_from_a_bucket_that_was_full_again(bench: Bench) -> None:
@@ -152,7 +158,7 @@ async def test_what_was_used_beyond_a_hold_is_debited_from_a_bucket_that_was_ful
 
     verdict = await bench.store.hold("next", [rate(1)])
 
-    assert verdict.rates["rate"].remaining == pytest.approx(0, abs=0.1)
+    assert state(verdict).remaining == pytest.approx(0, abs=0.1)
 
 
 async def test_places_are_given_back_when_holds_end(bench: Bench) -> None:
@@ -190,7 +196,7 @@ async def test_holding_twice_by_one_id_takes_once(bench: Bench) -> None:
     again = await store.hold("h", demands)
 
     assert again.denial is None
-    assert again.rates["rate"].remaining == pytest.approx(first.rates["rate"].remaining, abs=0.01)
+    assert state(again).remaining == pytest.approx(state(first).remaining, abs=0.01)
     assert await store.budget("budget") == BudgetState(spent=0, held=USD)
     assert (await store.hold("other", [rate(6)])).denial is None
 
@@ -341,7 +347,7 @@ async def test_two_limits_of_one_rate_are_one(bench: Bench) -> None:
     verdict = await bench.store.hold("h", [rate(), rate()])
     await bench.store.settle("h", {})
 
-    assert verdict.rates["rate"].remaining == pytest.approx(9, abs=0.01)
+    assert state(verdict).remaining == pytest.approx(9, abs=0.01)
     assert (await bench.store.hold("i", [rate(10)])).denial is None
 
 

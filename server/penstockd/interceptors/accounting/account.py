@@ -73,10 +73,8 @@ class Account:
 
     def used(self, entry: Entry) -> dict[str, float]:
         """What `entry` used of each demand, by key."""
-        return {
-            demand.key: (entry.cost_nanousd or 0) if isinstance(demand, BudgetDemand) else entry.usage.total
-            for demand in self.demands
-        }
+        cost, total = entry.cost_nanousd or 0, entry.usage.total
+        return {demand.key: cost if type(demand) is BudgetDemand else total for demand in self.demands}
 
     @property
     def _said(self) -> int:

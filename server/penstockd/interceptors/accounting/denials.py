@@ -1,14 +1,15 @@
 """What comes of a denial: a number for operators, and for the caller whom it binds, by which rule, and until when."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isinf
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from penstockd import conventions as names
 from penstockd.errors import SMALLER, BudgetExhausted, PenstockError, Quota, RateLimited, too_large
 from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
-from penstockd.metrics.instruments import Counter, Instruments
+from penstockd.metrics.instruments import Count, Counter, Instruments
 from penstockd.metrics.rule_labels import rule_label, untold
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.rules import kind_and_tenant
@@ -17,6 +18,10 @@ from penstockd.tracing import present
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
 _NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
 """Who are counted together, for want of a name."""
+KEPT = 4096
+"""Rules, for one subject each, of which it is kept where they are counted: a call is by each rule that binds it."""
+
+CountedBy: TypeAlias = Callable[[str, str, bool, str], Count]
 
 
 class Denials:
@@ -25,41 +30,56 @@ class Denials:
     def __init__(self, instruments: Instruments, tenants: TenantLabels) -> None:
         """Count by rule, and by tenant as far as `tenants` tells them apart."""
         self._tenants = tenants
-        self._admissions = instruments.counter(
+        admissions = instruments.counter(
             names.PENSTOCK_LIMIT_ADMISSIONS,
             unit="{call}",
             description="Calls and attempts that a limit or budget let pass.",
             labels=_LABELS,
             beyond=_without_rule,
         )
-        self._denials = instruments.counter(
+        denials = instruments.counter(
             names.PENSTOCK_LIMIT_DENIALS,
             unit="{call}",
             description="Calls and attempts that a limit or budget denied, or would have denied were it no shadow.",
             labels=_LABELS,
             beyond=_without_rule,
         )
+        self._admission, self._denial = _counted_by(admissions), _counted_by(denials)
 
-    def judge(self, verdict: Verdict, demands: Iterable[Demand]) -> None:
+    def judge(self, verdict: Verdict, demands: Sequence[Demand]) -> None:
         """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
-        self._count(self._denials, [shadow.demand for shadow in verdict.shadows])
+        if verdict.denial is None and not verdict.shadows:
+            self._count(self._admission, demands)
+            return
+        denied = [shadow.demand for shadow in verdict.shadows]
+        self._count(self._denial, denied)
         if verdict.denial is not None:
-            self._count(self._denials, [verdict.denial.demand])
+            denied_by = verdict.denial.demand
+            self._count(self._denial, [denied_by])
             if trace := present():
-                denied_by = verdict.denial.demand
                 per, _ = kind_and_tenant(denied_by.subject)
                 trace.note(names.DENIED_EVENT, {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: per})
             raise refusal(verdict.denial)
-        denied = [shadow.demand for shadow in verdict.shadows]
-        self._count(self._admissions, [demand for demand in demands if demand not in denied] if denied else demands)
+        self._count(self._admission, [demand for demand in demands if demand not in denied])
 
-    def _count(self, counter: Counter, demands: Iterable[Demand]) -> None:
+    def _count(self, counted_by: CountedBy, demands: Sequence[Demand]) -> None:
         """Count `demands`, all of one caller."""
-        label = None
+        if not demands:
+            return
+        label = self._tenants.of(kind_and_tenant(demands[0].subject)[1])
         for demand in demands:
-            per, tenant = kind_and_tenant(demand.subject)
-            label = label or self._tenants.of(tenant)
-            counter.of(rule_label(demand.rule, label), per, "true" if demand.is_shadow else "false", label).add()
+            counted_by(demand.subject, demand.rule, demand.is_shadow, label).add()
+
+
+def _counted_by(counter: Counter) -> CountedBy:
+    """What finds the series of `counter`: by subject, rule, whether that is a shadow, and the tenant's label."""
+
+    @lru_cache(maxsize=KEPT)
+    def counted_by(subject: str, rule: str, is_shadow: bool, label: str) -> Count:  # noqa: FBT001 - a key
+        per, _ = kind_and_tenant(subject)
+        return counter.of(rule_label(rule, label), per, "true" if is_shadow else "false", label)
+
+    return counted_by
 
 
 def _without_rule(values: tuple[str, ...]) -> tuple[str, ...]:

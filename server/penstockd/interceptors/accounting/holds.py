@@ -31,7 +31,7 @@ class Holds:
         """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
         self._denials.judge(verdict, demands)
 
-    def settle(self, hold_id: str, used: Mapping[str, float]) -> Awaitable[Sequence[Crossing]]:
+    def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Awaitable[Sequence[Crossing]]:
         """End a hold, as the store does, whatever becomes of the call meanwhile."""
         return self.finish(self._store.settle(hold_id, used))
 
