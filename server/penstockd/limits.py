@@ -114,8 +114,9 @@ class LimitStore(Protocol):
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.
 
-        Demands with one key take once. Idempotent by `hold_id`, and without effect once that is settled. Raises
-        StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds nothing.
+        Demands with one key are of one amount, and take once. Idempotent by `hold_id`, and without effect once that is
+        settled. Raises StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds
+        nothing.
         """
 
     async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence["Crossing"]:

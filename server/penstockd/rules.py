@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ LONGEST_AGENT = 69
 """Characters of the longest name an agent can have, "model/" and a model's; what is longer names none."""
 
 CALLERS = 2048
-"""Callers, a user or an agent more being another, of whom it is kept what they are asked."""
+"""Callers that rules tell apart, of whom it is kept what they are asked."""
 
 
 class Per(StrEnum):
@@ -113,8 +113,9 @@ class Rulebook:
         """A tenant that is not here has no limits."""
         self.tenants = tenants
         # What a caller is asked hardly changes from call to call, and half of it is names.
-        self._admission = lru_cache(maxsize=CALLERS)(self._asked_at_admission)
-        self._attempt = lru_cache(maxsize=CALLERS)(self._asked_of_an_attempt)
+        self._admission = lru_cache(maxsize=CALLERS)(partial(_asked_at_admission, tenants))
+        self._attempt = lru_cache(maxsize=CALLERS)(partial(_asked_of_an_attempt, tenants))
+        self._counts_by = {tenant: _counts_by(rules) for tenant, rules in tenants.items()}
 
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
@@ -122,44 +123,62 @@ class Rulebook:
 
     def admission(self, caller: Caller, *, lease_ttl: float) -> Sequence[Demand]:
         """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
-        return self._admission(caller, lease_ttl)
+        return self._admission(self._told_apart(caller), lease_ttl)
 
     def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
         """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
-        rates, budgets = self._attempt(caller, now // HOUR)
+        rates, budgets = self._attempt(self._told_apart(caller), now // HOUR)
         demands: list[Demand] = [replace(rate, amount=tokens) for rate in rates]
         demands += [replace(budget, amount=cost_nanousd) for budget in budgets]
         return demands
 
-    def _asked_at_admission(self, caller: Caller, lease_ttl: float) -> Sequence[Demand]:
-        demands: list[Demand] = []
-        for rule in self.of(caller.principal.tenant).limits:
-            subject = caller.subject(rule.per)
-            if rule.requests is not None:
-                demands.append(_rate(rule, rule.requests, subject, "requests", 1, is_told=not rule.is_shadow))
-            if rule.concurrency is not None:
-                demands.append(
-                    LeaseDemand(
-                        key=f"lease:{subject}",
-                        subject=subject,
-                        rule=f"{rule.concurrency} concurrent requests",
-                        limit=rule.concurrency,
-                        ttl=lease_ttl,
-                        is_shadow=rule.is_shadow,
-                    )
-                )
-        return tuple(demands)
+    def _told_apart(self, caller: Caller) -> Caller:
+        """The caller without the names that no rule counts by: so there are few of them, and none is of any length."""
+        by_user, by_agent = self._counts_by.get(caller.principal.tenant, (False, False))
+        return Caller(
+            principal=caller.principal,
+            user_id=caller.user_id if by_user else "",
+            agent=caller.agent[:LONGEST_AGENT] if by_agent else "",
+        )
 
-    def _asked_of_an_attempt(self, caller: Caller, hour: float) -> tuple[Sequence[RateDemand], Sequence[BudgetDemand]]:
-        """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
-        rules = self.of(caller.principal.tenant)
-        rates = [
-            _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", 0, is_told=False)
-            for rule in rules.limits
-            if rule.tokens is not None
-        ]
-        budgets = [budget_demand(rule, caller.subject(rule.per), 0, hour * HOUR) for rule in rules.budgets]
-        return rates, budgets
+
+def _counts_by(rules: TenantRules) -> tuple[bool, bool]:
+    """Whether any rule counts by user, and whether any does by agent."""
+    counted = {rule.per for rule in rules.limits} | {rule.per for rule in rules.budgets}
+    return Per.USER in counted, Per.AGENT in counted
+
+
+def _asked_at_admission(tenants: Mapping[str, TenantRules], caller: Caller, lease_ttl: float) -> Sequence[Demand]:
+    demands: list[Demand] = []
+    for rule in tenants.get(caller.principal.tenant, _UNBOUND).limits:
+        subject = caller.subject(rule.per)
+        if rule.requests is not None:
+            demands.append(_rate(rule, rule.requests, subject, "requests", 1, is_told=not rule.is_shadow))
+        if rule.concurrency is not None:
+            demands.append(
+                LeaseDemand(
+                    key=f"lease:{subject}",
+                    subject=subject,
+                    rule=f"{rule.concurrency} concurrent requests",
+                    limit=rule.concurrency,
+                    ttl=lease_ttl,
+                    is_shadow=rule.is_shadow,
+                )
+            )
+    return tuple(demands)
+
+
+def _asked_of_an_attempt(
+    tenants: Mapping[str, TenantRules], caller: Caller, hour: float
+) -> tuple[Sequence[RateDemand], Sequence[BudgetDemand]]:
+    """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
+    rules = tenants.get(caller.principal.tenant, _UNBOUND)
+    rates = [
+        _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", 0, is_told=False)
+        for rule in rules.limits
+        if rule.tokens is not None
+    ]
+    return rates, [budget_demand(rule, caller.subject(rule.per), 0, hour * HOUR) for rule in rules.budgets]
 
 
 def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> BudgetDemand:

@@ -38,7 +38,7 @@ from penstockd.tls import CertificateFiles
 from penstockd.upkeep import Upkeep
 
 YOUNG = 5000
-"""Objects that are made before the collector looks at them."""
+"""Objects more than there were at its last look, after which the collector looks at them."""
 
 
 async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], version: str, started_at: float) -> None:

@@ -7,6 +7,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from threading import Lock
 from typing import Final, TypeAlias
 
 from opentelemetry.attributes import BoundedAttributes
@@ -59,7 +60,10 @@ class Tracer:
 
 
 class Span(ApiSpan):
-    """One span; exported once it has ended, from when on it hears of nothing more."""
+    """One span; exported once it has ended, from when on it hears of nothing more.
+
+    Agents may write on it from any thread. An error that leaves a `with` block of it is not written down.
+    """
 
     def __init__(  # noqa: PLR0917 - for the tracer alone
         self,
@@ -85,7 +89,9 @@ class Span(ApiSpan):
 
     def put(self, attributes: Attributes) -> None:
         """Say this as well: names and values of the daemon's own, of the kinds that attributes have."""
-        self._attributes.update(attributes)
+        with _writing:
+            if self._is_recording:
+                self._attributes.update(attributes)
 
     def note(self, event: str, attributes: Attributes) -> None:
         """Say what happened just now, in the daemon's own words."""
@@ -94,9 +100,10 @@ class Span(ApiSpan):
 
     def end(self, end_time: int | None = None) -> None:
         """End now, or at `end_time`, in unix nanoseconds; the first time counts."""
-        if not self._is_recording:
-            return
-        self._is_recording = False
+        with _writing:
+            if not self._is_recording:
+                return
+            self._is_recording = False
         tracer, limits = self._tracer, self._tracer.limits
         span = ReadableSpan(
             name=self._name,
@@ -104,8 +111,8 @@ class Span(ApiSpan):
             parent=self._parent,
             resource=tracer.resource,
             attributes=_fit(self._attributes, limits.max_span_attributes, limits.max_span_attribute_length),
-            events=self._events or (),
-            links=self._links or (),
+            events=() if self._events is None else self._events,
+            links=() if self._links is None else self._links,
             kind=self._kind,
             status=self._status,
             start_time=self._began_at,
@@ -124,29 +131,32 @@ class Span(ApiSpan):
 
     def set_attributes(self, attributes: Foreign) -> None:
         """Say this as well, as far as attributes can."""
-        if self._is_recording:
-            self._cleaned().update(attributes)
+        with _writing:
+            if self._is_recording:
+                self._cleaned().update({str(key): value for key, value in attributes.items()})
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
         """Say this as well, if an attribute can."""
-        if self._is_recording:
-            self._cleaned()[key] = value
+        with _writing:
+            if self._is_recording:
+                self._cleaned()[key] = value
 
     def add_event(self, name: str, attributes: Foreign | None = None, timestamp: int | None = None) -> None:
         """Say what happened just now, or at `timestamp`, in unix nanoseconds."""
         limits = self._tracer.limits
-        if self._is_recording:
-            cleaned = _bounded(attributes or {}, limits.max_event_attributes, limits.max_attribute_length)
-            self._add(Event(name, cleaned, timestamp))
+        cleaned = _bounded(attributes or {}, limits.max_event_attributes, limits.max_attribute_length)
+        self._add(Event(name, cleaned, timestamp))
 
     def add_link(self, context: SpanContext, attributes: Foreign | None = None) -> None:
         """Point to the span of another trace."""
+        if not _leads_somewhere(context, attributes):
+            return
         limits = self._tracer.limits
-        if self._is_recording and (context.is_valid or attributes or context.trace_state):
-            cleaned = _bounded(attributes or {}, limits.max_link_attributes, limits.max_attribute_length)
-            if self._links is None:
-                self._links = BoundedList(limits.max_links)
-            self._links.append(Link(context, cleaned))
+        cleaned = _bounded(attributes or {}, limits.max_link_attributes, limits.max_attribute_length)
+        with _writing:
+            if self._is_recording:
+                self._links = BoundedList(limits.max_links) if self._links is None else self._links
+                self._links.append(Link(context, cleaned))
 
     def update_name(self, name: str) -> None:
         """Be called otherwise."""
@@ -155,7 +165,9 @@ class Span(ApiSpan):
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Say how it went, unless somebody said that it went well; unset says nothing."""
-        told = status if isinstance(status, Status) else Status(status, description)
+        told = Status(status, description) if isinstance(status, StatusCode) else status
+        if not isinstance(told, Status):
+            return
         if self._is_recording and not told.is_unset and self._status.status_code is not StatusCode.OK:
             self._status = told
 
@@ -179,9 +191,10 @@ class Span(ApiSpan):
         self.add_event("exception", {**said, **(attributes or {})}, timestamp)
 
     def _add(self, event: Event) -> None:
-        if self._events is None:
-            self._events = BoundedList(self._tracer.limits.max_events)
-        self._events.append(event)
+        with _writing:
+            if self._is_recording:
+                self._events = BoundedList(self._tracer.limits.max_events) if self._events is None else self._events
+                self._events.append(event)
 
     def _cleaned(self) -> BoundedAttributes:
         """The attributes, which from now on are cleaned and bounded one by one."""
@@ -197,6 +210,11 @@ def new_id(bits: int) -> int:
     return random.getrandbits(bits) or 1
 
 
+def _leads_somewhere(context: SpanContext | None, attributes: Foreign | None) -> bool:
+    """Whether a link says anything, by the API's own rule; an agent may have no context at all."""
+    return context is not None and bool(context.is_valid or attributes or context.trace_state)
+
+
 def _fit(attributes: Foreign, most: int | None, longest: int | None) -> Foreign:
     """`attributes`, which need no cleaning, and bounded only where they are too many, or may be too long."""
     if type(attributes) is BoundedAttributes or (longest is None and (most is None or len(attributes) <= most)):
@@ -208,6 +226,7 @@ def _bounded(attributes: Foreign, most: int | None, longest: int | None) -> Boun
     return BoundedAttributes(most, attributes, max_value_len=longest)
 
 
+_writing: Final = Lock()
 _UNSET: Final = Status(StatusCode.UNSET)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _OF_RANDOM_ID: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)

@@ -81,8 +81,10 @@ class Trace:
             self.span.note(event, attributes)
 
     def begin(self, name: str, kind: SpanKind, attributes: Attributes) -> Span:
-        """Begin a span within the one that is current."""
+        """Begin a span within the one that is current; within the server's, should an agent have left none."""
         parent = get_current_span().get_span_context()
+        if not parent.is_valid:
+            parent = self.span.get_span_context()
         return self._tracer.begin(
             name, kind, attributes, trace_id=parent.trace_id, parent=parent, state=parent.trace_state
         )

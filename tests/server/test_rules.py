@@ -3,7 +3,17 @@
 from penstockd.limits import BudgetDemand, LeaseDemand, RateDemand
 from penstockd.period import Period
 from penstockd.principal import Principal
-from penstockd.rules import BudgetRule, Caller, LimitRule, Per, Rate, Rulebook, TenantRules, kind_and_tenant
+from penstockd.rules import (
+    LONGEST_AGENT,
+    BudgetRule,
+    Caller,
+    LimitRule,
+    Per,
+    Rate,
+    Rulebook,
+    TenantRules,
+    kind_and_tenant,
+)
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 MIDNIGHT = 1_767_312_000.0
@@ -89,3 +99,27 @@ def test_a_metric_learns_of_a_subject_only_what_is_bounded() -> None:
     """Its kind and its tenant."""
     assert kind_and_tenant(CALLER.subject(Per.USER)) == ("user", "acme")
     assert kind_and_tenant(CALLER.subject(Per.TENANT)) == ("tenant", "acme")
+
+
+def test_what_no_rule_counts_by_is_not_kept() -> None:
+    """An agent's name may be of any length before it is known whether there is such an agent."""
+    book = Rulebook({"acme": TenantRules(limits=[LimitRule(per=Per.TENANT, requests=REQUESTS)])})
+    principal = Principal(tenant="acme")
+    first = book.admission(Caller(principal=principal, user_id="u", agent="a"), lease_ttl=1.0)
+
+    others = [Caller(principal=principal, user_id=f"u{number}", agent="a" * 9 * number) for number in range(100)]
+
+    assert all(book.admission(other, lease_ttl=1.0) is first for other in others)
+
+
+def test_an_agents_name_is_kept_as_far_as_agents_have_names() -> None:
+    """What is longer names none, and counts as one."""
+    book = Rulebook({"acme": TenantRules(limits=[LimitRule(per=Per.AGENT, requests=REQUESTS)])})
+    principal = Principal(tenant="acme")
+    long, longer, short = (
+        book.admission(Caller(principal=principal, user_id="u", agent="a" * length), lease_ttl=1.0)
+        for length in (LONGEST_AGENT, LONGEST_AGENT + 1, LONGEST_AGENT - 1)
+    )
+
+    assert long is longer
+    assert long is not short

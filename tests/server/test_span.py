@@ -26,6 +26,7 @@ SMALL = SpanLimits(
     max_attribute_length=5,
     max_span_attribute_length=4,
 )
+NONE = SpanLimits(max_span_attributes=0, max_events=0, max_links=0, max_event_attributes=0, max_link_attributes=0)
 
 
 def ours(write: Callable[[Span], None], limits: SpanLimits) -> ReadableSpan:
@@ -90,6 +91,10 @@ def says_what_cannot_be_said(span: Span) -> None:
     span.set_attribute("odd", object())  # type: ignore[arg-type]
     span.set_attribute("", "nameless")
     span.set_attribute("nothing", None)
+    span.set_attributes({5: "named by a number"})  # type: ignore[dict-item]
+    span.set_status("ERROR")  # type: ignore[arg-type]
+    span.set_status(None)  # type: ignore[arg-type]
+    span.add_link(None)  # type: ignore[arg-type]
     span.add_event("odd", {"odd": object()}, timestamp=1)  # type: ignore[dict-item]
     span.add_link(INVALID_SPAN_CONTEXT)
 
@@ -132,7 +137,7 @@ class SpanLimitReached(Exception):
     """An error with a module."""
 
 
-@pytest.mark.parametrize("limits", [SpanLimits(), SMALL], ids=["as it comes", "little room"])
+@pytest.mark.parametrize("limits", [SpanLimits(), SMALL, NONE], ids=["as it comes", "little room", "no room"])
 @pytest.mark.parametrize(
     "write",
     [
@@ -167,6 +172,22 @@ def test_what_the_daemon_says_is_kept_as_it_is() -> None:
         ({"b": 2, "c": "a lo"}, {"b": 2}),
     ]
     assert [span.dropped_attributes for span in ended] == [0, 1]
+
+
+def test_after_its_end_the_daemon_says_nothing_either() -> None:
+    """An agent may have ended it; what is exported meanwhile does not change any more."""
+    ended: list[ReadableSpan] = []
+    tracer = Tracer(ended.append, resource=RESOURCE, scope="test", limits=SpanLimits())
+    span = tracer.begin("it", SpanKind.SERVER, {"a": 1}, trace_id=TRACE, parent=None, state=None)
+    span.note("before", {})
+
+    span.end()
+    span.put({"late": 1})
+    span.note("late", {})
+
+    assert [(dict(each.attributes or {}), [event.name for event in each.events]) for each in ended] == [
+        ({"a": 1}, ["before"])
+    ]
 
 
 def test_it_is_a_part_of_its_trace() -> None:

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
     TraceIdRatioBased,
 )
-from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
+from opentelemetry.trace import INVALID_SPAN, Link, SpanKind, TraceState, get_current_span, use_span
 from opentelemetry.util.types import Attributes
 
 from fakes.telescope import Telescope
@@ -112,6 +112,18 @@ def test_a_call_goes_on_with_the_trace_of_its_caller() -> None:
     for span in (within, call):
         assert span.context is not None
         assert (f"{span.context.trace_id:032x}", span.context.trace_state.to_header()) == (TRACE, "vendor=x")
+
+
+def test_an_agent_that_leaves_no_span_does_not_break_the_trace() -> None:
+    """What is asked of models then is within the call all the same."""
+    telescope = Telescope()
+    trace = telescope.tracing().begin("call", None, {})
+    assert trace is not None
+
+    with trace, use_span(INVALID_SPAN):
+        trace.begin("within", SpanKind.CLIENT, {}).end()
+
+    assert telescope.span("within").parent == telescope.span("call").context
 
 
 def test_nothing_is_traced_where_nobody_wants_traces() -> None:

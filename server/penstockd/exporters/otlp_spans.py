@@ -1,4 +1,4 @@
-"""Sends spans by OTLP, encoded in a quarter of the time that the SDK takes.
+"""Sends spans by OTLP, encoded in half of the time that the SDK takes.
 
 That is done in a thread beside the calls, which share the interpreter with it: a batch of the SDK's holds them up for
 25 ms.
@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 from opentelemetry.sdk.trace import ReadableSpan
@@ -18,26 +17,31 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 from opentelemetry.util.types import AnyValue as Value
 
 SHORT = 64
-"""Characters of a text that may be one of few: what encodes it is kept."""
+"""Characters of a text that may be one of few, of which the encoded attribute is kept, and of its name."""
+LARGEST = 64 << 20
+"""Bytes of a batch; one that is larger is dropped, as the SDK does."""
 
 
 class OtlpSpans(OTLPSpanExporter):
-    """The SDK's exporter with an encoder of its own."""
+    """The SDK's exporter with an encoder of its own; what is out of the ordinary is left to the SDK."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send `spans`, or say that they are lost."""
-        sent = self._client.export(encoded(spans).SerializeToString())
+        data = None if self._shutdown else encoded(spans)
+        if data is None or len(data) > LARGEST:
+            return super().export(spans)
+        sent = self._client.export(data)
         return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
 
 
-def encoded(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
-    """Return what the SDK makes of `spans`, which are all of one resource and scope; odd ones are left to it."""
-    request = encode_spans(spans[:1])
+def encoded(spans: Sequence[ReadableSpan]) -> bytes | None:
+    """Return what the SDK makes of `spans`, which are all of one resource and scope; None where one says odd things."""
     try:
+        request = encode_spans(spans[:1])
         request.resource_spans[0].scope_spans[0].spans.extend([_span(span) for span in spans[1:]])
-    except (TypeError, ValueError):
-        return encode_spans(spans)
-    return request
+        return request.SerializeToString()
+    except Exception:  # noqa: BLE001 - an agent may have said anything
+        return None
 
 
 def _span(span: ReadableSpan) -> Span:
@@ -89,16 +93,11 @@ def _attributes(attributes: Mapping[str, Value] | None) -> Iterable[KeyValue]:
 
 
 def _attribute(key: str, value: Value) -> KeyValue:
-    if isinstance(value, str) and len(value) > SHORT:
-        return KeyValue(key=key, value=AnyValue(string_value=value))
-    if isinstance(value, float):
-        return KeyValue(key=key, value=AnyValue(double_value=value))
-    return _common(key, value)
+    is_short = len(value) <= SHORT if isinstance(value, str) else isinstance(value, int)
+    return _common(key, value) if is_short and len(key) <= SHORT else _made(key, value)
 
 
-@lru_cache(maxsize=2048, typed=True)
-def _common(key: str, value: Value) -> KeyValue:
-    """An attribute that many spans have alike, which is copied in a fifth of the time that it takes to be made."""
+def _made(key: str, value: Value) -> KeyValue:
     match value:
         case str():
             return KeyValue(key=key, value=AnyValue(string_value=value))
@@ -106,12 +105,16 @@ def _common(key: str, value: Value) -> KeyValue:
             return KeyValue(key=key, value=AnyValue(bool_value=value))
         case int():
             return KeyValue(key=key, value=AnyValue(int_value=value))
-        case tuple():
+        case float():
+            return KeyValue(key=key, value=AnyValue(double_value=value))
+        case tuple() if all(isinstance(text, str) for text in value):
             texts = [AnyValue(string_value=text) for text in value]
             return KeyValue(key=key, value=AnyValue(array_value=ArrayValue(values=texts)))
     raise TypeError(value)
 
 
+# Many spans have these alike: one is copied in a fifth of the time that it takes to be made.
+_common = lru_cache(maxsize=2048, typed=True)(_made)
 _KNOWN, _REMOTE = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK, SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _KINDS = {
     SpanKind.INTERNAL: Span.SPAN_KIND_INTERNAL,

@@ -127,7 +127,9 @@ def spans_to(exporters: Sequence[str], variables: Variables, resource: Resource)
     limits = _limits(variables)
     tracer = Tracer(finished, resource=resource, scope=SCOPE, limits=limits)
     # No spans are made of it, but it reads the variables that say who is sampled.
-    provider = TracerProvider(span_limits=limits, meter_provider=NoOpMeterProvider(), shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=resource, span_limits=limits, meter_provider=NoOpMeterProvider(), shutdown_on_exit=False
+    )
     tracing = Tracing(
         tracer,
         sampler=provider.sampler,

@@ -13,8 +13,8 @@ TOLERANCE = 1e-6
 class Level(Struct):
     """How a bucket stands: when it will be full again, any moment of the past being now, and since when it is not.
 
-    For whoever knows the bucket's rate a second and its burst, and the time. The Generic Cell Rate Algorithm in its
-    virtual scheduling form, ITU-T I.371, with `full_at` as its theoretical arrival time.
+    Whoever keeps it knows the bucket's rate a second and its burst, and the time. The Generic Cell Rate Algorithm in
+    its virtual scheduling form, ITU-T I.371, with `full_at` as its theoretical arrival time.
     """
 
     full_at: float = -math.inf

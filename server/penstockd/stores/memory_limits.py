@@ -177,8 +177,10 @@ class MemoryLimits:
         get = self._accounts.get
         accounts = [account for demand in demands if (account := get(demand.key))]
         if len(accounts) < len(demands):
-            # Room is made before they are looked up: an idle one among them must not be swept away for a new one.
+            # Room is made before they are looked up: an idle one among them must not be swept away for a new one. It
+            # may put another table in the place of the old one.
             self._accounts.make_room(len(demands))
+            get = self._accounts.get
             accounts = [get(demand.key) or self._open(demand) for demand in demands]
         return accounts
 

@@ -1,17 +1,22 @@
 """Spans are encoded as the SDK encodes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
-from penstockd.exporters.otlp_spans import SHORT, encoded
+from penstockd.exporters.otlp_spans import SHORT, OtlpSpans, _common, encoded
 from penstockd.span import Span, Tracer
 
 STATE = TraceState([("one", "1"), ("other", "2")])
@@ -54,7 +59,9 @@ def texts(count: int) -> Mapping[str, str]:
 
 def assert_alike(spans: Sequence[ReadableSpan]) -> None:
     """What is sent is what the SDK would send."""
-    assert encoded(spans) == encode_spans(spans)
+    data = encoded(spans)
+    assert data is not None
+    assert ExportTraceServiceRequest.FromString(data) == encode_spans(spans)
 
 
 VALUES = ["", "text", "x" * SHORT, "x" * (SHORT + 1), "ü€", Word.HIT, True, False, 0, 1, -1, 2**63 - 1]
@@ -99,7 +106,10 @@ def test_events_links_and_what_was_dropped_are_told(scene: Scene) -> None:
     assert_alike(scene.spans)
 
 
-@pytest.mark.parametrize("value", [b"bytes", {"k": 1}, [1, "a"], (1, 2), ("a", 2.5), 2**64, "\ud800", None], ids=repr)
+ODD = [b"bytes", {"k": 1}, [1, "a"], (1, 2), ("a", 2.5), (b"a",), 2**64, "\ud800", None]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
 def test_what_is_odd_is_left_to_the_sdk(scene: Scene, value: Any) -> None:  # noqa: ANN401
     """As an agent may say anything, and no other span is lost for it."""
     span = scene.begin()
@@ -107,8 +117,77 @@ def test_what_is_odd_is_left_to_the_sdk(scene: Scene, value: Any) -> None:  # no
     span.end()
     scene.begin().end()
 
-    assert len(scene.spans) == 3
-    assert_alike(scene.spans)
+    assert encoded(scene.spans) is None
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes what is posted, and keeps it."""
+
+    received: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        """Say that it arrived, unless it is to be refused."""
+        self.received.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(HTTPStatus.BAD_REQUEST if "refused" in self.path else HTTPStatus.OK)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Be silent."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    """The address of one that runs."""
+    Receiver.received.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_is_sent_is_what_is_said_to_be(
+    scene: Scene, receiver: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spans arrive, odd ones and what is beside them too; what is refused, too large or too late is lost."""
+    exporter, refused = OtlpSpans(endpoint=receiver), OtlpSpans(endpoint=f"{receiver}/refused")
+    plain = list(scene.spans)
+    span = scene.begin()
+    span.set_attribute("it", b"bytes")
+    span.end()
+    unsendable = scene.begin()
+    unsendable.add_event("odd", timestamp="now")  # type: ignore[arg-type]
+    unsendable.end()
+
+    results = [exporter.export(plain), exporter.export(scene.spans[:2]), refused.export(plain)]
+    results.append(exporter.export(scene.spans))
+    exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+    results.append(exporter.export(plain))
+    monkeypatch.setattr("penstockd.exporters.otlp_spans.LARGEST", 10)
+    monkeypatch.setattr("opentelemetry.exporter.otlp.proto.http.trace_exporter._DEFAULT_MAX_REQUEST_SIZE", 10)
+    small = OtlpSpans(endpoint=receiver)
+    results.append(small.export(plain))
+
+    sent = [encode_spans(plain), encode_spans(scene.spans[:2]), encode_spans(plain)]
+    assert [ExportTraceServiceRequest.FromString(data) for data in Receiver.received] == sent
+    assert [result is SpanExportResult.SUCCESS for result in results] == [True, True, False, False, False, False]
+    assert "exceeds max_request_size" in caplog.text
+    assert "already shutdown" in caplog.text
+
+
+def test_no_text_of_any_length_is_kept(scene: Scene) -> None:
+    """Nor what has one for a name: it may be a prompt."""
+    scene.begin().end()
+    assert encoded(scene.spans) is not None
+    before = _common.cache_info().currsize
+    for value in ("x" * (SHORT + 1), ("x" * 1000,), 1.5):
+        span = scene.begin()
+        span.put({"long": value, "n" * (SHORT + 1): 1})
+        span.end()
+
+    assert encoded(scene.spans) is not None
+
+    assert _common.cache_info().currsize == before
 
 
 def test_one_span_is_a_batch(scene: Scene) -> None:

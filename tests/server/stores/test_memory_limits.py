@@ -151,6 +151,25 @@ async def test_lost_holds_of_one_key_end_one_by_one(clock: FakeClock, store: Mem
     assert repr(store) == "<MemoryLimits 1 rates, 0 leases, 0 budgets, 1 holds>"
 
 
+async def test_a_hold_that_finds_the_table_made_anew_holds_what_it_takes(clock: FakeClock, store: MemoryLimits) -> None:
+    """Two budgets may count the same money: what is held of it is in the account that settles it."""
+    resets_at = clock.wall() + 10 * KEPT
+    for user in range(9 * SMALL):
+        await store.hold(f"h{user}", [budget(2, key=f"budget:{user}", resets_at=resets_at)])
+    for user in range(SMALL + 1, 9 * SMALL):
+        await store.settle(f"h{user}", {})
+    store.sweep()
+    await store.settle("h0", {})
+    held = store.held_nanousd
+    twice = [budget(100, 1000, key="new"), budget(100, 500, key="new", is_shadow=True)]
+
+    await store.hold("twice", twice)
+
+    assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=0, held=100), held + 100)
+    await store.settle("twice", {"new": 70})
+    assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=70, held=0), held)
+
+
 def test_a_table_that_was_large_gives_its_room_back() -> None:
     """And goes on with those that are left."""
     busy_up_to = 20_000
