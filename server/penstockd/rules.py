@@ -115,7 +115,7 @@ class Rulebook:
         # What a caller is asked hardly changes from call to call, and half of it is names.
         self._admission = lru_cache(maxsize=CALLERS)(partial(_asked_at_admission, tenants))
         self._attempt = lru_cache(maxsize=CALLERS)(partial(_asked_of_an_attempt, tenants))
-        self._counts_by = {tenant: _counts_by(rules) for tenant, rules in tenants.items()}
+        self._counts_by = {tenant: _counts_by(rules) for tenant, rules in tenants.items() if rules != _UNBOUND}
 
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
@@ -123,18 +123,28 @@ class Rulebook:
 
     def admission(self, caller: Caller, *, lease_ttl: float) -> Sequence[Demand]:
         """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
-        return self._admission(self._told_apart(caller), lease_ttl)
+        told_apart = self._told_apart(caller)
+        return () if told_apart is None else self._admission(told_apart, lease_ttl)
 
     def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
         """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
-        rates, budgets = self._attempt(self._told_apart(caller), now // HOUR)
+        told_apart = self._told_apart(caller)
+        if told_apart is None:
+            return []
+        rates, budgets = self._attempt(told_apart, now // HOUR)
         demands: list[Demand] = [replace(rate, amount=tokens) for rate in rates]
         demands += [replace(budget, amount=cost_nanousd) for budget in budgets]
         return demands
 
-    def _told_apart(self, caller: Caller) -> Caller:
-        """The caller without the names that no rule counts by: so there are few of them, and none is of any length."""
-        by_user, by_agent = self._counts_by.get(caller.principal.tenant, (False, False))
+    def _told_apart(self, caller: Caller) -> Caller | None:
+        """The caller without the names that no rule counts by: so there are few of them, and none is of any length.
+
+        None where there are no rules.
+        """
+        counts_by = self._counts_by.get(caller.principal.tenant)
+        if counts_by is None:
+            return None
+        by_user, by_agent = counts_by
         return Caller(
             principal=caller.principal,
             user_id=caller.user_id if by_user else "",
