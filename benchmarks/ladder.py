@@ -1,6 +1,6 @@
 """The real chain of a daemon with everything on, cut off at each depth: a rung more is one interceptor more."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +67,7 @@ async def ladder(configuration: Configuration, folder: Path) -> AsyncIterator[La
         await ledger.start(lambda _fault: None, app.state.reconciliation.count_losses)
         app.use(runtime)
         try:
-            yield Ladder([rung async for rung in _rungs(runtime, composed)], spans.force_flush)
+            yield Ladder(list(_rungs(runtime, composed)), spans.force_flush)
         finally:
             await runtime.pool.close()
             await ledger.stop()
@@ -94,24 +94,24 @@ class _Composed:
         return self._parts[whole]
 
 
-async def _rungs(runtime: Runtime, composed: _Composed) -> AsyncIterator[Rung]:
+def _rungs(runtime: Runtime, composed: _Composed) -> Iterator[Rung]:
     (endpoint,) = (each for each in runtime.endpoints if each.method.path == PROCESS)
     agent = runtime.agents.find("fast")
     assert isinstance(agent, PromptAgent)
     around_calls, process = composed.parts(endpoint.handle)
     around_models, _ = composed.parts(agent.ask)
 
-    async def rung(name: str, handle: Handler[Any]) -> Rung:
-        return Rung(name, await _serving(replace(endpoint, handle=handle)))
+    def rung(name: str, handle: Handler[Any]) -> Rung:
+        return Rung(name, _serving(replace(endpoint, handle=handle)))
 
-    yield await rung("adapter, messages", _answer)
+    yield rung("adapter, messages", _answer)
     for depth, interceptor in enumerate(around_calls, 1):
-        yield await rung(_name(interceptor), chain(around_calls[:depth], _answer))
-    yield await rung("agent", chain(around_calls, replace(agent, ask=_answer)))
+        yield rung(_name(interceptor), chain(around_calls[:depth], _answer))
+    yield rung("agent", chain(around_calls, replace(agent, ask=_answer)))
     for depth, interceptor in enumerate(around_models, 1):
         asking = replace(agent, ask=chain(around_models[:depth], _answer))
-        yield await rung(_name(interceptor), chain(around_calls, asking))
-    yield await rung("provider", chain(around_calls, process))
+        yield rung(_name(interceptor), chain(around_calls, asking))
+    yield rung("provider", chain(around_calls, process))
 
 
 def _name(interceptor: Interceptor[Any]) -> str:
@@ -130,14 +130,18 @@ async def _answer(call: Call[Any]) -> None:
     await call.send(Completed(finish_reason=FinishReason.STOP, usage=Usage(uncached_input=60, output=TOKENS)))
 
 
-async def _serving(endpoint: Endpoint[Any]) -> Serve:
+def _serving(endpoint: Endpoint[Any]) -> Serve:
     """Serve one endpoint as gRPC's server would have it served, with a context that does nothing."""
     adapter = Adapter(clock=SystemClock(), log=Log("penstockd"))
     adapter.serve([endpoint])
-    handler = await adapter.intercept_service(_nobody, _Details())
-    assert handler
-    serve = cast("Callable[[bytes, _Context], Awaitable[bytes]]", handler.unary_unary)
-    return lambda data: serve(data, _Context())
+
+    async def serve(data: bytes) -> bytes:
+        # Asked for each call: it is by this that the call has its metadata.
+        handler = await adapter.intercept_service(_nobody, _Details())
+        assert handler
+        return await cast("Callable[[bytes, _Context], Awaitable[bytes]]", handler.unary_unary)(data, _Context())
+
+    return serve
 
 
 async def _nobody(_details: grpc.HandlerCallDetails) -> None:
