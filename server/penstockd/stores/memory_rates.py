@@ -2,7 +2,7 @@
 
 from penstockd.clock import Clock
 from penstockd.limits import Denial, RateDemand, RateState
-from penstockd.resilience.token_bucket import Level
+from penstockd.resilience.token_bucket import TOLERANCE, Level
 
 
 class RateAccount(Level):
@@ -26,7 +26,8 @@ class RateAccount(Level):
 
     def state(self, demand: RateDemand, now: float) -> RateState:
         """How it stands."""
-        burst, full_in = demand.burst, self.full_at - now
+        # What fits is told as left, and what fits is by this tolerance.
+        burst, full_in = demand.burst, self.full_at - now - TOLERANCE
         if full_in <= 0:
             return RateState(limit=burst, remaining=burst, reset_after=0.0)
         return RateState(limit=burst, remaining=max(0.0, burst - full_in * demand.rate), reset_after=full_in)

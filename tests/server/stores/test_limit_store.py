@@ -2,6 +2,7 @@
 
 import math
 import os
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -31,6 +32,17 @@ def denied(verdict: Verdict) -> tuple[str, float]:
     """The key that was denied, and for how long."""
     assert verdict.denial is not None
     return verdict.denial.demand.key, verdict.denial.retry_after
+
+
+async def test_what_is_told_of_a_rate_is_no_rounding_error_short(bench: Bench) -> None:
+    """Whatever the time: one of two is left, and not nought; the other is back in ten minutes, not a second later."""
+    random = Random(7)
+    for number in range(300):
+        bench.advance(random.uniform(1000.0, 5000.0))
+
+        told = state(await bench.store.hold(f"h{number}", [rate(per_second=6 / 3600, burst=2, key=f"rate:{number}")]))
+
+        assert (int(told.remaining), math.ceil(told.reset_after)) == (1, 600)
 
 
 async def test_a_rate_tells_the_exact_delay_and_what_is_left(bench: Bench) -> None:
