@@ -115,7 +115,9 @@ class Rulebook:
         # What a caller is asked hardly changes from call to call, and half of it is names.
         self._admission = lru_cache(maxsize=CALLERS)(partial(_asked_at_admission, tenants))
         self._attempt = lru_cache(maxsize=CALLERS)(partial(_asked_of_an_attempt, tenants))
-        self._counts_by = {tenant: _counts_by(rules) for tenant, rules in tenants.items() if rules != _UNBOUND}
+        self._counts_by = {
+            tenant: _counts_by(rules) for tenant, rules in tenants.items() if rules.limits or rules.budgets
+        }
 
     def of(self, tenant: str) -> TenantRules:
         """The rules of `tenant`."""
@@ -137,9 +139,9 @@ class Rulebook:
         return demands
 
     def _told_apart(self, caller: Caller) -> Caller | None:
-        """The caller without the names that no rule counts by: so there are few of them, and none is of any length.
+        """The caller without the names that no rule counts by, and with none of any length; None where no rule is.
 
-        None where there are no rules.
+        What is kept is by these, which are the fewer.
         """
         counts_by = self._counts_by.get(caller.principal.tenant)
         if counts_by is None:

@@ -7,7 +7,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from threading import Lock
+from threading import RLock
 from typing import Final, TypeAlias
 
 from opentelemetry.attributes import BoundedAttributes
@@ -116,7 +116,7 @@ class Span(ApiSpan):
             kind=self._kind,
             status=self._status,
             start_time=self._began_at,
-            end_time=time.time_ns() if end_time is None else end_time,
+            end_time=end_time if isinstance(end_time, int) else time.time_ns(),
             instrumentation_scope=tracer.scope,
         )
         tracer.finished(span)
@@ -131,21 +131,22 @@ class Span(ApiSpan):
 
     def set_attributes(self, attributes: Foreign) -> None:
         """Say this as well, as far as attributes can."""
+        named = {str(key) if key else "": value for key, value in attributes.items()}
         with _writing:
             if self._is_recording:
-                self._cleaned().update({str(key): value for key, value in attributes.items()})
+                self._foreign().update(named)
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
         """Say this as well, if an attribute can."""
         with _writing:
             if self._is_recording:
-                self._cleaned()[key] = value
+                self._foreign()[key] = value
 
     def add_event(self, name: str, attributes: Foreign | None = None, timestamp: int | None = None) -> None:
         """Say what happened just now, or at `timestamp`, in unix nanoseconds."""
         limits = self._tracer.limits
         cleaned = _bounded(attributes or {}, limits.max_event_attributes, limits.max_attribute_length)
-        self._add(Event(name, cleaned, timestamp))
+        self._add(Event(str(name), cleaned, timestamp if isinstance(timestamp, int) else None))
 
     def add_link(self, context: SpanContext, attributes: Foreign | None = None) -> None:
         """Point to the span of another trace."""
@@ -161,7 +162,7 @@ class Span(ApiSpan):
     def update_name(self, name: str) -> None:
         """Be called otherwise."""
         if self._is_recording:
-            self._name = name
+            self._name = str(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Say how it went, unless somebody said that it went well; unset says nothing."""
@@ -196,7 +197,7 @@ class Span(ApiSpan):
                 self._events = BoundedList(self._tracer.limits.max_events) if self._events is None else self._events
                 self._events.append(event)
 
-    def _cleaned(self) -> BoundedAttributes:
+    def _foreign(self) -> BoundedAttributes:
         """The attributes, which from now on are cleaned and bounded one by one."""
         if type(self._attributes) is not BoundedAttributes:
             limits = self._tracer.limits
@@ -226,7 +227,8 @@ def _bounded(attributes: Foreign, most: int | None, longest: int | None) -> Boun
     return BoundedAttributes(most, attributes, max_value_len=longest)
 
 
-_writing: Final = Lock()
+# Reentrant: agents' own code may run in it, and the collector, which ends what left a span open.
+_writing: Final = RLock()
 _UNSET: Final = Status(StatusCode.UNSET)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _OF_RANDOM_ID: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)

@@ -89,7 +89,7 @@ def test_a_period_that_begins_is_another_account() -> None:
 
 def test_a_tenant_without_rules_is_asked_nothing() -> None:
     """Whoever it is."""
-    book = Rulebook({})
+    book = Rulebook({"acme": TenantRules(limits=[], budgets=[])})
 
     assert not book.admission(CALLER, lease_ttl=1.0)
     assert book.attempt(CALLER, tokens=1, cost_nanousd=1, now=NOON) == []

@@ -1,7 +1,9 @@
 """Spans are what the SDK's would be, whether the daemon writes on them or an agent does."""
 
 import time
-from collections.abc import Callable
+from collections import UserDict
+from collections.abc import Callable, ItemsView, Iterator
+from threading import Thread
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -91,7 +93,7 @@ def says_what_cannot_be_said(span: Span) -> None:
     span.set_attribute("odd", object())  # type: ignore[arg-type]
     span.set_attribute("", "nameless")
     span.set_attribute("nothing", None)
-    span.set_attributes({5: "named by a number"})  # type: ignore[dict-item]
+    span.set_attributes({5: "named by a number", None: "nameless"})  # type: ignore[dict-item]
     span.set_status("ERROR")  # type: ignore[arg-type]
     span.set_status(None)  # type: ignore[arg-type]
     span.add_link(None)  # type: ignore[arg-type]
@@ -188,6 +190,37 @@ def test_after_its_end_the_daemon_says_nothing_either() -> None:
     assert [(dict(each.attributes or {}), [event.name for event in each.events]) for each in ended] == [
         ({"a": 1}, ["before"])
     ]
+
+
+def test_an_agent_that_writes_while_it_is_written_down_holds_up_nobody() -> None:
+    """Its own code may run in the middle: of a mapping, or of whatever the collector ends then."""
+    ended: list[ReadableSpan] = []
+    tracer = Tracer(ended.append, resource=RESOURCE, scope="test", limits=SpanLimits())
+    span = tracer.begin("it", SpanKind.SERVER, {}, trace_id=TRACE, parent=None, state=None)
+
+    class Odd(UserDict[str, int]):
+        """Writes as it is read."""
+
+        def items(self) -> ItemsView[str, int]:
+            """Write, and be read."""
+            span.set_attribute("first", 1)
+            return super().items()
+
+        def __iter__(self) -> Iterator[str]:
+            """Write, and be read."""
+            span.set_attribute("second", 2)
+            return super().__iter__()
+
+    def write() -> None:
+        span.set_attributes(Odd(it=3))
+        span.put(Odd(ours=4))
+        span.end()
+
+    writer = Thread(target=write, daemon=True)
+    writer.start()
+    writer.join(10)
+
+    assert [dict(each.attributes or {}) for each in ended] == [{"first": 1, "it": 3, "second": 2, "ours": 4}]
 
 
 def test_it_is_a_part_of_its_trace() -> None:

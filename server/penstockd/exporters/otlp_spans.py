@@ -18,8 +18,6 @@ from opentelemetry.util.types import AnyValue as Value
 
 SHORT = 64
 """Characters of a text that may be one of few, of which the encoded attribute is kept, and of its name."""
-LARGEST = 64 << 20
-"""Bytes of a batch; one that is larger is dropped, as the SDK does."""
 
 
 class OtlpSpans(OTLPSpanExporter):
@@ -28,7 +26,7 @@ class OtlpSpans(OTLPSpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send `spans`, or say that they are lost."""
         data = None if self._shutdown else encoded(spans)
-        if data is None or len(data) > LARGEST:
+        if data is None or len(data) > self._max_request_size:
             return super().export(spans)
         sent = self._client.export(data)
         return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE

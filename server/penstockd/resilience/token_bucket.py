@@ -1,4 +1,4 @@
-"""Rate limiting by GCRA: a bucket is one moment, when it will be full again, and when it last was."""
+"""Rate limiting by GCRA: a bucket is two moments, when it will be full again, and when it last was."""
 
 import math
 
@@ -21,7 +21,7 @@ class Level(Struct):
     short_since: float = -math.inf
 
     def left(self, now: float, rate: float, burst: float) -> float:
-        """How much would fit."""
+        """How much would fit; negative where it is overdrawn."""
         return burst - max(0.0, self.full_at - now) * rate
 
     def wait(self, now: float, amount: float, rate: float, burst: float) -> float:

@@ -19,7 +19,7 @@ _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHA
 _NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
 """Who are counted together, for want of a name."""
 KEPT = 4096
-"""Rules, for one subject each, of which it is kept where they are counted: a call is by each rule that binds it."""
+"""Rules, each for one subject, whose series are remembered: a call is counted under every rule that binds it."""
 
 CountedBy: TypeAlias = Callable[[str, str, bool, str], Count]
 
