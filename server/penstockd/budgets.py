@@ -35,7 +35,7 @@ async def budget_states(rulebook: Rulebook, store: LimitStore, caller: Caller, n
     Without a key, user or agent in `caller`, budgets of that kind are left out. Raises StoreUnavailable.
     """
     demands = [
-        budget_demand(rule, caller.subject(rule.per), 0, now)
+        budget_demand(rule, caller, 0, now)
         for rule in rulebook.of(caller.principal.tenant).budgets
         if caller.name(rule.per)
     ]

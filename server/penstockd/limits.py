@@ -1,6 +1,6 @@
 """Limits and budgets as the interceptors and the stores see them: what is asked, what was decided."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -9,10 +9,13 @@ from msgspec import Struct
 class RateDemand(Struct, frozen=True, kw_only=True):
     """`amount` of a rate: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state.
 
-    `is_told` where the caller is to know how it stands then.
+    `subject` is who is counted, of the kind `per` and in `tenant`; `is_told` where the caller is to know how it stands
+    then.
     """
 
     key: str
+    tenant: str
+    per: str
     subject: str
     rule: str
     amount: float
@@ -29,6 +32,8 @@ class LeaseDemand(Struct, frozen=True, kw_only=True):
     """
 
     key: str
+    tenant: str
+    per: str
     subject: str
     rule: str
     limit: int
@@ -44,6 +49,8 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
     """
 
     key: str
+    tenant: str
+    per: str
     subject: str
     rule: str
     amount: int
@@ -52,11 +59,13 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
     alert_at: tuple[float, ...] = ()
     is_shadow: bool = False
 
-    def crossings(self, before: int, spent: int) -> Iterator["Crossing"]:
+    def crossings(self, before: int, spent: int) -> list["Crossing"]:
         """The fractions of the limit that spending has crossed on its way from `before` to `spent`."""
-        for fraction in self.alert_at:
-            if before < fraction * self.limit <= spent:
-                yield Crossing(demand=self, fraction=fraction, spent=spent)
+        return [
+            Crossing(demand=self, fraction=fraction, spent=spent)
+            for fraction in self.alert_at
+            if before < fraction * self.limit <= spent
+        ]
 
 
 Demand = RateDemand | LeaseDemand | BudgetDemand

@@ -67,7 +67,7 @@ class Reconciliation:
         for loss in losses:
             caller = _caller(loss)
             demands = [
-                budget_demand(rule, caller.subject(rule.per), loss.cost_nanousd, loss.at)
+                budget_demand(rule, caller, loss.cost_nanousd, loss.at)
                 for rule in self.rulebook.of(loss.tenant).budgets
             ]
             running = [demand for demand in demands if demand.resets_at is None or demand.resets_at > now]
@@ -154,7 +154,7 @@ class Reconciliation:
             for number, spending in enumerate(await self._ledger.spent(period.start(now)), 1):
                 caller = _caller(spending)
                 rules = [rule for rule in rulebook.of(spending.tenant).budgets if rule.period is period]
-                for demand in {budget_demand(rule, caller.subject(rule.per), 0, now) for rule in rules}:
+                for demand in {budget_demand(rule, caller, 0, now) for rule in rules}:
                     sums[demand] += spending.cost_nanousd
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)

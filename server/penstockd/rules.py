@@ -162,14 +162,17 @@ def _counts_by(rules: TenantRules) -> tuple[bool, bool]:
 
 def _asked_at_admission(tenants: Mapping[str, TenantRules], caller: Caller, lease_ttl: float) -> Sequence[Demand]:
     demands: list[Demand] = []
-    for rule in tenants.get(caller.principal.tenant, _UNBOUND).limits:
+    tenant = caller.principal.tenant
+    for rule in tenants.get(tenant, _UNBOUND).limits:
         subject = caller.subject(rule.per)
         if rule.requests is not None:
-            demands.append(_rate(rule, rule.requests, subject, "requests", 1, is_told=not rule.is_shadow))
+            demands.append(_rate(rule, rule.requests, caller, "requests", 1, is_told=not rule.is_shadow))
         if rule.concurrency is not None:
             demands.append(
                 LeaseDemand(
                     key=f"lease:{subject}",
+                    tenant=tenant,
+                    per=_WORDS[rule.per],
                     subject=subject,
                     rule=f"{rule.concurrency} concurrent requests",
                     limit=rule.concurrency,
@@ -186,21 +189,21 @@ def _asked_of_an_attempt(
     """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
     rules = tenants.get(caller.principal.tenant, _UNBOUND)
     rates = [
-        _rate(rule, rule.tokens, caller.subject(rule.per), "tokens", 0, is_told=False)
-        for rule in rules.limits
-        if rule.tokens is not None
+        _rate(rule, rule.tokens, caller, "tokens", 0, is_told=False) for rule in rules.limits if rule.tokens is not None
     ]
-    return rates, [budget_demand(rule, caller.subject(rule.per), 0, hour * HOUR) for rule in rules.budgets]
+    return rates, [budget_demand(rule, caller, 0, hour * HOUR) for rule in rules.budgets]
 
 
-def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> BudgetDemand:
-    """What `rule` asks of `amount` nano-USD for `subject` in the period that holds `now`, unix seconds.
+def budget_demand(rule: BudgetRule, caller: Caller, amount: int, now: float) -> BudgetDemand:
+    """What `rule` asks of `amount` nano-USD for `caller` in the period that holds `now`, unix seconds.
 
     The key leaves the limit out: a changed limit finds what was already spent.
     """
-    span = rule.period.span(now)
+    span, subject = rule.period.span(now), caller.subject(rule.per)
     return BudgetDemand(
         key=f"budget:{span.key}:{subject}",
+        tenant=caller.principal.tenant,
+        per=_WORDS[rule.per],
         subject=subject,
         rule=rule.text,
         amount=amount,
@@ -211,9 +214,12 @@ def budget_demand(rule: BudgetRule, subject: str, amount: int, now: float) -> Bu
     )
 
 
-def _rate(rule: LimitRule, rate: Rate, subject: str, unit: str, amount: float, *, is_told: bool) -> RateDemand:
+def _rate(rule: LimitRule, rate: Rate, caller: Caller, unit: str, amount: float, *, is_told: bool) -> RateDemand:
+    subject = caller.subject(rule.per)
     return RateDemand(
         key=f"{unit}:{rate.key}:{subject}",
+        tenant=caller.principal.tenant,
+        per=_WORDS[rule.per],
         subject=subject,
         rule=f"{rate.text} {unit}",
         amount=amount,

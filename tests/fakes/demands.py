@@ -16,6 +16,8 @@ def rate(
     """So much of a rate."""
     return RateDemand(
         key=key,
+        tenant="acme",
+        per="user",
         subject="user:acme/u1",
         rule=f"{per_second:g}/s requests",
         amount=amount,
@@ -29,6 +31,8 @@ def lease(limit: int = 1, *, key: str = "lease", ttl: float = 600.0, is_shadow: 
     """One of so many places."""
     return LeaseDemand(
         key=key,
+        tenant="acme",
+        per="tenant",
         subject="tenant:acme",
         rule=f"{limit} concurrent requests",
         limit=limit,
@@ -49,6 +53,8 @@ def budget(
     """So many nano-USD of a budget."""
     return BudgetDemand(
         key=key,
+        tenant="acme",
+        per="tenant",
         subject="tenant:acme",
         rule=f"{limit / USD:g} USD in total",
         amount=amount,

@@ -48,7 +48,7 @@ async def test_a_standing_tells_what_is_spent_and_held_until_when() -> None:
     store = MemoryLimits(CLOCK, random=lambda: 0.0)
     for hold_id, cost in (("spent", 5), ("held", 7)):
         await store.hold(hold_id, book.attempt(caller(), tokens=0, cost_nanousd=cost, now=CLOCK.wall()))
-    demand = budget_demand(rule(Per.TENANT, Period.HOUR), "tenant:acme", 0, CLOCK.wall())
+    demand = budget_demand(rule(Per.TENANT, Period.HOUR), caller(), 0, CLOCK.wall())
     await store.settle("spent", {demand.key: 5})
 
     [standing] = await budget_states(book, store, caller(), CLOCK.wall())
@@ -91,7 +91,7 @@ async def test_the_fullest_of_many_budgets_are_found() -> None:
     store = MemoryLimits(CLOCK, random=lambda: 0.0)
     budgets = FullestBudgets(store, CLOCK)
     for number in range(100):
-        demand = budget_demand(rule(Per.TENANT), f"tenant:t{number * 100}", number, CLOCK.wall())
+        demand = budget_demand(rule(Per.TENANT), caller(tenant=f"t{number * 100}"), number, CLOCK.wall())
         await store.hold(f"h{number}", [demand])
 
     for _ in range(10_000 // AT_ONCE):

@@ -106,15 +106,13 @@ class Desk:
     async def spent(self, user: str = "", *, agent: str = "", key: str = "", tenant: str = "acme") -> list[int]:
         """What counts in each of the caller's budgets."""
         caller, now = Caller(principal=Principal(tenant=tenant, key=key), user_id=user, agent=agent), self.clock.wall()
-        demands = [
-            budget_demand(rule, caller.subject(rule.per), 0, now)
-            for rule in self.reconciliation.rulebook.of(tenant).budgets
-        ]
+        demands = [budget_demand(rule, caller, 0, now) for rule in self.reconciliation.rulebook.of(tenant).budgets]
         return [(await self.store.budget(demand.key)).spent for demand in demands]
 
-    async def spend(self, rule: BudgetRule, subject: str, amount: int) -> None:
+    async def spend(self, rule: BudgetRule, amount: int, *, user: str = "") -> None:
         """Settle an attempt that the ledger has yet to write."""
-        await self.store.spend([budget_demand(rule, subject, amount, self.clock.wall())])
+        caller = Caller(principal=Principal(tenant="acme"), user_id=user, agent="")
+        await self.store.spend([budget_demand(rule, caller, amount, self.clock.wall())])
 
     @property
     def crossed(self) -> list[float]:
@@ -228,8 +226,8 @@ async def test_a_budget_that_a_reload_lowers_is_told_of_once(desk: Desk) -> None
 async def test_a_budget_that_is_new_counts_what_was_spent_before(desk: Desk) -> None:
     """The larger of what the ledger says and what is known here; who has spent nothing is told nothing."""
     await desk.start(of_acme(), spending(85), spending(40, "u2"), spending(10, "u3"))
-    await desk.spend(OF_A_USER, "user:acme/u2", 30)
-    await desk.spend(OF_A_USER, "user:acme/u3", 20)
+    await desk.spend(OF_A_USER, 30, user="u2")
+    await desk.spend(OF_A_USER, 20, user="u3")
 
     await desk.reload(of_acme(OF_A_USER))
 
@@ -246,7 +244,7 @@ async def test_what_is_spent_while_the_ledger_is_read_is_not_lost(desk: Desk, mo
     read = desk.ledger.spent
 
     async def spent(since: float) -> Sequence[Spending]:
-        await desk.spend(OF_A_USER, "user:acme/u1", 7)
+        await desk.spend(OF_A_USER, 7, user="u1")
         return await read(since)
 
     monkeypatch.setattr(desk.ledger, "spent", spent)
@@ -403,7 +401,7 @@ async def test_a_wall_clock_that_is_put_back_takes_nothing_back(desk: Desk) -> N
 
     async with desk.kept_up():
         for each in rules:
-            await desk.spend(each, "tenant:acme", 7)
+            await desk.spend(each, 7)
         before = await desk.spent()
         desk.clock.put(hour - 2)
         await desk.look()

@@ -37,6 +37,8 @@ def test_an_admission_asks_for_a_request_and_a_place_of_each_limit() -> None:
     assert list(demands) == [
         RateDemand(
             key="requests:600/m:100:tenant:acme",
+            tenant="acme",
+            per="tenant",
             subject="tenant:acme",
             rule="600/m requests",
             amount=1,
@@ -45,6 +47,8 @@ def test_an_admission_asks_for_a_request_and_a_place_of_each_limit() -> None:
         ),
         LeaseDemand(
             key="lease:user:acme/u/1",
+            tenant="acme",
+            per="user",
             subject="user:acme/u/1",
             rule="8 concurrent requests",
             limit=8,
@@ -67,6 +71,8 @@ def test_an_attempt_asks_for_tokens_and_money() -> None:
     assert (tokens.subject, tokens.rule, tokens.amount) == ("agent:acme/support", "3000/m tokens", 700)
     assert money == BudgetDemand(
         key="budget:day:1767225600:key:acme/web",
+        tenant="acme",
+        per="key",
         subject="key:acme/web",
         rule="5 USD per day",
         amount=3,

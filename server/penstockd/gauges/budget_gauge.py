@@ -5,7 +5,6 @@ from collections.abc import Callable
 from penstockd import conventions as names
 from penstockd.budgets import FullestBudgets
 from penstockd.gauges.gauges import Gauges, Readings
-from penstockd.rules import kind_and_tenant
 
 
 def show_budgets(gauges: Gauges, budgets: FullestBudgets, *, held: Callable[[], int]) -> None:
@@ -14,13 +13,12 @@ def show_budgets(gauges: Gauges, budgets: FullestBudgets, *, held: Callable[[], 
     def fractions() -> Readings:
         for standing in budgets.fullest:
             demand = standing.demand
-            per, tenant = kind_and_tenant(demand.subject)
             yield (
                 standing.fraction,
                 {
-                    names.PENSTOCK_TENANT: tenant,
+                    names.PENSTOCK_TENANT: demand.tenant,
                     names.PENSTOCK_RULE: demand.rule,
-                    names.PENSTOCK_RULE_PER: per,
+                    names.PENSTOCK_RULE_PER: demand.per,
                     names.PENSTOCK_RULE_SHADOW: "true" if demand.is_shadow else "false",
                 },
             )

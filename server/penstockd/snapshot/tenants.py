@@ -7,7 +7,6 @@ from heapq import nlargest
 from penstockd.budgets import Standing
 from penstockd.metrics.instruments import OTHER
 from penstockd.metrics.recent import Reading
-from penstockd.rules import kind_and_tenant
 from penstockd.snapshot.shape import FAULTS, BudgetRow, LimitRow, TenantRow
 
 MOST = 20
@@ -46,7 +45,7 @@ def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
     fullest = nlargest(MOST, standings, key=lambda standing: standing.fraction)
     return [
         BudgetRow(
-            tenant=kind_and_tenant(standing.demand.subject)[1],
+            tenant=standing.demand.tenant,
             rule=standing.demand.rule,
             shadow=standing.demand.is_shadow,
             limit_nanousd=standing.demand.limit,

@@ -23,6 +23,7 @@ class IdleTable(Generic[V]):
         self._is_idle = is_idle
         self._use(OrderedDict())
         self._most = 0
+        self._unpaid = 0
 
     def __len__(self) -> int:
         return len(self._values)
@@ -31,14 +32,17 @@ class IdleTable(Generic[V]):
         """All there are."""
         return list(self._values.values())
 
-    def make_room(self, count: int) -> None:
-        """Before `count` new values are put: where there are many, two others are looked at for each of them."""
-        if len(self._values) >= SMALL:
-            self.sweep(2 * count)
-
     def put(self, key: str, value: V) -> None:
-        """Keep `value` at `key` until it is idle."""
+        """Keep `value` at `key` until it is idle; it is to be paid for."""
         self._values[key] = value
+        self._unpaid += 1
+
+    def pay(self) -> None:
+        """Where there are many, look at two others for each value that was put."""
+        if self._unpaid:
+            unpaid, self._unpaid = self._unpaid, 0
+            if len(self._values) > SMALL:
+                self.sweep(2 * unpaid)
 
     def sweep(self, count: int) -> None:
         """Look at the next `count` values and forget those that are idle."""

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -28,8 +28,10 @@ D_contra = TypeVar("D_contra", contravariant=True)
 
 LONGEST_HOLD = 86400.0
 """Seconds after which a hold that nobody settled is taken to have used all that it took."""
-REMEMBERED = 10_000
-"""Settled holds that are known by their ids, should one of them be asked for again."""
+_NOTHING = Verdict()
+
+REMEMBERED = 5_000
+"""Settled holds at least that are known by their ids, should one of them be asked for again; twice as many at most."""
 
 
 class _Account(Protocol[D_contra]):
@@ -48,15 +50,12 @@ class _Account(Protocol[D_contra]):
         """Whether it is as good as a new one."""
 
 
-class _Hold(Struct, frozen=True, kw_only=True):
-    """A hold as it was granted; `taken` is by key what it was debited, and what its account has to know of that.
-
-    `watched` are the budgets that alarm somebody as they are spent.
-    """
+class _Hold(Struct, frozen=True):
+    """A hold as it was granted; `taken` is by key what it was debited, and what its account has to know of that."""
 
     since: float
+    demands: Sequence[Demand]
     taken: Mapping[str, tuple[Demand, Any]]
-    watched: Sequence[BudgetDemand]
     verdict: Verdict
 
 
@@ -75,7 +74,8 @@ class MemoryLimits:
         self._total = Total()
         self._accounts: IdleTable[Any] = IdleTable(lambda account: account.is_idle(clock))
         self._holds: OrderedDict[str, _Hold] = OrderedDict()
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: set[str] = set()
+        self._settled_before: set[str] = set()
 
     def __repr__(self) -> str:
         accounts = self._accounts.values()
@@ -90,36 +90,28 @@ class MemoryLimits:
 
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them; what is denied debits nothing."""
-        if hold_id in self._settled:
-            return Verdict()
+        if hold_id in self._settled or hold_id in self._settled_before:
+            return _NOTHING
         if (earlier := self._holds.get(hold_id)) is not None:
             return earlier.verdict
         now = self._clock.monotonic()
-        accounts = self._of(demands)
-        denials: list[Denial] = []
-        told: list[tuple[RateAccount, RateDemand]] = []
-        watched: list[BudgetDemand] = []
-        for account, demand in zip(accounts, demands, strict=True):
-            denial = account.denial(demand, now)
-            if denial is not None:
-                denials.append(denial)
-            if type(demand) is RateDemand and demand.is_told:
-                told.append((account, demand))
-            elif type(demand) is BudgetDemand and demand.alert_at:
-                watched.append(demand)
-        firm = [denial for denial in denials if not denial.demand.is_shadow] if denials else ()
-        if firm:
-            longest = max(firm, key=lambda denial: denial.retry_after)
-            return Verdict(denial=longest, tightest=_tightest(told, now))
-        # A place or money is taken under a shadow as well, over the limit or not.
-        untaken = [denial.demand.key for denial in denials if type(denial.demand) is RateDemand] if denials else ()
+        pairs = self._of(demands)
+        denials = [denial for account, demand in pairs if (denial := account.denial(demand, now)) is not None]
+        untaken: Sequence[str] = ()
+        if denials:
+            firm = [denial for denial in denials if not denial.demand.is_shadow]
+            if firm:
+                longest = max(firm, key=lambda denial: denial.retry_after)
+                return Verdict(denial=longest, tightest=_tightest(pairs, now))
+            # A place or money is taken under a shadow as well, over the limit or not.
+            untaken = [denial.demand.key for denial in denials if type(denial.demand) is RateDemand]
         taken: dict[str, tuple[Demand, Any]] = {}
-        for account, demand in zip(accounts, demands, strict=True):
+        for account, demand in pairs:
             key = demand.key
             if key not in taken and key not in untaken:
                 taken[key] = demand, account.take(demand, hold_id, now)
-        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(told, now) if told else None)
-        self._holds[hold_id] = _Hold(since=now, taken=taken, watched=watched, verdict=verdict)
+        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(pairs, now))
+        self._holds[hold_id] = _Hold(now, demands, taken, verdict)
         return verdict
 
     async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence[Crossing]:
@@ -158,35 +150,34 @@ class MemoryLimits:
         if hold is None:
             return []
         now = self._clock.monotonic()
+        get = self._accounts.get
         crossings: list[Crossing] = []
         for key, (demand, took) in hold.taken.items():
-            amount = _amount(demand) if used is None else used.get(key, 0)
-            if type(demand) is RateDemand and amount == demand.amount:
+            kind = type(demand)
+            if used is not None:
+                amount = used.get(key, 0)
+            elif kind is RateDemand:
                 continue
-            account: Any = self._accounts.get(key) or self._opened(demand)
-            if type(demand) is BudgetDemand and hold.watched:
+            else:
+                amount = _amount(demand)
+            account: Any = get(key) or self._open(demand)
+            if kind is BudgetDemand:
                 before = account.spent
                 account.settle(demand, hold_id, amount, now, took)
-                crossings += _crossings(hold.watched, key, before, account.spent)
+                # Others that count the same money are among the demands, and took nothing themselves.
+                alone = len(hold.taken) == len(hold.demands)
+                crossings += _crossings([demand] if alone else hold.demands, key, before, account.spent)
             else:
                 account.settle(demand, hold_id, amount, now, took)
         return crossings
 
-    def _of(self, demands: Sequence[Demand]) -> list[Any]:
+    def _of(self, demands: Sequence[Demand]) -> list[tuple[Any, Demand]]:
         """The accounts of `demands`, opened where there are none."""
+        # Before they are looked up: an idle one among them must not be swept away for a new one. It may put another
+        # table in the place of the old one.
+        self._accounts.pay()
         get = self._accounts.get
-        accounts = [account for demand in demands if (account := get(demand.key))]
-        if len(accounts) < len(demands):
-            # Room is made before they are looked up: an idle one among them must not be swept away for a new one. It
-            # may put another table in the place of the old one.
-            self._accounts.make_room(len(demands))
-            get = self._accounts.get
-            accounts = [get(demand.key) or self._open(demand) for demand in demands]
-        return accounts
-
-    def _opened(self, demand: Demand) -> _Account[Any]:
-        self._accounts.make_room(1)
-        return self._open(demand)
+        return [(get(demand.key) or self._open(demand), demand) for demand in demands]
 
     def _open(self, demand: Demand) -> _Account[Any]:
         account: _Account[Any]
@@ -201,31 +192,37 @@ class MemoryLimits:
         return account
 
     def _budget(self, key: str, resets_at: float | None) -> BudgetAccount:
+        self._accounts.pay()
         account = self._accounts.get(key)
         if not isinstance(account, BudgetAccount):
-            self._accounts.make_room(1)
             account = BudgetAccount(resets_at, total=self._total, clock=self._clock)
             self._accounts.put(key, account)
         return account
 
     def _remember(self, hold_id: str) -> None:
-        self._settled[hold_id] = None
+        self._settled.add(hold_id)
         if len(self._settled) > REMEMBERED:
-            self._settled.popitem(last=False)
+            self._settled_before, self._settled = self._settled, set()
 
 
-def _tightest(told: Sequence[tuple[RateAccount, RateDemand]], now: float) -> RateState | None:
-    """How the rate stands that has the least left."""
-    states = [account.state(demand, now) for account, demand in told]
-    return min(states, key=_remaining, default=None)
+def _tightest(pairs: Sequence[tuple[Any, Demand]], now: float) -> RateState | None:
+    """How the rate stands that has the least left, of those that are told."""
+    least, tightest = inf, None
+    for account, demand in pairs:
+        if type(demand) is RateDemand and demand.is_told:
+            left = account.left(now, demand.rate, demand.burst)
+            if left < least:
+                least, tightest = left, (account, demand)
+    return None if tightest is None else tightest[0].state(tightest[1], now)
 
 
-_remaining = attrgetter("remaining")
-
-
-def _crossings(watched: Sequence[BudgetDemand], key: str, before: int, spent: int) -> list[Crossing]:
+def _crossings(demands: Sequence[Demand], key: str, before: int, spent: int) -> list[Crossing]:
     """What spending from one budget has crossed, of all that look at it."""
-    return [crossing for demand in watched if demand.key == key for crossing in demand.crossings(before, spent)]
+    crossings: list[Crossing] = []
+    for demand in demands:
+        if type(demand) is BudgetDemand and demand.key == key:
+            crossings += demand.crossings(before, spent)
+    return crossings
 
 
 def _amount(demand: Demand) -> float:

@@ -74,8 +74,8 @@ def test_ten_thousand_tenants_and_a_hundred_thousand_users_are_a_few_series() ->
     seen: dict[tuple[str, ...], int] = {}
 
     for number in range(100_000):
-        subject = f"user:tenant-{number % 10_000}/user-{number}"
-        denials.judge(Verdict(), [replace(rate(), subject=subject)])
+        tenant = f"tenant-{number % 10_000}"
+        denials.judge(Verdict(), [replace(rate(), tenant=tenant, subject=f"user:{tenant}/user-{number}")])
         if number % 10_000 == 0:
             used(labels, f"tenant-{number % 7919}")
             labels.promote()

@@ -65,7 +65,7 @@ def test_the_busiest_tenants_are_shown_and_the_others_as_one() -> None:
 
 def test_the_fullest_budgets_are_shown() -> None:
     """By what is spent and held."""
-    standings = [standing(limit=100, spent=number, held=1, subject=f"tenant:t{number}") for number in range(MOST + 5)]
+    standings = [standing(limit=100, spent=number, held=1, tenant=f"t{number}") for number in range(MOST + 5)]
 
     rows = budget_rows(standings)
 

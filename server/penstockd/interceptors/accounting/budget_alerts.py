@@ -9,7 +9,6 @@ from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.rule_labels import rule_label
 from penstockd.metrics.tenant_labels import TenantLabels
-from penstockd.rules import kind_and_tenant
 
 
 class BudgetAlerts:
@@ -31,7 +30,7 @@ class BudgetAlerts:
         """Tell of what a settlement has crossed."""
         for crossing in crossings:
             demand = crossing.demand
-            per, tenant = kind_and_tenant(demand.subject)
+            per, tenant = demand.per, demand.tenant
             self._log.warning(
                 "budget alert",
                 tenant=tenant,

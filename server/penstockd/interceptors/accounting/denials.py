@@ -18,8 +18,8 @@ from penstockd.tracing import present
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
 _NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
 """Who are counted together, for want of a name."""
-KEPT = 4096
-"""Rules, each for one subject, whose series are remembered: a call is counted under every rule that binds it."""
+KEPT = 1024
+"""Rules whose series are remembered: a call is counted under every rule that binds it."""
 
 CountedBy: TypeAlias = Callable[[str, str, bool, str], Count]
 
@@ -57,8 +57,8 @@ class Denials:
             denied_by = verdict.denial.demand
             self._count(self._denial, [denied_by])
             if trace := present():
-                per, _ = kind_and_tenant(denied_by.subject)
-                trace.note(names.DENIED_EVENT, {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: per})
+                rule = {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: denied_by.per}
+                trace.note(names.DENIED_EVENT, rule)
             raise refusal(verdict.denial)
         self._count(self._admission, [demand for demand in demands if demand not in denied])
 
@@ -66,17 +66,16 @@ class Denials:
         """Count `demands`, all of one caller."""
         if not demands:
             return
-        label = self._tenants.of(kind_and_tenant(demands[0].subject)[1])
+        label = self._tenants.of(demands[0].tenant)
         for demand in demands:
-            counted_by(demand.subject, demand.rule, demand.is_shadow, label).add()
+            counted_by(demand.per, demand.rule, demand.is_shadow, label).value += 1
 
 
 def _counted_by(counter: Counter) -> CountedBy:
-    """What finds the series of `counter`: by subject, rule, whether that is a shadow, and the tenant's label."""
+    """What finds the series of `counter`: by whom a rule counts, the rule, whether it is a shadow, and whose it is."""
 
     @lru_cache(maxsize=KEPT)
-    def counted_by(subject: str, rule: str, is_shadow: bool, label: str) -> Count:  # noqa: FBT001 - a key
-        per, _ = kind_and_tenant(subject)
+    def counted_by(per: str, rule: str, is_shadow: bool, label: str) -> Count:  # noqa: FBT001 - a key
         return counter.of(rule_label(rule, label), per, "true" if is_shadow else "false", label)
 
     return counted_by

@@ -54,7 +54,7 @@ def test_budgets_of_tenants_that_are_not_told_apart_are_counted_as_one() -> None
     )
 
     for number in range(FIRST + 20):
-        demand = replace(budget(0, (number + 1) * USD), subject=f"tenant:tenant-{number}")
+        demand = replace(budget(0, (number + 1) * USD), tenant=f"tenant-{number}", subject=f"tenant:tenant-{number}")
         alerts.tell([Crossing(demand=demand, fraction=0.5, spent=USD)])
 
     told = {tuple(labels.values()): value for labels, value in telescope.points("penstock.budget.alerts")}

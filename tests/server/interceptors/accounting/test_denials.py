@@ -185,7 +185,7 @@ def test_where_rules_are_too_many_only_their_texts_are_lost() -> None:
 
 def of(tenant: str, demand: RateDemand | LeaseDemand | BudgetDemand) -> Demand:
     """The same of another tenant's rule, which counts the whole of it."""
-    return replace(demand, subject=f"tenant:{tenant}")
+    return replace(demand, tenant=tenant, per="tenant", subject=f"tenant:{tenant}")
 
 
 def denied(telescope: Telescope) -> dict[tuple[str, ...], float]:
