@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -105,6 +106,9 @@ class TenantRules(Struct, frozen=True, kw_only=True):
 
 _UNBOUND = TenantRules()
 
+_Names: TypeAlias = tuple[str, str, str, str]
+"""A caller's tenant, key, user and agent: texts, whose hashes are known, are found faster than a Caller."""
+
 
 class Rulebook:
     """Every tenant's rules, and what they ask of one call."""
@@ -125,43 +129,51 @@ class Rulebook:
 
     def admission(self, caller: Caller, *, lease_ttl: float) -> Sequence[Demand]:
         """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
-        told_apart = self._told_apart(caller)
-        return () if told_apart is None else self._admission(told_apart, lease_ttl)
+        names = self._told_apart(caller)
+        return () if names is None else self._admission(names, lease_ttl)
 
     def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
         """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
-        told_apart = self._told_apart(caller)
-        if told_apart is None:
+        names = self._told_apart(caller)
+        if names is None:
             return []
-        rates, budgets = self._attempt(told_apart, now // HOUR)
+        rates, budgets = self._attempt(names, now // HOUR)
         demands: list[Demand] = [replace(rate, amount=tokens) for rate in rates]
         demands += [replace(budget, amount=cost_nanousd) for budget in budgets]
         return demands
 
-    def _told_apart(self, caller: Caller) -> Caller | None:
-        """The caller without the names that no rule counts by, and with none of any length; None where no rule is.
+    def _told_apart(self, caller: Caller) -> _Names | None:
+        """The caller's names but for those that no rule counts by, none of any length; None where no rule is.
 
         What is kept is by these, which are the fewer.
         """
-        counts_by = self._counts_by.get(caller.principal.tenant)
+        principal = caller.principal
+        counts_by = self._counts_by.get(principal.tenant)
         if counts_by is None:
             return None
-        by_user, by_agent = counts_by
-        return Caller(
-            principal=caller.principal,
-            user_id=caller.user_id if by_user else "",
-            agent=caller.agent[:LONGEST_AGENT] if by_agent else "",
+        by_key, by_user, by_agent = counts_by
+        return (
+            principal.tenant,
+            principal.key if by_key else "",
+            caller.user_id if by_user else "",
+            caller.agent[:LONGEST_AGENT] if by_agent else "",
         )
 
 
-def _counts_by(rules: TenantRules) -> tuple[bool, bool]:
-    """Whether any rule counts by user, and whether any does by agent."""
+def _counts_by(rules: TenantRules) -> tuple[bool, bool, bool]:
+    """Whether any rule counts by key, whether any does by user, and whether any does by agent."""
     counted = {rule.per for rule in rules.limits} | {rule.per for rule in rules.budgets}
-    return Per.USER in counted, Per.AGENT in counted
+    return Per.KEY in counted, Per.USER in counted, Per.AGENT in counted
 
 
-def _asked_at_admission(tenants: Mapping[str, TenantRules], caller: Caller, lease_ttl: float) -> Sequence[Demand]:
+def _called(names: _Names) -> Caller:
+    tenant, key, user_id, agent = names
+    return Caller(principal=Principal(tenant=tenant, key=key), user_id=user_id, agent=agent)
+
+
+def _asked_at_admission(tenants: Mapping[str, TenantRules], names: _Names, lease_ttl: float) -> Sequence[Demand]:
     demands: list[Demand] = []
+    caller = _called(names)
     tenant = caller.principal.tenant
     for rule in tenants.get(tenant, _UNBOUND).limits:
         subject = caller.subject(rule.per)
@@ -184,9 +196,10 @@ def _asked_at_admission(tenants: Mapping[str, TenantRules], caller: Caller, leas
 
 
 def _asked_of_an_attempt(
-    tenants: Mapping[str, TenantRules], caller: Caller, hour: float
+    tenants: Mapping[str, TenantRules], names: _Names, hour: float
 ) -> tuple[Sequence[RateDemand], Sequence[BudgetDemand]]:
     """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
+    caller = _called(names)
     rules = tenants.get(caller.principal.tenant, _UNBOUND)
     rates = [
         _rate(rule, rule.tokens, caller, "tokens", 0, is_told=False) for rule in rules.limits if rule.tokens is not None
