@@ -13,7 +13,7 @@ from penstockd import request_id
 from penstockd.errors import InvalidRequest, Violation
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
 from penstockd.request import UNSET, CachePolicy, Parameters, Request, Role, Turn
-from penstockd.usage import NOTHING, Usage
+from penstockd.usage import Usage
 
 M = TypeVar("M", bound=Message)
 ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
@@ -60,23 +60,26 @@ def parse(message_type: Callable[[], M], data: bytes) -> M:
 
 def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
     """Return the request that `message` makes; raise InvalidRequest, which names the bad fields and the request."""
-    mistakes = _mistakes(message)
-    if mistakes:
-        violations = [Violation(field, description) for field, description in mistakes[:MOST_VIOLATIONS]]
-        summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
-        named = message.request_id if request_id.is_valid(message.request_id) else ""
-        raise InvalidRequest(f"the request is not valid: {summary}", violations=violations, request_id=named)
-    return Request(
+    history, labels = message.history, message.labels
+    request = Request(
         agent=message.agent or default_agent,
         input=message.input,
-        history=tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history) if message.history else (),
+        # What is no role, or no policy, is one of the mistakes.
+        history=tuple(Turn(_ROLES.get(turn.role, Role.USER), turn.content) for turn in history) if history else (),
         user_id=message.user_id,
         request_id=message.request_id,
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
-        cache=_CACHE_POLICIES[message.cache],
-        labels=dict(message.labels) if message.labels else {},
+        cache=_CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
+        labels=dict(labels) if labels else {},
     )
+    mistakes = _mistakes(message, request)
+    if mistakes:
+        violations = [Violation(field, description) for field, description in mistakes[:MOST_VIOLATIONS]]
+        summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
+        named = request.request_id if request_id.is_valid(request.request_id) else ""
+        raise InvalidRequest(f"the request is not valid: {summary}", violations=violations, request_id=named)
+    return request
 
 
 def _parameters(message: pb.GenerationParameters) -> Parameters:
@@ -89,26 +92,27 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
     )
 
 
-def _mistakes(message: ProcessMessage) -> list[tuple[str, str]]:
-    """What is wrong, field by field: all of it, or at least as much as is told of."""
+def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]]:
+    """What is wrong with what was read, field by field: all of it, or at least as much as is told of.
+
+    A field of a Struct is read in a fifth of the time that one of a message takes.
+    """
     mistakes: list[tuple[str, str]] = []
-    if not message.input:
+    if not request.input:
         mistakes.append(("input", "must not be empty"))
-    if message.history:
+    if request.history:
         mistakes += islice(_turn_violations(message), MOST_VIOLATIONS)
-    user_id = message.user_id
-    if len(user_id) > 128 or NUL in user_id:
+    if len(request.user_id) > 128 or NUL in request.user_id:
         mistakes.append(("user_id", "must have at most 128 characters, none of them NUL"))
-    named = message.request_id
-    if named and not request_id.is_valid(named):
+    if request.request_id and not request_id.is_valid(request.request_id):
         mistakes.append(("request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"))
-    if len(message.idempotency_key) > 255:
+    if len(request.idempotency_key) > 255:
         mistakes.append(("idempotency_key", "must have at most 255 characters"))
-    if message.cache not in _CACHE_POLICIES:
+    if request.cache is CachePolicy.DEFAULT and message.cache not in _CACHE_POLICIES:
         mistakes.append(("cache", "must be a CachePolicy"))
-    if message.HasField("parameters"):
+    if request.parameters is not UNSET:
         mistakes += _parameter_violations(message.parameters)
-    if message.labels:
+    if request.labels:
         mistakes += _label_violations(message)
     return mistakes
 
@@ -205,8 +209,10 @@ def duration(seconds: float) -> Duration:
 
 def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
     message.model = attempt.model
-    message.reason = attempt.reason
-    message.cost_estimated = attempt.is_estimated
+    if attempt.reason:
+        message.reason = attempt.reason
+    if attempt.is_estimated:
+        message.cost_estimated = True
     if attempt.cost_nanousd is not None:
         message.cost_nanousd = attempt.cost_nanousd
     ended_at = attempt.started_at if attempt.ended_at is None else attempt.ended_at
@@ -214,12 +220,13 @@ def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
 
 
 def _set_usage(message: pb.Usage, usage: Usage) -> None:
-    message.SetInParent()
-    if usage is NOTHING:
+    total = usage.total
+    if not total:
+        message.SetInParent()
         return
     message.input_tokens = usage.input
     message.output_tokens = usage.output
-    message.total_tokens = usage.total
+    message.total_tokens = total
     if usage.cached_input:
         message.cached_input_tokens = usage.cached_input
     if usage.cache_write_input:
@@ -229,7 +236,10 @@ def _set_usage(message: pb.Usage, usage: Usage) -> None:
 
 
 def _set_duration(message: Duration, seconds: float) -> None:
-    message.SetInParent()
     if seconds >= 1.0:
         message.seconds = int(seconds)
-    message.nanos = int(seconds % 1 * 1e9)
+    nanos = int(seconds % 1 * 1e9)
+    if nanos:
+        message.nanos = nanos
+    else:
+        message.SetInParent()

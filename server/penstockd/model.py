@@ -135,16 +135,17 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
 def estimate(prompt: Prompt) -> Usage:
     """The most that `prompt` should use: its input, at four bytes a token, and all the output that it allows."""
-    texts = [prompt.instructions, *(turn.content for turn in prompt.turns)]
-    return Usage(
-        uncached_input=sum(text_tokens(text) + 4 for text in texts if text) + 3,
-        output=prompt.parameters.max_output_tokens or 0,
-    )
+    tokens = 3
+    for text in (prompt.instructions, *[turn.content for turn in prompt.turns]):
+        if text:
+            tokens += text_tokens(text) + 4
+    return Usage(uncached_input=tokens, output=prompt.parameters.max_output_tokens or 0)
 
 
 def text_tokens(text: str) -> int:
     """What `text` should take, at four bytes a token."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    size = len(text) if text.isascii() else len(text.encode())
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def chosen(prompt: Prompt) -> Model:

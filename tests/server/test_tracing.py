@@ -7,6 +7,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
+    Decision,
     ParentBased,
     Sampler,
     SamplingResult,
@@ -16,6 +17,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, SpanKind, TraceState, get_cu
 from opentelemetry.util.types import Attributes
 
 from fakes.telescope import Telescope
+from penstockd import tracing
 from penstockd.metadata import Entries, Metadata
 from penstockd.tracing import Tracing, Within, ids_of, present
 
@@ -92,6 +94,23 @@ def test_a_trace_has_the_id_it_was_sampled_by() -> None:
     assert [dict(span.attributes or {}) for span in telescope.spans] == [{"a": "b", "sampled.by": "half"}] * len(
         sampled
     )
+
+
+@pytest.mark.parametrize("sampler", [TraceIdRatioBased(0.25), ParentBased(TraceIdRatioBased(0.25))])
+def test_a_ratio_lets_the_same_calls_pass_as_its_sampler(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though that is not asked about those it leaves out."""
+    bound = TraceIdRatioBased.get_bound_for_rate(0.25)
+    ids = [high << 64 | low for high in (1, 2**63) for low in (1, bound - 1, bound, bound + 1, 2**64 - 1)]
+    drawn = iter(ids)
+    monkeypatch.setattr(tracing, "new_id", lambda _bits: next(drawn))
+    telescope = Telescope()
+    begin = telescope.tracing(sampler)
+
+    traced = [begin.begin("call", None, {}) is not None for _ in ids]
+
+    decisions = [sampler.should_sample(None, each, "call").decision for each in ids]
+    assert traced == [decision is Decision.RECORD_AND_SAMPLE for decision in decisions]
+    assert traced == [True, True, False, False, False] * 2
 
 
 def test_a_call_goes_on_with_the_trace_of_its_caller() -> None:

@@ -13,6 +13,8 @@ from penstockd.stores.ledger.operations import Row, Value
 LONGEST = 1 << 20
 """Bytes after which the file is written anew, without what was settled; twice what was held then, if that is more."""
 
+_encode = msgspec.json.Encoder().encode
+
 _RELEASED = "forgotten"
 """What marks a row that was taken back: the file's own word, as it outlives whoever wrote it."""
 
@@ -57,7 +59,7 @@ class HeldRows:
 
     def add(self, row: Row) -> None:
         """Hold `row` from now on; raises OSError, and then does not."""
-        line = msgspec.json.encode(row) + b"\n"
+        line = _encode(row) + b"\n"
         file = self._file
         if file is None or self._size > self._limit:
             file = self._rewrite()
@@ -77,7 +79,7 @@ class HeldRows:
         if self._file is None:
             self._rewrite()
         else:
-            self._write(self._file, msgspec.json.encode({_RELEASED: key}) + b"\n")
+            self._write(self._file, _encode({_RELEASED: key}) + b"\n")
         return True
 
     def compact(self) -> None:

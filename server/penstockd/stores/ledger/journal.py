@@ -81,7 +81,8 @@ class Journal:
 
     async def write(self, operation: Operation) -> None:
         """Return when the operation is durable. Raises LedgerUnavailable; what remains to be done is done later."""
-        self.waiting += _count_of_settled([operation])
+        if operation.kind is Kind.SETTLE:
+            self.waiting += 1
         if self.fault:
             if not operation.can_be_refused:
                 self._kept.append(operation)
@@ -204,7 +205,7 @@ class Journal:
 
     def _count(self, written: Sequence[Operation]) -> None:
         self.written += len(written)
-        self.waiting -= _count_of_settled(written)
+        self.waiting -= sum(operation.kind is Kind.SETTLE for operation in written)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
@@ -244,7 +245,3 @@ class Journal:
                 break
         self.fault = ""
         self._changed("")
-
-
-def _count_of_settled(operations: Sequence[Operation]) -> int:
-    return sum(operation.kind is Kind.SETTLE for operation in operations)

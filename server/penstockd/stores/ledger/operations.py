@@ -46,14 +46,16 @@ class Operation(Struct, frozen=True):
         return Operation(Kind.RELEASE, self.row) if self.can_be_refused else self
 
 
+_COUNTS = ("uncached_input", "cached_input", "cache_write_input", "output", "reasoning", "cost_nanousd")
+
 PROBE = Operation(Kind.PROBE, {})
 """Finds out whether anything can be written."""
 
 
 def row_of(entry: Entry, instance: int) -> dict[str, Value]:
     """The row of `entry`, which the daemon `instance` makes; its texts hold no NUL, with which callers are refused."""
-    usage = entry.usage
-    return {
+    usage, cost = entry.usage, entry.cost_nanousd
+    row: dict[str, Value] = {
         "call_id": entry.call_id,
         "attempt": entry.attempt,
         "at_us": round(entry.at * 1e6),
@@ -64,13 +66,16 @@ def row_of(entry: Entry, instance: int) -> dict[str, Value]:
         "user_id": entry.user_id,
         "agent": entry.agent,
         "model": entry.model,
-        "status": entry.status.value,
-        "uncached_input": min(usage.uncached_input, LARGEST),
-        "cached_input": min(usage.cached_input, LARGEST),
-        "cache_write_input": min(usage.cache_write_input, LARGEST),
-        "output": min(usage.output, LARGEST),
-        "reasoning": min(usage.reasoning, LARGEST),
-        "cost_nanousd": None if entry.cost_nanousd is None else min(entry.cost_nanousd, LARGEST),
+        "status": str(entry.status),
+        "uncached_input": usage.uncached_input,
+        "cached_input": usage.cached_input,
+        "cache_write_input": usage.cache_write_input,
+        "output": usage.output,
+        "reasoning": usage.reasoning,
+        "cost_nanousd": cost,
         "is_estimated": entry.is_estimated,
         "labels": msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
     }
+    if max(usage.total, usage.reasoning, cost or 0) > LARGEST:
+        row |= {name: min(count, LARGEST) for name in _COUNTS if isinstance(count := row[name], int)}
+    return row

@@ -4,8 +4,9 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable
 from penstockd.stores.ledger.held_rows import HeldRows
 from penstockd.stores.ledger.migrations import migrate
-from penstockd.stores.ledger.operations import Kind, Operation, Row
+from penstockd.stores.ledger.operations import Kind, Operation, Row, Value
 from penstockd.stores.ledger.statements import SQLITE
 
 BUSY_TIMEOUT = 4.0
@@ -109,9 +110,8 @@ class SqliteDatabase:
             if not is_alone:
                 execute("BEGIN IMMEDIATE")
             for operation in operations:
-                text, names = _TEXTS[operation.kind]
-                row = operation.row
-                execute(text, [row[name] for name in names])
+                text, values_of = _TEXTS[operation.kind]
+                execute(text, values_of(operation.row))
             if not is_alone:
                 execute("COMMIT")
         except sqlite3.Error as error:
@@ -236,10 +236,15 @@ def _explain(error: DBAPIError | sqlite3.Error) -> str:
     return _FAULTS.get(code) or _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
 
 
-def _text(kind: Kind) -> tuple[str, Sequence[str]]:
-    """The statement as the driver takes it, and the columns of its question marks."""
+def _text(kind: Kind) -> tuple[str, Callable[[Row], Sequence[Value]]]:
+    """The statement as the driver takes it, and what takes the values of its question marks out of a row."""
     compiled = SQLITE[kind].compile(dialect=sqlite_dialect(paramstyle="qmark"))
-    return compiled.string, compiled.positiontup or ()
+    names = compiled.positiontup
+    return compiled.string, itemgetter(*names) if names else _nothing
+
+
+def _nothing(_: Row) -> Sequence[Value]:
+    return ()
 
 
 _TEXTS: Final = {kind: _text(kind) for kind in Kind}
