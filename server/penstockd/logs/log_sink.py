@@ -6,6 +6,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import partial
 from typing import TextIO
 
@@ -32,7 +33,7 @@ class LogSink(logging.Handler):
         self._kept_out = 0
         self._lost = 0
         self._is_torn = False
-        self._lines: deque[str] = deque()
+        self._records: deque[logging.LogRecord] = deque()
         self._has_news = threading.Event()
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -49,15 +50,16 @@ class LogSink(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING and not record.args:
             self._take(record)  # as most lines are; `Repeats` passes them untouched
         else:
             try:
-                told = self._repeats.pass_on(record)
-            except Exception:  # noqa: BLE001 - a field that cannot be shown may raise anything
+                told = [_said(each) for each in self._repeats.pass_on(record)]
+            except Exception:  # noqa: BLE001 - what cannot be shown may raise anything
                 self._kept_out += 1
             else:
-                self._take_all(told)
+                for each in told:
+                    self._take(each)
         if not self._has_news.is_set():
             self._has_news.set()
 
@@ -75,20 +77,12 @@ class LogSink(logging.Handler):
         self._thread.join(timeout=20 * GATHER)
         super().close()
 
-    def _take_all(self, records: Iterable[logging.LogRecord]) -> None:
-        for record in records:
-            self._take(record)
-
     def _take(self, record: logging.LogRecord) -> None:
-        """Take a line if there is room for it, and it can be shown at all."""
-        try:
-            text = self.format(record) if len(self._lines) < CAPACITY else None
-        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything, here and in the thread
-            text = None
-        if text is None:
-            self._kept_out += 1
+        """Take a line if there is room for it; it is put into words by the thread, many at a time."""
+        if len(self._records) < CAPACITY:
+            self._records.append(record)
         else:
-            self._lines.append(text)
+            self._kept_out += 1
 
     def _run(self) -> None:
         while not self._is_closing.is_set():
@@ -99,8 +93,8 @@ class LogSink(logging.Handler):
         self._write(self._repeats.due(at_the_end=True))
 
     def _write(self, due: Iterable[logging.LogRecord]) -> None:
-        self._take_all(due)
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        records = [self._records.popleft() for _ in range(len(self._records))]
+        lines = [text for record in (*records, *due) if (text := self._text(record)) is not None]
         if not lines:
             return
         text = self._redaction("\n".join((*lines, "")))
@@ -111,6 +105,22 @@ class LogSink(logging.Handler):
         except (OSError, ValueError):
             self._is_torn = True
             self._lost += len(lines)
+
+    def _text(self, record: logging.LogRecord) -> str | None:
+        """The line for `record`, if it can be shown at all."""
+        try:
+            return self.format(record)
+        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything
+            self._lost += 1
+            return None
+
+
+def _said(record: logging.LogRecord) -> logging.LogRecord:
+    """`record` with its message as it is now: what a library's is made of may be another thing a moment later."""
+    if record.args:
+        record = copy(record)
+        record.msg, record.args = record.getMessage(), ()
+    return record
 
 
 def _writer(stream: TextIO) -> Callable[[str], object]:

@@ -93,6 +93,20 @@ def test_what_is_folded_is_told_at_the_end_at_the_latest() -> None:
     assert json.loads(last)["repeated"] == 4
 
 
+def test_what_a_library_says_is_said_of_that_moment() -> None:
+    """Though it is put into words a little later; and nobody else's record is changed."""
+    stream, queue = io.StringIO(), ["a"]
+    sink = sink_to(stream)
+    record = logging.LogRecord("library", logging.INFO, "", 0, "waiting: %s", (queue,), None)
+
+    sink.handle(record)
+    queue.append("b")
+    sink.close()
+
+    assert json.loads(stream.getvalue())["message"] == "waiting: ['a']"
+    assert record.args == (queue,)
+
+
 def test_a_full_disk_costs_lines_and_nothing_else() -> None:
     """They are counted; what comes when there is room again stands on lines of its own."""
     stream = Watched()
