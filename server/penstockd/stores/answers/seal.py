@@ -3,23 +3,23 @@
 import hmac
 from hashlib import blake2b
 
-from penstock.v1.agent_service_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP, ProcessResponse
+import msgspec
+
 from penstockd.answers import Answer
-from penstockd.outcome import FinishReason
 
 VERSION = b"\x01"
 TAG_SIZE = 16
 LONGEST = 2**20
 """Bytes of the longest answer that is kept."""
 
-_TO_WIRE = {FinishReason.STOP: FINISH_REASON_STOP, FinishReason.LENGTH: FINISH_REASON_LENGTH}
-_FROM_WIRE = {number: reason for reason, number in _TO_WIRE.items()}
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Answer).decode
 
 
 class Seal:
     """Makes bytes of answers, and answers of the bytes that it made for the same key, of no others.
 
-    The bytes are a version, a keyed BLAKE2b tag over version, key and message, and a ProcessResponse.
+    The bytes are a version, a keyed BLAKE2b tag over version, key and message, and the answer as MessagePack.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -28,9 +28,7 @@ class Seal:
 
     def close(self, key: str, answer: Answer) -> bytes | None:
         """Return the bytes of `answer` under `key`; None if it is too long to be kept."""
-        message = ProcessResponse(
-            output=answer.text, finish_reason=_TO_WIRE[answer.finish_reason], model_used=answer.model
-        ).SerializeToString()
+        message = _encode(answer)
         if len(message) > LONGEST:
             return None
         return VERSION + self._tag(key, message) + message
@@ -43,11 +41,10 @@ class Seal:
         message = value[head:]
         if not hmac.compare_digest(value[1:head], self._tag(key, message)):
             return None
-        kept = ProcessResponse.FromString(message)
-        return Answer(text=kept.output, finish_reason=_FROM_WIRE[kept.finish_reason], model=kept.model_used)
+        return _decode(message)
 
     def _tag(self, key: str, message: bytes) -> bytes:
         named = key.encode()
         tag = self._keyed.copy()
-        tag.update(b"%b%b%b%b" % (VERSION, len(named).to_bytes(4), named, message))
+        tag.update(b"%b%d:%b%b" % (VERSION, len(named), named, message))
         return tag.digest()
