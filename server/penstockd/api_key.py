@@ -19,6 +19,8 @@ _RANDOM_DIGITS: Final = 43
 _CHECK_DIGITS: Final = 6
 _FORM: Final = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_RANDOM_DIGITS + _CHECK_DIGITS}}}", re.ASCII)
 
+LENGTH: Final = len(_PREFIX) + _RANDOM_DIGITS + _CHECK_DIGITS
+
 SAMPLE_KEY: Final = "pk_SampleKeyOfTheDocumentationForDevelopmentNo3qKJW1"
 SAMPLE_PEPPER: Final = "sample-pepper-of-the-documentation"
 """What the documentation shows. Everybody knows them, so they open nothing outside development."""
