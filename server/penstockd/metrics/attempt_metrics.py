@@ -73,16 +73,16 @@ class AttemptMetrics:
         if attempt.asked_at is None or attempt.answered_at is None:
             return
         labels = (names.CHAT, model.provider, model.upstream_name, model.name)
-        self._duration.of(*labels, attempt.reason).observe(attempt.answered_at - attempt.asked_at)
+        self._duration.at[*labels, attempt.reason].observe(attempt.answered_at - attempt.asked_at)
         if attempt.first_chunk_at is not None:
-            self._first_chunk.of(*labels).observe(attempt.first_chunk_at - attempt.asked_at)
+            self._first_chunk.at[labels].observe(attempt.first_chunk_at - attempt.asked_at)
         usage = attempt.usage
         if usage.total:
-            self._tokens.of(*labels, "input").observe(usage.input)
-            self._tokens.of(*labels, "output").observe(usage.output)
+            self._tokens.at[*labels, "input"].observe(usage.input)
+            self._tokens.at[*labels, "output"].observe(usage.output)
         if attempt.cost_nanousd:
             wasted = "false" if attempt.is_complete else "true"
-            self._spend.of(model.name, self._tenants.of(call.tenant), wasted).add(attempt.cost_nanousd)
+            self._spend.at[model.name, self._tenants.of(call.tenant), wasted].add(attempt.cost_nanousd)
         if attempt.reason_before:
             self._retries.of(model.name, attempt.reason_before).add()
 

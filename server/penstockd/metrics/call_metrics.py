@@ -41,15 +41,15 @@ class CallMetrics:
         """Measure a call that took `duration` seconds; `error_type` is empty for one that went well."""
         outcome = call.outcome
         method = call.method.path[1:]
-        self._duration.of("grpc", method, code, error_type).observe(duration)
+        self._duration.at["grpc", method, code, error_type].observe(duration)
         first = outcome.first_content_at
         if first is not None:
-            self._first_content.of(method).observe(first - call.started_at)
+            self._first_content.at[method,].observe(first - call.started_at)
         # Who joined somebody else's call waited for that one's model, which is on no record of its own.
         if outcome.cache is not CacheStatus.COALESCED:
             until = first if first is not None and call.method.streams else call.started_at + duration
             away = _asking(outcome.attempts, until) + outcome.waited if outcome.attempts else outcome.waited
-            self._overhead.of(method).observe(max(0.0, until - call.started_at - away))
+            self._overhead.at[method,].observe(max(0.0, until - call.started_at - away))
 
 
 def _asking(attempts: Iterable[Attempt], until: float) -> float:

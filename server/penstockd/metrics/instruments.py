@@ -6,7 +6,7 @@ into a dict. What happens rarely, or is counted elsewhere and observed by callba
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Generic, TypeAlias, TypeVar
 
@@ -86,8 +86,19 @@ class Count:
         self.value += amount
 
 
+class _ByLabels(dict[tuple[str, ...], S]):
+    """The series by their label values; `add` makes what is missing: to look one up calls nothing of Python's."""
+
+    def __init__(self, add: Callable[[tuple[str, ...]], S]) -> None:
+        super().__init__()
+        self._add = add
+
+    def __missing__(self, values: tuple[str, ...]) -> S:
+        return self._add(values)
+
+
 class Instrument(ABC, Generic[S]):
-    """A measure, and a series of it for each set of label values."""
+    """A measure, and a series of it for each set of label values, `at` these in the order of `labels`."""
 
     def __init__(
         self, name: str, *, unit: str, description: str, labels: Sequence[str], beyond: Beyond = all_other
@@ -98,29 +109,27 @@ class Instrument(ABC, Generic[S]):
         self.description = description
         self.labels = labels
         self._beyond = beyond
-        self._series: dict[tuple[str, ...], S] = {}
+        self._by_labels = _ByLabels(self._add)
+        self.at: Mapping[tuple[str, ...], S] = self._by_labels
 
     @property
     def series(self) -> list[tuple[dict[str, str], S]]:
         """Every series, and its labels; one whose value is empty is left out."""
-        named = [(zip(self.labels, values, strict=True), series) for values, series in list(self._series.items())]
+        named = [(zip(self.labels, values, strict=True), series) for values, series in list(self.at.items())]
         return [({label: value for label, value in labels if value}, series) for labels, series in named]
 
     def of(self, *values: str) -> S:
         """Return the series of these label values, in the order of `labels`."""
-        try:
-            return self._series[values]
-        except KeyError:
-            return self._add(values)
+        return self.at[values]
 
     @abstractmethod
     def _new(self) -> S:
         """Return a series that is empty."""
 
     def _add(self, values: tuple[str, ...]) -> S:
-        if len(self._series) >= MOST_SERIES:
+        if len(self._by_labels) >= MOST_SERIES:
             values = self._beyond(values)
-        return self._series.setdefault(values, self._new())
+        return self._by_labels.setdefault(values, self._new())
 
 
 class Histogram(Instrument[Series]):
