@@ -38,10 +38,11 @@ class Flights:
         self._linger = linger
         self._works: dict[str, Work] = {}
         self._left: dict[str, set[Work]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Those that are to end and have not: the loop itself holds a task only weakly.
+        self._ending: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Flights {len(self._works)} in the air, {len(self._tasks)} tasks>"
+        return f"<Flights {len(self._works)} in the air, {len(self._ending)} ending>"
 
     async def ride(self, key: str, call: Call[Request], proceed: Handler[Request], keep: Keep | None = None) -> None:
         """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
@@ -73,15 +74,13 @@ class Flights:
         """End all work, also what lingers, and wait at most `timeout` seconds for it."""
         for work in list(self._works.values()):
             self._end(work)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=timeout)
 
     def _start(self, key: str, call: Call[Request], proceed: Handler[Request]) -> Work:
         work = Work(key=key, call=call)
         self._works[key] = work
         work.task = asyncio.create_task(self._run(work, proceed))
-        self._tasks.add(work.task)
-        work.task.add_done_callback(self._tasks.discard)
         return work
 
     async def _run(self, work: Work, proceed: Handler[Request]) -> None:
@@ -179,6 +178,8 @@ class Flights:
 
     def _end(self, work: Work) -> None:
         self._forget(work)
+        self._ending.add(work.task)
+        work.task.add_done_callback(self._ending.discard)
         work.task.cancel()
 
     def _attend(self, work: Work) -> None:

@@ -89,7 +89,7 @@ class OwnLimit:
         self._timer: asyncio.TimerHandle | None = None
         if call.overtime is not None:
             call.overtime.watch(self._extend)
-        self._extend()
+        self._begin()
 
     def close(self) -> None:
         """Grant nothing and wake nobody any more."""
@@ -100,6 +100,9 @@ class OwnLimit:
     def _extend(self) -> None:
         """Let the work take as long as the listener may by now, and watch for the listener's end anew."""
         self._stop()
+        self._begin()
+
+    def _begin(self) -> None:
         self.is_over = False
         self._overtime.grant(self._call.ends_at)
         self._overtime.watch(self._granted)

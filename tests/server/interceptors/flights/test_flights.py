@@ -71,7 +71,7 @@ async def test_callers_of_one_key_get_one_piece_of_work() -> None:
     assert (len(work.calls), len(other.calls)) == (1, 1)
     assert late[0].texts == ["ab", "c"]
     assert flights.joins == 3
-    assert repr(flights) == "<Flights 0 in the air, 0 tasks>"
+    assert repr(flights) == "<Flights 0 in the air, 0 ending>"
 
 
 async def test_who_started_carries_the_charge_and_the_others_nothing() -> None:
@@ -509,7 +509,7 @@ async def test_deserted_work_lingers_for_those_who_come_back() -> None:
     async with asyncio.timeout(5.0):
         await work.cancelled.wait()
     await settled()
-    assert repr(flights) == "<Flights 0 in the air, 0 tasks>"
+    assert repr(flights) == "<Flights 0 in the air, 0 ending>"
 
 
 async def test_lingering_piles_up_no_timers() -> None:
@@ -566,7 +566,7 @@ async def test_closing_ends_all_work() -> None:
 
     assert work.cancels == 2
     assert isinstance((await caller.ends()).error, Internal)
-    assert repr(flights) == "<Flights 0 in the air, 0 tasks>"
+    assert repr(flights) == "<Flights 0 in the air, 0 ending>"
 
 
 async def test_a_joined_callers_span_links_to_that_of_the_work() -> None:
