@@ -119,7 +119,7 @@ class Adapter(grpc.aio.ServerInterceptor):
             self._begin(running)
             try:
                 call, handle = self._received(endpoint, data, context, replies)
-                replies.begin(call, endpoint.edge())
+                replies.begin(endpoint.edge(outcome, call.started_at))
                 await handle(call)
                 replies.end()
             except BaseException as error:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from penstockd.call import Call, Completed, Delta, Reply
+from penstockd.call import Completed, Delta, Reply
 from penstockd.clock import Clock
 from penstockd.endpoint import Edge
 from penstockd.errors import PenstockError
@@ -30,9 +30,8 @@ class Replies:
     A stream's messages are written one by one; that of any other call is `message`, for its handler to return.
     """
 
-    __slots__ = ("_are_whole", "_call", "_clock", "_context", "_edge", "_running", "_streams", "message", "outcome")
+    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_streams", "message", "outcome")
 
-    _call: Call[Any]
     _edge: Edge
 
     def __init__(self, context: Context, running: Running, clock: Clock, *, streams: bool) -> None:
@@ -45,9 +44,8 @@ class Replies:
         self.message: bytes | None = None
         self._are_whole = False
 
-    def begin(self, call: Call[Any], edge: Edge) -> None:
-        """Send the messages that `edge` makes of the replies to `call` from now on."""
-        self._call = call
+    def begin(self, edge: Edge) -> None:
+        """Send the messages that `edge` makes of replies from now on."""
         self._edge = edge
 
     async def send(self, reply: Reply) -> None:
@@ -58,7 +56,7 @@ class Replies:
             outcome.first_content_at = self._clock.monotonic()
         if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
             context.set_trailing_metadata(((COST, str(cost)),))
-        for written in self._edge(reply, self._call):
+        for written in self._edge(reply):
             try:
                 if not running.has_written:
                     running.has_written = True

@@ -7,7 +7,7 @@ from fakes.clock import FakeClock
 from penstock.v1.agent_service_pb2 import ListAgentsResponse, ProcessResponse, ProcessStreamResponse
 from penstockd.call import Completed, Delta
 from penstockd.endpoint import LONGEST_DELTA, StreamEdge, WholeEdge
-from penstockd.outcome import FinishReason
+from penstockd.outcome import FinishReason, Outcome
 
 DONE = Completed(finish_reason=FinishReason.STOP)
 
@@ -15,12 +15,13 @@ DONE = Completed(finish_reason=FinishReason.STOP)
 def test_a_whole_answer_is_one_message() -> None:
     """Nothing is due before the end; latency counts from the call's start."""
     clock = FakeClock(1000.0)
-    edge, call = WholeEdge(clock), a_call(REQUEST)
+    call = a_call(REQUEST)
+    edge = WholeEdge(clock, call.outcome, call.started_at)
     clock.advance(2.5)
 
-    assert edge(Delta("Hel"), call) == ()
-    assert edge(Delta("lo"), call) == ()
-    (data,) = edge(DONE, call)
+    assert edge(Delta("Hel")) == ()
+    assert edge(Delta("lo")) == ()
+    (data,) = edge(DONE)
 
     response = ProcessResponse.FromString(data)
     assert response.output == "Hello"
@@ -31,25 +32,27 @@ def test_any_other_reply_is_itself() -> None:
     """A method that sends its one response message sends it so."""
     message = ListAgentsResponse()
 
-    assert WholeEdge(FakeClock())(message, a_call(REQUEST)) == (message.SerializeToString(),)
+    assert WholeEdge(FakeClock(), Outcome(), 0.0)(message) == (message.SerializeToString(),)
 
 
 def test_a_streams_first_reply_brings_started_along() -> None:
     """Once, whatever comes first."""
-    edge, call = StreamEdge(FakeClock()), a_call(REQUEST)
+    call = a_call(REQUEST)
+    edge = StreamEdge(FakeClock(), call.outcome, call.started_at)
 
-    assert kinds(edge(Delta("a"), call)) == ["started", "delta"]
-    assert kinds(edge(Delta("b"), call)) == ["delta"]
-    assert kinds(edge(DONE, call)) == ["completed"]
-    assert kinds(StreamEdge(FakeClock())(DONE, call)) == ["started", "completed"]
+    assert kinds(edge(Delta("a"))) == ["started", "delta"]
+    assert kinds(edge(Delta("b"))) == ["delta"]
+    assert kinds(edge(DONE)) == ["completed"]
+    assert kinds(StreamEdge(FakeClock(), call.outcome, call.started_at)(DONE)) == ["started", "completed"]
 
 
 def test_a_long_text_goes_out_in_messages_that_every_client_takes() -> None:
     """Somebody who reads late has all that was said before at once, in letters of four bytes too."""
-    edge, call = StreamEdge(FakeClock()), a_call(REQUEST)
+    call = a_call(REQUEST)
+    edge = StreamEdge(FakeClock(), call.outcome, call.started_at)
     text = "🦊" * (2 * LONGEST_DELTA) + "."
 
-    _, *events = edge(Delta(text), call)
+    _, *events = edge(Delta(text))
 
     assert "".join(ProcessStreamResponse.FromString(event).delta.text for event in events) == text
     assert [len(event) <= 4 * LONGEST_DELTA + 100 for event in events] == [True] * 3
@@ -59,7 +62,7 @@ def test_a_long_text_goes_out_in_messages_that_every_client_takes() -> None:
 def test_a_stream_has_no_other_replies() -> None:
     """A message is a mistake of ours."""
     with pytest.raises(TypeError, match="ListAgentsResponse is no reply of a stream"):
-        StreamEdge(FakeClock())(ListAgentsResponse(), a_call(REQUEST))
+        StreamEdge(FakeClock(), Outcome(), 0.0)(ListAgentsResponse())
 
 
 def kinds(messages: object) -> list[str | None]:

@@ -1,7 +1,10 @@
 """Every RPC becomes a call, and every ending of a call becomes one status."""
 
 import asyncio
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from dataclasses import replace
 from math import inf
@@ -39,6 +42,23 @@ DONE = Completed(finish_reason=FinishReason.STOP)
 
 class Quit(BaseException):
     """What a library might end its own work with."""
+
+
+@contextmanager
+def collected() -> Iterator[list[object]]:
+    """What the block leaves for the collector, once it has ended."""
+    gc.collect()
+    gc.disable()
+    garbage: list[object] = []
+    try:
+        yield garbage
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        garbage += gc.garbage
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def raising(error: BaseException, *texts: str) -> Handle:
@@ -356,10 +376,28 @@ async def test_no_credential_is_left_in_the_context() -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("error", [None, RateLimited, ValueError, asyncio.CancelledError])
+async def test_a_call_leaves_nothing_to_be_collected(path: str, error: type[BaseException] | None) -> None:
+    """Objects that hold on to each other keep gRPC's own part of their call until the collector finds them."""
+
+    async def handle(call: Call[Request]) -> None:
+        await (answering(call) if error is None else raising(error(), "a")(call))
+
+    async with edge(handle) as at:
+        await at.wire.ask(path, ASK)
+        with collected() as garbage:
+            for _ in range(5):
+                await at.wire.ask(path, ASK)
+
+    assert [each for each in garbage if type(each).__module__.startswith("penstockd")] == []
+    assert not any(isinstance(each, asyncio.Task | BaseException) for each in garbage)
+
+
+@BOTH
 async def test_an_edge_that_cannot_be_made_is_unforeseen(path: str) -> None:
     """As is whatever else fails on the way, its text is in no reply."""
 
-    def broken() -> NoReturn:
+    def broken(_outcome: object, _started_at: float) -> NoReturn:
         raise ValueError("secret")
 
     async with edge(raising(AssertionError())) as at:
