@@ -60,12 +60,17 @@ class Cache:
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
         await self._flights.ride(flight, call, proceed, keep)
 
-    async def _unless_kept_since(self, key: str, landed: int, proceed: Handler[Request], call: Call[Request]) -> None:
+    def _unless_kept_since(
+        self, key: str, landed: int, proceed: Handler[Request], call: Call[Request]
+    ) -> Awaitable[None]:
         """Proceed, unless the flight that would have been joined has landed while the answer was looked up.
 
         It can only have landed if any did since the count was `landed`.
         """
-        kept = None if self._flights.landed == landed else await self._answers.get(key)
+        return proceed(call) if self._flights.landed == landed else self._unless_kept(key, proceed, call)
+
+    async def _unless_kept(self, key: str, proceed: Handler[Request], call: Call[Request]) -> None:
+        kept = await self._answers.get(key)
         await (proceed(call) if kept is None else self._replay(kept, call))
 
     def _replay(self, answer: Answer, call: Call[Request]) -> Awaitable[None]:

@@ -108,9 +108,9 @@ class Meter:
         await self._settle(account, account.complete(reply.usage, is_counted=reply.is_counted))
         await call.send(reply)
 
-    async def _settle(self, account: Account, entry: Entry) -> None:
+    def _settle(self, account: Account, entry: Entry) -> Awaitable[None]:
         account.give_back_grant(used=entry.usage.total)
-        await self._holds.finish(self._close(account, entry) if account.demands else self._write(account, entry))
+        return self._holds.finish(self._close(account, entry) if account.demands else self._write(account, entry))
 
     async def _forget(self, account: Account) -> None:
         """Leave everything as it was: a model that was not asked made no attempt."""

@@ -36,7 +36,7 @@ class Chat:
         """Send the answer to `call`'s prompt as `Delta* Completed`, or raise a failure of penstockd.upstream."""
         prompt = call.request
         try:
-            exchange = await self._wire.post(self._dialect.request(prompt), prompt.attempt)
+            exchange = Exchange(await self._wire.post(self._dialect.request(prompt), prompt.attempt))
             try:
                 if exchange.status != 200 or exchange.is_encoded:
                     await self._refuse(exchange)

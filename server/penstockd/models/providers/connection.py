@@ -70,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         attempt.is_unsent = False
         try:
-            await response.started()
+            while not response.status:
+                await response.news()
         except BaseException:
             # Not abort: all of it may have arrived with its head, and the connection be another exchange's by now.
             response.cut()

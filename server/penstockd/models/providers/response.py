@@ -42,14 +42,14 @@ class Response:
         return b"".join(self._pieces)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all has arrived, read or not."""
+        return self.is_ended and self._failure is None
+
+    @property
     def is_spent(self) -> bool:
         """Whether all has arrived and was read."""
-        return self.is_ended and not self._pieces and self._failure is None
-
-    async def started(self) -> None:
-        """Return once the head is whole; raise what kept it from that."""
-        while not self.status:
-            await self._news()
+        return self.is_whole and not self._pieces
 
     async def read(self) -> bytes:
         """Return all that has arrived since the last read, waiting for it; empty at the end.
@@ -57,12 +57,16 @@ class Response:
         A failure is raised as soon as it is known, before what arrived with it: until then another model may answer.
         """
         while self._failure or not (self._pieces or self.is_ended):
-            await self._news()
-        pieces = self._pieces
-        self._pieces = []
-        self.unread = 0
+            await self.news()
+        taken = self.take()
         if not self.is_ended:
             self._source.resume()
+        return taken
+
+    def take(self) -> bytes:
+        """Return what has arrived since the last read; a response that goes on is read instead."""
+        pieces, self._pieces = self._pieces, []
+        self.unread = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def cut(self) -> None:
@@ -87,8 +91,8 @@ class Response:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _news(self) -> asyncio.Future[None]:
-        """What is done at the next news; raises what there is instead."""
+    def news(self) -> asyncio.Future[None]:
+        """What is done at the next news; raises what keeps the response from coming."""
         if self._failure is not None:
             raise self._failure
         self._waiter = waiter = asyncio.get_running_loop().create_future()

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -88,15 +88,15 @@ class Wire:
         """Close every connection."""
         self._connections.close()
 
-    async def post(self, body: bytes, attempt: Attempt) -> "Exchange":
-        """Send `body` and return the exchange once its headers are there; the caller closes it.
+    def post(self, body: bytes, attempt: Attempt) -> Awaitable[Response]:
+        """Send `body` and return the response once its headers are there, for an Exchange, which the caller closes.
 
         Until something of the request goes out, `attempt` is unsent.
         """
         attempt.is_unsent = True
         # Head and body in one write are one system call, and one packet if they are small.
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        return Exchange(await self._connections.exchange(request, attempt))
+        return self._connections.exchange(request, attempt)
 
     def _new_head(self, path: str, headers: Mapping[str, str]) -> bytes:
         """All of a request's head that is the same for every one: it lacks the number of the body's bytes."""
@@ -176,9 +176,12 @@ class Exchange:
 
     async def body(self) -> bytes:
         """Return the whole body; raise Broken if it is cut or too long."""
+        response = self._response
         chunks = []
-        while not self._response.is_spent or self._ahead:
-            chunks.append(await self.read())
+        while not response.is_spent or self._ahead:
+            # As a rule all of it came with the head.
+            is_there = response.is_whole and not self._ahead
+            chunks.append(response.take() if is_there else await self.read())
             self._read += len(chunks[-1])
             if self._read > MAX_BODY:
                 raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
