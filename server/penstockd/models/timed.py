@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from penstockd.call import Call, Completed, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.model import Prompt, Timeouts
-from penstockd.models.timer import Timer, TimeUp
+from penstockd.models.timer import Timer, TimerWheel, TimeUp
 from penstockd.upstream import OutOfTime, SlowReader, TimedOut, UpstreamFailure
 
 _Limit: TypeAlias = tuple[float, str]
@@ -27,13 +27,14 @@ class Timed:
         self._answer = answer
         self._timeouts = timeouts
         self._clock = clock
+        self._wheel = TimerWheel(clock)
 
     async def __call__(self, call: Call[Prompt]) -> None:
         """Answer `call` in time; whatever else ends it, a cancellation or a TimeoutError of `send` too, passes.
 
         An answer that was handed on whole stands, however long its provider takes to end.
         """
-        timer = Timer(self._clock)
+        timer = Timer(self._clock, self._wheel)
         watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
         granted = watch.granted
         if overtime is not None:

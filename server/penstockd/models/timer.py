@@ -11,22 +11,57 @@ RESOLUTION = 0.001
 """Seconds by which an event loop may be early: it counts in milliseconds."""
 
 
+WIDTH = 1.0
+"""Seconds of one slot of a wheel."""
+
+
 class TimeUp(Exception):
     """The limit has passed, and nobody else cancelled the task."""
+
+
+class TimerWheel:
+    """Keeps timers by the second in which their limits come, and asks the event loop once for all of a second.
+
+    Most calls end long before their limits, and a timer of the loop's costs several times what a place in a set does.
+    A hashed timing wheel, as in https://doi.org/10.1145/41457.37504.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Keep none; `clock` must go as the event loop's, which is always the same."""
+        self._clock = clock
+        self._slots: dict[int, set[Timer]] = {}
+
+    def slot(self, due: float, loop: asyncio.AbstractEventLoop) -> "set[Timer] | None":
+        """Where to wait for the second of `due`, whose beginning is told to all in there; None if it has begun."""
+        number = int(due / WIDTH)
+        slot = self._slots.get(number)
+        if slot is None:
+            left = number * WIDTH - self._clock.monotonic()
+            if left <= 0.0:
+                return None
+            slot = self._slots[number] = set()
+            loop.call_later(left, self._begin, number)
+        return slot
+
+    def _begin(self, number: int) -> None:
+        for timer in self._slots.pop(number):
+            timer.come_near()
 
 
 class Timer:
     """Ends what runs `with` it by TimeUp once its limit has passed.
 
     It keeps account of cancellations as asyncio.timeout does. Unlike there, moving the limit later costs next to
-    nothing: the event loop is asked to call once, and again only if the limit has moved when it does.
+    nothing: it is woken once, and again only if the limit has moved when it is.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_due", "_handle", "_has_fired", "_task", "_wakes_at")
+    __slots__ = ("_cancelling", "_clock", "_due", "_handle", "_has_fired", "_slot", "_task", "_wakes_at", "_wheel")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, wheel: TimerWheel) -> None:
         """Set no limit yet; `clock` must go as the event loop's."""
         self._clock = clock
+        self._wheel = wheel
+        self._slot: set[Timer] | None = None
         self._due = inf
         self._wakes_at = inf
         self._handle: asyncio.TimerHandle | None = None
@@ -43,8 +78,7 @@ class Timer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
+        self._stop()
         if self._has_fired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeUp from error
 
@@ -54,12 +88,29 @@ class Timer:
         if due < self._wakes_at:
             self._wake()
 
-    def _wake(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        self._wakes_at = self._due
-        left = max(self._due - self._clock.monotonic(), 0.0)
+    def come_near(self) -> None:
+        """Ask the event loop: the second of the limit has begun."""
+        self._slot = None
+        left = max(self._wakes_at - self._clock.monotonic(), 0.0)
         self._handle = self._task.get_loop().call_later(left, self._look)
+
+    def _wake(self) -> None:
+        self._stop()
+        self._wakes_at = self._due
+        slot = self._wheel.slot(self._due, self._task.get_loop())
+        if slot is None:
+            self.come_near()
+        else:
+            slot.add(self)
+            self._slot = slot
+
+    def _stop(self) -> None:
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+        elif self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _look(self) -> None:
         self._handle = None

@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
+from typing import Any
 
 import pytest
 
 from fakes import virtual_time
 from fakes.virtual_time import VirtualClock
-from penstockd.models.timer import Timer, TimeUp
+from penstockd.models.timer import WIDTH, Timer, TimerWheel, TimeUp
 
 Work = Callable[[Timer, float], Awaitable[None]]
 
 
 async def watched(clock: VirtualClock, work: Work) -> None:
     """Do `work`, which is told when it starts, under a timer."""
-    with Timer(clock) as timer:
+    with Timer(clock, TimerWheel(clock)) as timer:
         await work(timer, clock.monotonic())
 
 
@@ -132,3 +133,31 @@ def test_a_cancellation_from_elsewhere_stays_one(after: float) -> None:
 
     clock = VirtualClock()
     virtual_time.run(clock, cancelled(clock))
+
+
+def test_the_loop_is_asked_once_for_all_limits_of_a_second() -> None:
+    """Who ends before that leaves nothing there."""
+
+    async def run(clock: VirtualClock) -> tuple[list[float], list[int]]:
+        wheel, loop = TimerWheel(clock), asyncio.get_running_loop()
+        asked: list[float] = []
+        call_later, start = loop.call_later, clock.monotonic()
+        second = WIDTH * (int(start / WIDTH) + 10)
+
+        def counted(delay: float, *callback: Any) -> asyncio.TimerHandle:  # noqa: ANN401 - as the loop has it
+            asked.append(delay)
+            return call_later(delay, *callback)
+
+        loop.call_later = counted  # type: ignore[assignment,method-assign]
+        sizes = []
+        for number in range(100):
+            with Timer(clock, wheel) as timer:
+                timer.move(second + number * WIDTH / 101)
+                sizes.append(len(wheel.slot(second, loop) or ()))
+        sizes.append(len(wheel.slot(second, loop) or ()))
+        return asked, sizes
+
+    clock = VirtualClock()
+    asked, sizes = virtual_time.run(clock, run(clock))
+    assert len(asked) == 1
+    assert sizes == [1] * 100 + [0]
