@@ -1,6 +1,7 @@
 """Tells apart whatever may shape an answer, in keys from which nobody can guess a prompt."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -72,6 +73,11 @@ def owner(key: str) -> tuple[str, str]:
 
 
 def _numbers(parameters: Parameters) -> Sequence[object]:
+    # Stop texts may be long, and nothing long is remembered.
+    return _in_order(parameters) if parameters.stop else _remembered(parameters)
+
+
+def _in_order(parameters: Parameters) -> Sequence[object]:
     """The parameters in a fixed order; a temperature of 1 is as 1.0, -0.0 as 0.0, and stop texts in any order alike."""
     temperature, top_p = parameters.temperature, parameters.top_p
     return (
@@ -81,6 +87,9 @@ def _numbers(parameters: Parameters) -> Sequence[object]:
         sorted(set(parameters.stop)),
         parameters.seed,
     )
+
+
+_remembered = lru_cache(maxsize=256)(_in_order)
 
 
 def _pairs(labels: Mapping[str, str]) -> Sequence[tuple[str, str]]:

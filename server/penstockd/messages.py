@@ -178,15 +178,16 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
 
     Filled in where it lies: a message given to another one's constructor is copied, which costs three times as much.
     """
-    response = pb.ProcessResponse(
-        request_id=outcome.request_id,
-        output=output,
-        finish_reason=_FINISH_REASONS[finish_reason],
-        model_used=outcome.model,
-        cost_nanousd=outcome.cost_nanousd,
-        cost_estimated=outcome.is_estimated,
-        cache_status=_CACHE_STATUSES[outcome.cache],
-    )
+    response = pb.ProcessResponse()
+    response.request_id = outcome.request_id
+    response.output = output
+    response.finish_reason = _FINISH_REASONS[finish_reason]
+    response.model_used = outcome.model
+    response.cache_status = _CACHE_STATUSES[outcome.cache]
+    if (cost := outcome.cost_nanousd) is not None:
+        response.cost_nanousd = cost
+    if outcome.is_estimated:
+        response.cost_estimated = True
     usage = outcome.usage
     _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)

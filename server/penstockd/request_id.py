@@ -14,10 +14,9 @@ def is_valid(request_id: str) -> bool:
 
 def generate(unix_seconds: float) -> str:
     """Return a new UUIDv7 (RFC 9562, section 5.7): unique, and sorted by its time in milliseconds."""
-    milliseconds = int(unix_seconds * 1000) & (1 << 48) - 1
-    digits = f"{milliseconds << 80 | _random_bits(80) & _RANDOM | _VERSION_7:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time = f"{int(unix_seconds * 1000) & (1 << 48) - 1:012x}"
+    random = f"{_random_bits(74):019x}"  # of the first digit two bits are random, and one says which variant it is
+    return f"{time[:8]}-{time[8:]}-7{random[1:4]}-{_VARIANT[random[0]]}{random[4:7]}-{random[7:]}"
 
 
-_RANDOM = ~(0xF << 76 | 0x3 << 62)
-_VERSION_7 = 0x7 << 76 | 0x2 << 62
+_VARIANT = {"0": "8", "1": "9", "2": "a", "3": "b"}

@@ -80,7 +80,8 @@ class Flights:
     def _start(self, key: str, call: Call[Request], proceed: Handler[Request]) -> Work:
         work = Work(key=key, call=call)
         self._works[key] = work
-        work.task = asyncio.create_task(self._run(work, proceed))
+        # A name of its own is made up for each task that is given none.
+        work.task = asyncio.get_running_loop().create_task(self._run(work, proceed), name="flight")
         return work
 
     async def _run(self, work: Work, proceed: Handler[Request]) -> None:

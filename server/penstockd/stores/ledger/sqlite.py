@@ -6,7 +6,8 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -105,15 +106,14 @@ class SqliteDatabase:
         try:
             if self._writer is None:
                 self._writer = self._connect(timeout=0.0 if self.commits_fast else BUSY_TIMEOUT)
-            execute = self._writer.execute
             is_alone = len(operations) == 1  # and then a transaction of its own without any words
             if not is_alone:
-                execute("BEGIN IMMEDIATE")
-            for operation in operations:
-                text, values_of = _TEXTS[operation.kind]
-                execute(text, values_of(operation.row))
+                self._writer.execute("BEGIN IMMEDIATE")
+            for kind, those in groupby(operations, attrgetter("kind")):
+                text, values_of = _TEXTS[kind]
+                self._writer.executemany(text, [values_of(operation.row) for operation in those])
             if not is_alone:
-                execute("COMMIT")
+                self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._let_go()
             raise LedgerUnavailable(_explain(error)) from error
