@@ -50,7 +50,7 @@ class LogSink(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
-        if record.levelno < logging.WARNING and not record.args:
+        if record.levelno < logging.WARNING and not record.args and not record.exc_info:
             self._take(record)  # as most lines are; `Repeats` passes them untouched
         else:
             try:
@@ -116,11 +116,16 @@ class LogSink(logging.Handler):
 
 
 def _said(record: logging.LogRecord) -> logging.LogRecord:
-    """`record` with its message as it is now: what a library's is made of may be another thing a moment later."""
-    if record.args:
+    """`record` with its message and traceback as they are now: a moment later they may be made of something else."""
+    if record.args or record.exc_info:
         record = copy(record)
         record.msg, record.args = record.getMessage(), ()
+        if record.exc_info:
+            record.exc_text, record.exc_info = _words.formatException(record.exc_info), None
     return record
+
+
+_words = logging.Formatter()
 
 
 def _writer(stream: TextIO) -> Callable[[str], object]:

@@ -107,6 +107,28 @@ def test_what_a_library_says_is_said_of_that_moment() -> None:
     assert record.args == (queue,)
 
 
+def test_a_traceback_is_of_that_moment() -> None:
+    """The error may be let go of before it is put into words, and so may what it came from."""
+    stream = io.StringIO()
+    sink = sink_to(stream)
+    try:
+        try:
+            int("x")
+        except ValueError as error:
+            raise KeyError from error
+    except KeyError as error:
+        record = logging.LogRecord("penstockd", logging.ERROR, "", 0, "it failed", (), (KeyError, error, None))
+
+        sink.handle(record)
+        assert error.__cause__ is not None
+        error.__cause__.__traceback__ = None
+    sink.close()
+
+    told = json.loads(stream.getvalue())["exception"]
+    assert 'int("x")' in told
+    assert record.exc_info is not None
+
+
 def test_a_full_disk_costs_lines_and_nothing_else() -> None:
     """They are counted; what comes when there is room again stands on lines of its own."""
     stream = Watched()
