@@ -1,8 +1,10 @@
 """The one place that talks to gRPC's servicer context: RPCs in, calls through the chain, replies and statuses out."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
 from math import inf
 from typing import Any, TypeAlias, cast
 
@@ -23,6 +25,8 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 LONGEST_STALL = 30.0
 """Seconds for which a reader may take nothing of its stream before it is cut."""
 LOOK_FOR_STALLS_EVERY = 1.0
+LONGEST_CHAIN = 100
+"""Errors that came from each other, of which an agent may have made a ring."""
 
 
 class Adapter(grpc.aio.ServerInterceptor):
@@ -134,6 +138,8 @@ class Adapter(grpc.aio.ServerInterceptor):
                 await replies.abort(told)
             finally:
                 self._running.discard(running)
+                if (ending := sys.exception()) is not None:
+                    task.add_done_callback(partial(_let_go, ending))
             return replies.message
 
         if method.streams:
@@ -180,6 +186,14 @@ class Adapter(grpc.aio.ServerInterceptor):
             sans=_sans(context) if self._reads_certificates else None,
         )
         return call, handle
+
+
+def _let_go(ending: BaseException | None, _task: asyncio.Task[None]) -> None:
+    """Drop the tracebacks of what a call has ended by: gRPC keeps it with the call, and they would keep the call."""
+    for _ in range(LONGEST_CHAIN):
+        if ending is not None:
+            ending.__traceback__ = None
+            ending = ending.__cause__ or ending.__context__
 
 
 def _sans(context: Context) -> tuple[str, ...]:

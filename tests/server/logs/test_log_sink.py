@@ -111,22 +111,27 @@ def test_a_traceback_is_of_that_moment() -> None:
     """The error may be let go of before it is put into words, and so may what it came from."""
     stream = io.StringIO()
     sink = sink_to(stream)
-    try:
-        try:
-            int("x")
-        except ValueError as error:
-            raise KeyError from error
-    except KeyError as error:
-        record = logging.LogRecord("penstockd", logging.ERROR, "", 0, "it failed", (), (KeyError, error, None))
+    error = failed()
+    record = logging.LogRecord("penstockd", logging.ERROR, "", 0, "it failed", (), (KeyError, error, None))
 
-        sink.handle(record)
-        assert error.__cause__ is not None
-        error.__cause__.__traceback__ = None
+    sink.handle(record)
+    assert error.__cause__ is not None
+    error.__cause__.__traceback__ = None
     sink.close()
 
-    told = json.loads(stream.getvalue())["exception"]
-    assert 'int("x")' in told
+    assert 'int("x")' in json.loads(stream.getvalue())["exception"]
     assert record.exc_info is not None
+
+
+def failed() -> KeyError:
+    """An error that came from another one."""
+    try:
+        int("x")
+    except ValueError as cause:
+        error = KeyError()
+        error.__cause__ = cause
+        return error
+    raise AssertionError
 
 
 def test_a_full_disk_costs_lines_and_nothing_else() -> None:
