@@ -63,7 +63,7 @@ class Pace:
         return f"Medians of {self.rounds} rounds, {self.seconds} s a turn; each ratio is of two turns of one round."
 
 
-QUICK, THOROUGH = Pace(5, 0.25), Pace(7, 1.4)
+QUICK, THOROUGH = Pace(5, 0.25), Pace(21, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
