@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
-from penstockd.exporters.otlp_spans import SHORT, OtlpSpans, _common, encoded
+from penstockd.exporters.otlp_spans import LONGEST_KEY, SHORT, OtlpSpans, _common, encoded
 from penstockd.span import Span, Tracer
 
 STATE = TraceState([("one", "1"), ("other", "2")])
@@ -89,6 +89,31 @@ def test_kinds_parents_states_and_endings_are_told(scene: Scene) -> None:
         outer.set_status(Status(StatusCode.OK))
         outer.end()
 
+    assert_alike(scene.spans)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 16_383, 16_384, 3_000_000])
+def test_what_is_long_has_its_length(scene: Scene, size: int) -> None:
+    """Of one byte or of several, wherever it stands."""
+    span = scene.begin()
+    span.put({"it": "x" * size})
+    span.note("n" * size, {"k" * size: 1})
+    span.set_status(Status(StatusCode.ERROR, "d" * size))
+    span.update_name("n" * size)
+    span.end()
+
+    assert_alike(scene.spans)
+
+
+def test_much_that_was_dropped_is_counted(scene: Scene) -> None:
+    """Of attributes and events."""
+    span = scene.begin()
+    span.put(texts(300))
+    for number in range(200):
+        span.add_event("happened", {"number": number})
+    span.end()
+
+    assert (scene.spans[-1].dropped_attributes, scene.spans[-1].dropped_events) == (289, 198)
     assert_alike(scene.spans)
 
 
@@ -178,7 +203,7 @@ def test_no_text_of_any_length_is_kept(scene: Scene) -> None:
     before = _common.cache_info().currsize
     for value in ("x" * (SHORT + 1), ("x" * 1000,), 1.5):
         span = scene.begin()
-        span.put({"long": value, "n" * (SHORT + 1): 1})
+        span.put({"long": value, "n" * (LONGEST_KEY + 1): 1})
         span.end()
 
     assert encoded(scene.spans) is not None
