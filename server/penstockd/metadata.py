@@ -13,7 +13,8 @@ class Metadata:
 
     def __init__(self, entries: Entries = ()) -> None:
         self._entries = entries
-        self._last = dict(entries)  # most that is asked for is not there: one look tells
+        # Most that is asked for is not there: one look tells. By places, as gRPC's entries are slow to take apart.
+        self._last = {entry[0]: entry[1] for entry in entries}
 
     def values(self, name: str) -> list[str]:
         """Every value of the entries called `name`."""
