@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -19,6 +18,7 @@ from penstockd.limits import (
     RateState,
     Verdict,
 )
+from penstockd.resilience.token_bucket import TOLERANCE
 from penstockd.stores.idle_table import IdleTable
 from penstockd.stores.memory_budgets import BudgetAccount, Total
 from penstockd.stores.memory_leases import LeaseAccount
@@ -206,14 +206,23 @@ class MemoryLimits:
 
 
 def _tightest(pairs: Sequence[tuple[Any, Demand]], now: float) -> RateState | None:
-    """How the rate stands that has the least left, of those that are told."""
-    least, tightest = inf, None
+    """How the rate stands that has the least left, of those that are told; of equals, the one that is full the latest.
+
+    Their rounding errors tell nothing.
+    """
+    tightest: RateState | None = None
     for account, demand in pairs:
         if type(demand) is RateDemand and demand.is_told:
-            left = account.left(now, demand.rate, demand.burst)
-            if left < least:
-                least, tightest = left, (account, demand)
-    return None if tightest is None else tightest[0].state(tightest[1], now)
+            state = account.state(demand, now)
+            if tightest is None or _is_tighter(state, tightest):
+                tightest = state
+    return tightest
+
+
+def _is_tighter(state: RateState, other: RateState) -> bool:
+    if abs(state.remaining - other.remaining) <= TOLERANCE * other.limit:
+        return state.reset_after > other.reset_after
+    return state.remaining < other.remaining
 
 
 def _crossings(demands: Sequence[Demand], key: str, before: int, spent: int) -> list[Crossing]:

@@ -45,6 +45,19 @@ async def test_what_is_told_of_a_rate_is_no_rounding_error_short(bench: Bench) -
         assert (int(told.remaining), math.ceil(told.reset_after)) == (1, 600)
 
 
+async def test_of_rates_with_as_much_left_the_slowest_is_told(bench: Bench) -> None:
+    """As it is the last to be full again; rounding errors do not choose."""
+    random = Random(7)
+    for number in range(300):
+        bench.advance(random.uniform(1000.0, 5000.0))
+        fast, slow = (rate(per_second=each, burst=100, key=f"{each}:{number}") for each in (10.0, 100 / 60))
+
+        for order in (0, 1):
+            demands = [fast, slow] if order else [slow, fast]
+            told = state(await bench.store.hold(f"h{number}/{order}", demands))
+            assert told.reset_after == pytest.approx((order + 1) * 0.6, abs=0.01)
+
+
 async def test_a_rate_tells_the_exact_delay_and_what_is_left(bench: Bench) -> None:
     """After the burst, the rate; who waits exactly as long as told is admitted."""
     store, demand = bench.store, rate(burst=3)

@@ -7,7 +7,7 @@ import msgspec
 
 from penstockd.answers import Answer
 
-VERSION = b"\x01"
+VERSION = b"\x02"
 TAG_SIZE = 16
 LONGEST = 2**20
 """Bytes of the longest answer that is kept."""
@@ -41,7 +41,10 @@ class Seal:
         message = value[head:]
         if not hmac.compare_digest(value[1:head], self._tag(key, message)):
             return None
-        return _decode(message)
+        try:
+            return _decode(message)
+        except msgspec.ValidationError:
+            return None  # an answer has other fields now
 
     def _tag(self, key: str, message: bytes) -> bytes:
         named = key.encode()
