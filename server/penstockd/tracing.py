@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    Decision,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     SpanKind,
@@ -158,10 +165,10 @@ class Tracing:
 def _bound(sampler: Sampler) -> int:
     """From which low bits of an id on `sampler` lets no trace begin, for most calls not to ask it at all.
 
-    It takes five microseconds to say no. The sampler in it is the SDK's own affair: where it is none that is known,
-    each call asks.
+    It takes much longer to say no. What is in the SDK's ParentBased is its own affair: where that is nothing that is
+    known, and in any other sampler, each call asks.
     """
-    root = getattr(sampler, "_root", sampler)
+    root = getattr(sampler, "_root", None) if type(sampler) in _AS_CALLERS else sampler
     return root.bound if type(root) is TraceIdRatioBased else _LOW_BITS + 1
 
 
@@ -181,4 +188,5 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _PARENT, _STATE = "traceparent", "tracestate"
 _NOWHERE = Context()
 _LOW_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
+_AS_CALLERS = (ParentBased, ParentBasedTraceIdRatio)
 _NO_IDS: Mapping[str, str] = {}

@@ -1,6 +1,7 @@
 """Whether a call is traced is decided before anything is made for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from opentelemetry.context import Context
@@ -111,6 +112,16 @@ def test_a_ratio_lets_the_same_calls_pass_as_its_sampler(sampler: Sampler, monke
     decisions = [sampler.should_sample(None, each, "call").decision for each in ids]
     assert traced == [decision is Decision.RECORD_AND_SAMPLE for decision in decisions]
     assert traced == [True, True, False, False, False] * 2
+
+
+def test_a_sampler_of_ones_own_is_asked_about_every_call() -> None:
+    """Though it is made of the SDK's."""
+
+    class Always(ParentBased):
+        def should_sample(self, *asked: Any, **more: Any) -> SamplingResult:  # noqa: ANN401 - as the SDK's
+            return ALWAYS_ON.should_sample(*asked, **more)
+
+    assert begun(Telescope().tracing(Always(TraceIdRatioBased(0.0))))
 
 
 def test_a_call_goes_on_with_the_trace_of_its_caller() -> None:

@@ -1,4 +1,4 @@
-"""Sends spans by OTLP, encoded in a quarter of the time that the SDK takes.
+"""Sends spans by OTLP, encoded in a third of the time that the SDK takes.
 
 That is done in a thread beside the calls, which share the interpreter with it: a batch of the SDK's holds them up for
 25 ms. The bytes are those of opentelemetry/proto/trace/v1/trace.proto; most of them are of attributes, and kept.
@@ -94,7 +94,7 @@ def _flags(context: SpanContext | None) -> int:
 def _attributes(tag: bytes, attributes: Mapping[str, Value] | None) -> bytes:
     parts = []
     for key, value in attributes.items() if attributes else ():
-        is_short = len(value) <= SHORT if isinstance(value, str) else isinstance(value, int)
+        is_short = len(value) <= SHORT if type(value) is str else type(value) in _WHOLE
         parts.append((_common if is_short and len(key) <= LONGEST_KEY else _tagged)(tag, key, value))
     return b"".join(parts)
 
@@ -154,6 +154,7 @@ def _status(status: SpanStatus) -> bytes:
 # Many spans have these alike.
 _common = lru_cache(maxsize=2048, typed=True)(_tagged)
 _common_text = lru_cache(maxsize=256)(_text)
+_WHOLE = (int, bool)
 _BYTES = tuple(bytes((number,)) for number in range(0x80))
 _IDS = Struct("BB16sBB8s").pack
 _TIME = Struct("<BQ").pack

@@ -28,8 +28,8 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, object] = {**own, **fields}
         if len(line) < len(own) + len(fields):
             line = {**own, **renamed(fields, own)}
-        if record.exc_text or record.exc_info:
-            line["exception"] = _traceback(record)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
         try:
             return self._encode(line).decode()
         except (ValueError, OverflowError):
@@ -46,17 +46,7 @@ class PrettyFormatter(logging.Formatter):
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = "".join(f"  {name}={value}" for name, value in getattr(record, "fields", NOTHING).items())
         line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
-        return f"{line}\n{_traceback(record)}" if record.exc_text or record.exc_info else line
-
-
-def _traceback(record: logging.LogRecord) -> str:
-    """That of the error that the line is about, which may be in words already."""
-    if record.exc_text or not record.exc_info:
-        return record.exc_text or ""
-    return _words.formatException(record.exc_info)
-
-
-_words = logging.Formatter()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def _none(_: str) -> None:

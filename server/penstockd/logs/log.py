@@ -9,6 +9,28 @@ from typing import Final
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
+class _Line(logging.LogRecord):
+    """A record made in a third of the time: its place in the source and its thread, which no line shows, are left out.
+
+    Handlers that are not ours find every attribute they know of.
+    """
+
+    def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
+        now = time.time()
+        self.__dict__ = _BLANK.copy()  # of the size it will have: not one entry is added to it
+        self.name = name
+        self.msg = message
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.created = now
+        self.msecs = now % 1 * 1000
+        self.fields = fields
+
+
+class Told(_Line):
+    """One that is the same whenever it is put into words."""
+
+
 class Log:
     """Writes events: a constant message, and fields that say which. Never prompts, outputs or secrets.
 
@@ -29,8 +51,9 @@ class Log:
         self._write(logging.INFO, message, fields)
 
     def tell(self, message: str, fields: Mapping[str, object]) -> None:
-        """Say what `info` says, with fields that are there already, for what is said of every call."""
-        self._write(logging.INFO, message, fields)
+        """Say what `info` says of every call; nobody else has `fields`, or anything in it that can change."""
+        # Of the fields of a bound log, such as an agent's, nobody knows that.
+        self._write(logging.INFO, message, fields, _Line if self._fields else Told)
 
     def warning(self, message: str, /, **fields: object) -> None:
         """Say what an operator may want to look at."""
@@ -44,28 +67,11 @@ class Log:
         """Say that something unforeseen went wrong, with its traceback."""
         self._logger.error(message, exc_info=error, extra={"fields": _beside(self._fields, fields)})
 
-    def _write(self, level: int, message: str, fields: Mapping[str, object]) -> None:
+    def _write(self, level: int, message: str, fields: Mapping[str, object], kind: type[_Line] = _Line) -> None:
         logger = self._logger
         if logger.isEnabledFor(level):
-            logger.handle(_Line(logger.name, level, message, _beside(self._fields, fields) if self._fields else fields))
-
-
-class _Line(logging.LogRecord):
-    """A record made in a third of the time: its place in the source and its thread, which no line shows, are left out.
-
-    Handlers that are not ours find every attribute they know of.
-    """
-
-    def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
-        now = time.time()
-        self.__dict__ = _BLANK.copy()  # of the size it will have: not one entry is added to it
-        self.name = name
-        self.msg = message
-        self.levelno = level
-        self.levelname = logging.getLevelName(level)
-        self.created = now
-        self.msecs = now % 1 * 1000
-        self.fields = fields
+            all_of_them = _beside(self._fields, fields) if self._fields else fields
+            logger.handle(kind(logger.name, level, message, all_of_them))
 
 
 _BLANK: Final[dict[str, object]] = {

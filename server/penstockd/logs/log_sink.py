@@ -6,15 +6,17 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from copy import copy
 from functools import partial
 from typing import TextIO
 
+from penstockd.logs.log import Told
 from penstockd.logs.redaction import Redaction
 from penstockd.logs.repeats import Repeats
 
 CAPACITY = 10_000
 """Lines that may wait, besides those that are being written; what comes on top is dropped, and counted."""
+UNWORDED = 1000
+"""As many of them, at most, are left for the thread to put into words: many at a time cost less than one by one."""
 GATHER = 0.05
 """Seconds for which lines gather, so that many travel in one write."""
 LOOK_FOR_REPEATS_EVERY = 1.0
@@ -33,7 +35,7 @@ class LogSink(logging.Handler):
         self._kept_out = 0
         self._lost = 0
         self._is_torn = False
-        self._records: deque[logging.LogRecord] = deque()
+        self._lines: deque[str | Told] = deque()
         self._has_news = threading.Event()
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -50,16 +52,17 @@ class LogSink(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; what is wrong with it is no affair of whoever wrote it."""
-        if record.levelno < logging.WARNING and not record.args and not record.exc_info:
-            self._take(record)  # as most lines are; `Repeats` passes them untouched
+        if type(record) is Told and len(self._lines) < UNWORDED:
+            self._lines.append(record)
+        elif record.levelno < logging.WARNING:
+            self._take(record)  # `Repeats` would pass it untouched
         else:
             try:
-                told = [_said(each) for each in self._repeats.pass_on(record)]
-            except Exception:  # noqa: BLE001 - what cannot be shown may raise anything
+                told = self._repeats.pass_on(record)
+            except Exception:  # noqa: BLE001 - a field that cannot be shown may raise anything
                 self._kept_out += 1
             else:
-                for each in told:
-                    self._take(each)
+                self._take_all(told)
         if not self._has_news.is_set():
             self._has_news.set()
 
@@ -77,12 +80,17 @@ class LogSink(logging.Handler):
         self._thread.join(timeout=20 * GATHER)
         super().close()
 
+    def _take_all(self, records: Iterable[logging.LogRecord]) -> None:
+        for record in records:
+            self._take(record)
+
     def _take(self, record: logging.LogRecord) -> None:
-        """Take a line if there is room for it; it is put into words by the thread, many at a time."""
-        if len(self._records) < CAPACITY:
-            self._records.append(record)
-        else:
+        """Take a line if there is room for it, and it can be shown at all."""
+        text = self._text(record) if len(self._lines) < CAPACITY else None
+        if text is None:
             self._kept_out += 1
+        else:
+            self._lines.append(text)
 
     def _run(self) -> None:
         while not self._is_closing.is_set():
@@ -93,10 +101,14 @@ class LogSink(logging.Handler):
         self._write(self._repeats.due(at_the_end=True))
 
     def _write(self, due: Iterable[logging.LogRecord]) -> None:
-        records = [self._records.popleft() for _ in range(len(self._records))]
-        lines = [text for record in (*records, *due) if (text := self._text(record)) is not None]
+        self._take_all(due)
+        taken = [self._lines.popleft() for _ in range(len(self._lines))]
+        texts = [line if isinstance(line, str) else self._text(line) for line in taken]
+        lines = [text for text in texts if text is not None]
+        self._lost += len(texts) - len(lines)
         if not lines:
             return
+        del taken, texts  # the stream may take long
         text = self._redaction("\n".join((*lines, "")))
         try:
             # What was cut in the middle stays a line of its own.
@@ -107,25 +119,11 @@ class LogSink(logging.Handler):
             self._lost += len(lines)
 
     def _text(self, record: logging.LogRecord) -> str | None:
-        """The line for `record`, if it can be shown at all."""
+        """The line for `record`, if it can be shown."""
         try:
             return self.format(record)
-        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything
-            self._lost += 1
+        except Exception:  # noqa: BLE001 - an argument that cannot be shown may raise anything, here and in the thread
             return None
-
-
-def _said(record: logging.LogRecord) -> logging.LogRecord:
-    """`record` with its message and traceback as they are now: a moment later they may be made of something else."""
-    if record.args or record.exc_info:
-        record = copy(record)
-        record.msg, record.args = record.getMessage(), ()
-        if record.exc_info:
-            record.exc_text, record.exc_info = _words.formatException(record.exc_info), None
-    return record
-
-
-_words = logging.Formatter()
 
 
 def _writer(stream: TextIO) -> Callable[[str], object]:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from fakes.clock import FakeClock
 from penstockd.logs import log_sink
 from penstockd.logs.formats import JsonFormatter
-from penstockd.logs.log_sink import CAPACITY, LogSink
+from penstockd.logs.log import Told
+from penstockd.logs.log_sink import CAPACITY, UNWORDED, LogSink
 from penstockd.logs.redaction import Redaction
 from penstockd.logs.repeats import TOLD, WINDOW, Repeats
 
@@ -93,45 +95,38 @@ def test_what_is_folded_is_told_at_the_end_at_the_latest() -> None:
     assert json.loads(last)["repeated"] == 4
 
 
-def test_what_a_library_says_is_said_of_that_moment() -> None:
-    """Though it is put into words a little later; and nobody else's record is changed."""
-    stream, queue = io.StringIO(), ["a"]
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_a_line_is_of_the_moment_in_which_it_was_said(level: int) -> None:
+    """What somebody goes on to do with its fields is not in it."""
+    stream, history = io.StringIO(), ["system"]
     sink = sink_to(stream)
-    record = logging.LogRecord("library", logging.INFO, "", 0, "waiting: %s", (queue,), None)
 
-    sink.handle(record)
-    queue.append("b")
+    sink.handle(line("asked", level, history=history))
+    history.append("a prompt")
     sink.close()
 
-    assert json.loads(stream.getvalue())["message"] == "waiting: ['a']"
-    assert record.args == (queue,)
+    assert json.loads(stream.getvalue())["history"] == ["system"]
 
 
-def test_a_traceback_is_of_that_moment() -> None:
-    """The error may be let go of before it is put into words, and so may what it came from."""
-    stream = io.StringIO()
+def test_what_is_said_of_every_call_is_put_into_words_by_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as that is not too much to keep; what cannot be shown is lost alone."""
+    monkeypatch.setattr(log_sink, "GATHER", 0.5)
+    stream, by = io.StringIO(), Counter[str]()
+
+    class Watched(JsonFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            by[threading.current_thread().name] += 1
+            return super().format(record) if record.levelno else str(1 / 0)
+
     sink = sink_to(stream)
-    error = failed()
-    record = logging.LogRecord("penstockd", logging.ERROR, "", 0, "it failed", (), (KeyError, error, None))
-
-    sink.handle(record)
-    assert error.__cause__ is not None
-    error.__cause__.__traceback__ = None
+    sink.setFormatter(Watched())
+    for number in range(UNWORDED + 10):
+        sink.handle(Told("penstockd", logging.INFO if number else 0, "call finished", {"number": number}))
     sink.close()
 
-    assert 'int("x")' in json.loads(stream.getvalue())["exception"]
-    assert record.exc_info is not None
-
-
-def failed() -> KeyError:
-    """An error that came from another one."""
-    try:
-        int("x")
-    except ValueError as cause:
-        error = KeyError()
-        error.__cause__ = cause
-        return error
-    raise AssertionError
+    assert by == {"log": UNWORDED, threading.current_thread().name: 10}
+    assert [json.loads(text)["number"] for text in stream.getvalue().splitlines()] == list(range(1, UNWORDED + 10))
+    assert sink.dropped == 1
 
 
 def test_a_full_disk_costs_lines_and_nothing_else() -> None:
