@@ -39,6 +39,7 @@ FLOORS = (
         "span",
         "tracing",
         "under_way",
+        "frames",
         "upstream",
         "usage",
     },

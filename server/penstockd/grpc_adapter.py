@@ -14,6 +14,7 @@ from penstockd.call import Call, Handler, Method
 from penstockd.clock import Clock
 from penstockd.endpoint import Endpoint
 from penstockd.errors import PenstockError, StreamBroken
+from penstockd.frames import let_go
 from penstockd.grpc_replies import Context, Replies
 from penstockd.logs.log import Log
 from penstockd.metadata import Entries, Metadata
@@ -25,8 +26,6 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 LONGEST_STALL = 30.0
 """Seconds for which a reader may take nothing of its stream before it is cut."""
 LOOK_FOR_STALLS_EVERY = 1.0
-LONGEST_CHAIN = 100
-"""Errors that came from each other, of which an agent may have made a ring."""
 
 
 class Adapter(grpc.aio.ServerInterceptor):
@@ -188,12 +187,9 @@ class Adapter(grpc.aio.ServerInterceptor):
         return call, handle
 
 
-def _let_go(ending: BaseException | None, _task: asyncio.Task[None]) -> None:
-    """Drop the tracebacks of what a call has ended by: gRPC keeps it with the call, and they would keep the call."""
-    for _ in range(LONGEST_CHAIN):
-        if ending is not None:
-            ending.__traceback__ = None
-            ending = ending.__cause__ or ending.__context__
+def _let_go(ending: BaseException, _task: asyncio.Task[None]) -> None:
+    """Free the call that `ending` ended: gRPC keeps it with its own part of the call, and that with its frames."""
+    let_go(ending, grpc.aio.AbortError, asyncio.CancelledError)
 
 
 def _sans(context: Context) -> tuple[str, ...]:

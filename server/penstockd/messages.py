@@ -20,8 +20,10 @@ ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
 
 MOST_VIOLATIONS = 20
 """Mistakes of one request that are named."""
-MOST_LABELS = 5
-"""Those of labels among them: their keys can be long, and a status has room for so much."""
+MOST_LABELS = 16
+"""Labels of one request."""
+MOST_OF_LABELS = 5
+"""Mistakes of labels that are named: their keys can be long, and a status has room for so much."""
 LONGEST_LABEL = 63
 """Characters of a label's key."""
 NUL = "\0"
@@ -60,18 +62,16 @@ def parse(message_type: Callable[[], M], data: bytes) -> M:
 
 def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
     """Return the request that `message` makes; raise InvalidRequest, which names the bad fields and the request."""
-    history, labels = message.history, message.labels
     request = Request(
         agent=message.agent or default_agent,
         input=message.input,
-        # What is no role, or no policy, is one of the mistakes.
-        history=tuple(Turn(_ROLES.get(turn.role, Role.USER), turn.content) for turn in history) if history else (),
+        history=_turns(message) if message.history else (),
         user_id=message.user_id,
         request_id=message.request_id,
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
         cache=_CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
-        labels=dict(labels) if labels else {},
+        labels=dict(message.labels) if 0 < len(message.labels) <= MOST_LABELS else {},
     )
     mistakes = _mistakes(message, request)
     if mistakes:
@@ -80,6 +80,14 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
         named = request.request_id if request_id.is_valid(request.request_id) else ""
         raise InvalidRequest(f"the request is not valid: {summary}", violations=violations, request_id=named)
     return request
+
+
+def _turns(message: ProcessMessage) -> tuple[Turn, ...]:
+    """What was said; nothing where a role is none, which is one of the mistakes."""
+    try:
+        return tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history)
+    except KeyError:
+        return ()
 
 
 def _parameters(message: pb.GenerationParameters) -> Parameters:
@@ -93,14 +101,11 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
 
 
 def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]]:
-    """What is wrong with what was read, field by field: all of it, or at least as much as is told of.
-
-    A field of a Struct is read in a fifth of the time that one of a message takes.
-    """
+    """What is wrong with what was read, field by field: all of it, or at least as much as is told of."""
     mistakes: list[tuple[str, str]] = []
     if not request.input:
         mistakes.append(("input", "must not be empty"))
-    if request.history:
+    if message.history:
         mistakes += islice(_turn_violations(message), MOST_VIOLATIONS)
     if len(request.user_id) > 128 or NUL in request.user_id:
         mistakes.append(("user_id", "must have at most 128 characters, none of them NUL"))
@@ -112,7 +117,7 @@ def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]
         mistakes.append(("cache", "must be a CachePolicy"))
     if request.parameters is not UNSET:
         mistakes += _parameter_violations(message.parameters)
-    if request.labels:
+    if message.labels:
         mistakes += _label_violations(message)
     return mistakes
 
@@ -137,9 +142,9 @@ def _parameter_violations(parameters: pb.GenerationParameters) -> Iterator[tuple
 
 
 def _label_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
-    if len(message.labels) > 16:
-        yield "labels", "must have at most 16 entries"
-    yield from islice(_entry_violations(message), MOST_LABELS)
+    if len(message.labels) > MOST_LABELS:
+        yield "labels", f"must have at most {MOST_LABELS} entries"
+    yield from islice(_entry_violations(message), MOST_OF_LABELS)
 
 
 def _entry_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:

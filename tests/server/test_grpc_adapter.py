@@ -1,10 +1,7 @@
 """Every RPC becomes a call, and every ending of a call becomes one status."""
 
 import asyncio
-import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import Context, copy_context
 from dataclasses import replace
 from math import inf
@@ -17,6 +14,7 @@ from google.rpc.status_pb2 import Status
 
 from fakes import virtual_time
 from fakes.clock import FakeClock
+from fakes.collector import alive, uncollected
 from fakes.edge import ASK, Handle, edge, endpoints
 from fakes.rpc import PROCESS, STREAM
 from fakes.virtual_time import VirtualClock
@@ -42,17 +40,6 @@ DONE = Completed(finish_reason=FinishReason.STOP)
 
 class Quit(BaseException):
     """What a library might end its own work with."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let nothing be freed in the block but what nobody holds on to."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def raising(error: BaseException, *texts: str) -> Handle:
@@ -387,9 +374,27 @@ async def test_a_call_that_has_ended_is_freed_without_a_collection(
             await at.adapter.idle()
             await asyncio.sleep(0.05)
 
-            left = [each for each in gc.get_objects() if isinstance(each, Call) and each.request.input == mine]
+            assert alive(Call, lambda call: getattr(call.request, "input", "") == mine) == []
 
-    assert left == []
+
+class Frozen(Exception):
+    """An agent's own, of which nothing can be changed."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError(name)
+
+
+async def test_what_is_an_agents_own_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Another call may be raising it."""
+    error = Frozen()
+
+    async with edge(raising(error)) as at:
+        await at.wire.ask(PROCESS, ASK)
+        await at.adapter.idle()
+        await asyncio.sleep(0.05)
+
+    assert error.__traceback__ is not None
+    assert [record.name for record in caplog.records] == ["test"]
 
 
 @BOTH

@@ -20,10 +20,10 @@ class TimeUp(Exception):
 
 
 class TimerWheel:
-    """Keeps timers by the second in which their limits come, and asks the event loop once for all of a second.
+    """Keeps timers by the second in which their limits come, until it begins: then each asks the event loop itself.
 
-    Most calls end long before their limits, and a timer of the loop's costs several times what a place in a set does.
-    A hashed timing wheel, as in https://doi.org/10.1145/41457.37504.
+    Most calls have ended by then, and a timer of the loop's costs several times what a place in a set does. After the
+    hierarchical timing wheels of https://doi.org/10.1145/41457.37504.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Timer:
     """Ends what runs `with` it by TimeUp once its limit has passed.
 
     It keeps account of cancellations as asyncio.timeout does. Unlike there, moving the limit later costs next to
-    nothing: it is woken once, and again only if the limit has moved when it is.
+    nothing: it waits for where the limit was, and only then for where it is.
     """
 
     __slots__ = ("_cancelling", "_clock", "_due", "_handle", "_has_fired", "_slot", "_task", "_wakes_at", "_wheel")

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fakes import virtual_time
+from fakes.collector import alive, uncollected
 from fakes.model_calls import Asked, ModelCalls
 from fakes.scripted_model import HANGS, Answer, Thought
 from fakes.virtual_time import VirtualClock
@@ -1195,3 +1197,25 @@ def test_a_model_that_reasons_for_long_is_waited_for() -> None:
     asked = calls.answer(a)
 
     assert (asked.heard.text, asked.attempts) == ("text", [("a", "")])
+
+
+@pytest.mark.parametrize("second", ["ok", Broken("b broke", reason="truncated")])
+def test_a_call_of_which_an_attempt_failed_is_freed_without_a_collection(second: str | Broken) -> None:
+    """Whatever it came to in the end."""
+    calls = ModelCalls()
+
+    def is_of_both(call: Call[object]) -> bool:
+        asked = call.request
+        return isinstance(asked, Prompt) and [model.name for model in asked.route.models] == ["first", "next"]
+
+    async def main() -> int:
+        models = [calls.model("first", Broken("a broke", reason="truncated")), calls.model("next", second)]
+        with uncollected():
+            asked = await calls.ask(*models)
+            assert len(asked.attempts) >= 2
+            del asked
+            for model in models:
+                model.calls.clear()
+            return len(alive(Call, is_of_both))
+
+    assert virtual_time.run(calls.clock, main()) == 0

@@ -63,6 +63,12 @@ def moving(*limits: float) -> Work:
         ((5.0, inf, 30.0), 30.0),
         ((inf, 3.0), 3.0),
         ((-1.0,), 0.0),
+        # Within a second of the wheel that has begun.
+        ((0.25,), 0.25),
+        ((5.5,), 5.5),
+        ((1.5, 1.75), 1.75),
+        ((1.5, 1.25), 1.25),
+        ((1.5, 7.25), 7.25),
     ],
 )
 def test_the_last_limit_counts(limits: tuple[float, ...], after: float) -> None:

@@ -8,6 +8,7 @@ from penstockd import conventions as names
 from penstockd.call import Call
 from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, PenstockError
+from penstockd.frames import let_go
 from penstockd.interceptors.attempts import conclusion
 from penstockd.interceptors.attempts.choice import Choice
 from penstockd.interceptors.attempts.room import Places
@@ -73,6 +74,7 @@ class Trial:
         """Note that an attempt failed; raise if that ends the call."""
         choice.attempt.reason = failure.reason
         choice.deposit()
+        let_go(failure)
         self._failures.append(failure)
         not_before = self._clock.monotonic() + (failure.retry_after or 0.0)
         self._not_before[choice.model.name] = inf if isinstance(failure, _FOR_GOOD) else not_before

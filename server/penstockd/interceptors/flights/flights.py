@@ -9,6 +9,7 @@ from penstockd.answers import Answer
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.clock import Clock
 from penstockd.errors import DeadlineExceeded, Internal, PenstockError, StreamBroken
+from penstockd.frames import let_go
 from penstockd.interceptors.flights.work import Keep, OwnLimit, Work, is_anothers
 from penstockd.logs.log import Log
 from penstockd.outcome import CacheStatus, can_be_told
@@ -122,6 +123,7 @@ class Flights:
             work.is_final = True
             self._log.exception("a call failed unforeseen", error, **work.call.outcome.log_fields)
             error = Internal()
+        let_go(error)
         work.flight.end(error)
 
     async def _listen(self, work: Work, call: Call[Request], keep: Keep | None) -> PenstockError | None:

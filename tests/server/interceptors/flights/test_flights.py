@@ -9,10 +9,15 @@ import pytest
 from fakes import virtual_time
 from fakes.calls import STREAM
 from fakes.clock import FakeClock, RunningClock
+from fakes.collector import alive, uncollected
+from fakes.edge import edge
 from fakes.loop import settled
+from fakes.rpc import PROCESS
+from fakes.rpc import STREAM as PROCESS_STREAM
 from fakes.shared_work import DONE, PATIENCE, Caller, Work
 from fakes.telescope import Telescope
 from fakes.virtual_time import VirtualClock
+from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.answers import Answer
 from penstockd.call import Call
 from penstockd.errors import (
@@ -38,6 +43,7 @@ from penstockd.interceptors.flights.flights import LEFT_AT_MOST, Flights
 from penstockd.logs.log import Log
 from penstockd.outcome import Attempt, CacheStatus, FinishReason
 from penstockd.request import Request
+from penstockd.upstream import Broken
 
 
 def rides(flights: Flights, work: Work, key: str = "k", **caller: object) -> Caller:
@@ -50,6 +56,31 @@ def unforeseen(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the log says of what nobody foresaw."""
     assert {record.message for record in caplog.records} <= {"a call failed unforeseen"}
     return [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("path", [PROCESS, PROCESS_STREAM])
+async def test_a_call_whose_work_has_failed_is_freed_without_a_collection(path: str) -> None:
+    """Nothing that it came to holds on to it."""
+    flights, mine = Flights(FakeClock(), log=Log("test")), f"this one, by {path}"
+
+    async def broken() -> None:
+        raise Broken("it broke", reason="truncated")
+
+    async def work(call: Call[Request]) -> None:
+        error = ModelsUnavailable("no model answered")
+        try:
+            await broken()
+        except Broken as failure:
+            raise error from failure
+
+    with uncollected():
+        async with edge(lambda call: flights.ride("k", call, work)) as at:
+            ended = await at.wire.ask(path, ProcessRequest(input=mine))
+            await at.adapter.idle()
+            await asyncio.sleep(0.05)
+
+            assert ended.message == "no model answered"
+            assert alive(Call, lambda call: getattr(call.request, "input", "") == mine) == []
 
 
 async def test_callers_of_one_key_get_one_piece_of_work() -> None:
