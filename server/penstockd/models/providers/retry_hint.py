@@ -48,7 +48,9 @@ def _is_sensible(seconds: float) -> bool:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+    # What stands around it is not left to float(), which knows fewer blanks.
+    number = text.strip()
+    return float(number) if _NUMBER.fullmatch(number) else None
 
 
 def _seconds_until(date: str, now: float) -> float | None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstockd.models.providers.retry_hint import ABSURD, may_repeat, retry_delay, retry_hint
@@ -76,6 +76,7 @@ def test_a_date_is_in_utc_unless_it_says_otherwise(date: str) -> None:
 
 
 @given(st.text())
+@example("0\x1f")
 def test_no_header_is_too_odd(text: str) -> None:
     """Whatever a provider sends, a hint is a sensible number of seconds or none."""
     hint = retry_hint({"retry-after": text, "retry-after-ms": text}, NOW)
