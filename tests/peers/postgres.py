@@ -5,7 +5,7 @@ import pwd
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -58,19 +58,23 @@ class Postgres:
         """Start, and return when it answers."""
         address = ("-k", str(self._directory), "-c", f"listen_addresses={self._address}", "-p", str(self._port))
         options = (*address, "-c", "fsync=off", "-c", "max_connections=50")
+        ends_at = monotonic() + PATIENCE
+        self._process = self._begin(options)
+        while not self._answers():
+            assert monotonic() < ends_at, f"PostgreSQL does not start: {(self._directory / 'log').read_text()}"
+            sleep(0.05)
+            if self._process.poll() is not None:  # as it may where the one before has only just ended
+                self._process = self._begin(options)
+
+    def _begin(self, options: Sequence[str]) -> "subprocess.Popen[bytes]":
         with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [self._programs / "postgres", "-D", "data", *options],
                 cwd=self._directory,
                 user=self._user,
                 stdout=log,
                 stderr=log,
             )
-        ends_at = monotonic() + PATIENCE
-        while not self._answers():
-            assert self._process.poll() is None, (self._directory / "log").read_text()
-            assert monotonic() < ends_at, "PostgreSQL does not start"
-            sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Stop: SIGINT ends every session, SIGQUIT is as if the plug were pulled."""
