@@ -191,8 +191,7 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
     response.cache_status = _CACHE_STATUSES[outcome.cache]
     if (cost := outcome.cost_nanousd) is not None:
         response.cost_nanousd = cost
-    if outcome.is_estimated:
-        response.cost_estimated = True
+    response.cost_estimated = outcome.is_estimated
     usage = outcome.usage
     _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)

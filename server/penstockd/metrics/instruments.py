@@ -6,7 +6,7 @@ into a dict. What happens rarely, or is counted elsewhere and observed by callba
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Generic, TypeAlias, TypeVar
 
@@ -109,8 +109,7 @@ class Instrument(ABC, Generic[S]):
         self.description = description
         self.labels = labels
         self._beyond = beyond
-        self._by_labels = _ByLabels(self._add)
-        self.at: Mapping[tuple[str, ...], S] = self._by_labels
+        self.at: dict[tuple[str, ...], S] = _ByLabels(self._add)
 
     @property
     def series(self) -> list[tuple[dict[str, str], S]]:
@@ -127,9 +126,9 @@ class Instrument(ABC, Generic[S]):
         """Return a series that is empty."""
 
     def _add(self, values: tuple[str, ...]) -> S:
-        if len(self._by_labels) >= MOST_SERIES:
+        if len(self.at) >= MOST_SERIES:
             values = self._beyond(values)
-        return self._by_labels.setdefault(values, self._new())
+        return self.at.setdefault(values, self._new())
 
 
 class Histogram(Instrument[Series]):

@@ -180,13 +180,12 @@ class Trial:
 
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
-        is_repeat = model in self._repeatable
-        is_affordable = not is_repeat or self._is_affordable(model)
-        may_ask = is_affordable and self._back_in(model) == 0 and self._has_time()
+        may_ask = self._back_in(model) == 0 and self._is_affordable(model) and self._has_time()
         grant = model.allowance.take(held) if may_ask else None
         if grant is None:
             model.permits.release()
             return None
+        is_repeat = model in self._repeatable
         if is_repeat:
             model.retries.withdraw()
             self._repeats += 1
