@@ -137,15 +137,11 @@ def _serving(endpoint: Endpoint[Any]) -> Serve:
 
     async def serve(data: bytes) -> bytes:
         # Asked for each call: it is by this that the call has its metadata.
-        handler = await adapter.intercept_service(_nobody, _Details())
+        handler = adapter.service(_Details())
         assert handler
         return await cast("Callable[[bytes, _Context], Awaitable[bytes]]", handler.unary_unary)(data, _Context())
 
     return serve
-
-
-async def _nobody(_details: grpc.HandlerCallDetails) -> None:
-    """No other server is behind this one."""
 
 
 class _Details(grpc.HandlerCallDetails):

@@ -19,14 +19,17 @@ LONGEST_GRACE = 86400.0
 
 def grpc_server(
     *,
-    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    handlers: Sequence[grpc.GenericRpcHandler],
     max_message: int,
     max_streams: int,
     grace: float = LONGEST_GRACE,
 ) -> grpc.aio.Server:
-    """Return a server; `max_message` in bytes, `max_streams` per connection, `grace` in seconds."""
+    """Return a server of `handlers`, to which more may be added.
+
+    `max_message` is in bytes, `max_streams` per connection, `grace` in seconds.
+    """
     return grpc.aio.server(
-        interceptors=interceptors,
+        handlers=handlers,
         options=(
             # A second daemon on the same port must fail, not take half of the traffic.
             ("grpc.so_reuseport", 0),

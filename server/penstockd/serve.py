@@ -150,7 +150,7 @@ def _admin(settings: Settings, app: App, telemetry: Exporters, snapshots: Snapsh
 def _listeners(settings: Settings, app: App, certificates: CertificateFiles | None) -> list[Listener]:
     """The main server, and the one for health alone where the settings ask for it."""
     server = grpc_server(
-        interceptors=[app.adapter],
+        handlers=[app.adapter],
         max_message=settings.server.max_message_bytes,
         max_streams=settings.server.max_concurrent_streams,
     )
@@ -161,7 +161,7 @@ def _listeners(settings: Settings, app: App, certificates: CertificateFiles | No
     listen = str(settings.server.listen)
     listeners = [Listener(server=server, address=listen, setting="PENSTOCK_LISTEN", credentials=credentials)]
     if settings.server.health_listen is not None:
-        probed = grpc_server(interceptors=(), max_message=4096, max_streams=100, grace=60.0)
+        probed = grpc_server(handlers=(), max_message=4096, max_streams=100, grace=60.0)
         app.health.servicer.add_to(probed)
         address = str(settings.server.health_listen)
         listeners.append(Listener(server=probed, address=address, setting="server.health_listen"))

@@ -42,7 +42,7 @@ async def edge(handle: Handle) -> AsyncIterator[Edge]:
     clock = FakeClock()
     adapter = Adapter(clock=clock, log=Log("test"))
     adapter.serve(endpoints(handle, clock))
-    server = grpc.aio.server(interceptors=[adapter])
+    server = grpc.aio.server(handlers=[adapter])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     options = [("grpc.use_local_subchannel_pool", 1)]

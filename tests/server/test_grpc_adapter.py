@@ -554,7 +554,7 @@ def streamed(handle: Handle, clock: VirtualClock, context: ServicerContext) -> A
 
     async def main() -> None:
         sweeping = asyncio.ensure_future(adapter.cut_stalled_readers())
-        handler: Any = await adapter.intercept_service(unreached, cast("grpc.HandlerCallDetails", Details(STREAM)))
+        handler: Any = adapter.service(cast("grpc.HandlerCallDetails", Details(STREAM)))
         call: asyncio.Task[None] = asyncio.ensure_future(handler.unary_stream(ASK.SerializeToString(), context))
         await asyncio.wait([call])
         assert call.cancelled() or call.exception() is None
@@ -608,7 +608,7 @@ async def test_a_call_is_unsent_until_grpc_has_sent_the_end_of_it() -> None:
     clock, sent = FakeClock(), asyncio.Event()
     adapter = Adapter(clock=clock, log=Log("test"))
     adapter.serve(endpoints(answering, clock))
-    handler: Any = await adapter.intercept_service(unreached, cast("grpc.HandlerCallDetails", Details(PROCESS)))
+    handler: Any = adapter.service(cast("grpc.HandlerCallDetails", Details(PROCESS)))
     answered = asyncio.Event()
 
     async def rpc() -> None:
@@ -704,8 +704,3 @@ class Details(NamedTuple):
 
     method: str
     invocation_metadata: tuple[tuple[str, str], ...] = ()
-
-
-async def unreached(details: grpc.HandlerCallDetails) -> None:
-    """Be what gRPC would do with a method that is not ours."""
-    pytest.fail("the method is ours")

@@ -98,8 +98,8 @@ def built(
     adapter, health = Adapter(clock=clock, log=log), Health([])
     adapter.serve(endpoints(handle, clock))
     listeners = []
-    for interceptors, where in (([adapter], address), ([], "127.0.0.1:0")):
-        server = grpc_server(interceptors=interceptors, max_message=4096, max_streams=100)
+    for handlers, where in (([adapter], address), ([], "127.0.0.1:0")):
+        server = grpc_server(handlers=handlers, max_message=4096, max_streams=100)
         health.servicer.add_to(server)
         listeners.append(Listener(server=server, address=where, setting="PENSTOCK_LISTEN"))
     daemon = Daemon(

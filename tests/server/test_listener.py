@@ -20,7 +20,7 @@ from penstockd.listener import CannotListen, Listener
 async def test_why_an_address_cannot_be_taken_is_said(tmp_path: Path, address: str, reason: str) -> None:
     """In the words of the system, as gRPC keeps them to itself."""
     (tmp_path / "file").touch()
-    server = grpc_server(interceptors=(), max_message=4096, max_streams=100)
+    server = grpc_server(handlers=(), max_message=4096, max_streams=100)
     listener = Listener(server=server, address=address.format(directory=tmp_path), setting="PENSTOCK_LISTEN")
 
     with pytest.raises(CannotListen, match=rf": {reason}; PENSTOCK_LISTEN chooses another$"):
