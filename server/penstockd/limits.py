@@ -1,7 +1,7 @@
 """Limits and budgets as the interceptors and the stores see them: what is asked, what was decided."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -31,6 +31,8 @@ class LeaseDemand(Struct, frozen=True, kw_only=True):
     A place is taken under a shadow as well, over the limit or not: it is in use.
     """
 
+    is_told: ClassVar[bool] = False
+
     key: str
     tenant: str
     per: str
@@ -46,7 +48,10 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
 
     `key` names the account and its period, so that a new period starts at nothing; budgets that count the same money
     under different limits share it. What is spent under a shadow is counted as well, over the limit or not.
+    `first_alert` is the spending, in nano-USD, below which no fraction of `alert_at` is reached.
     """
+
+    is_told: ClassVar[bool] = False
 
     key: str
     tenant: str
@@ -57,6 +62,7 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
     limit: int
     resets_at: float | None
     alert_at: tuple[float, ...] = ()
+    first_alert: float = 0.0
     is_shadow: bool = False
 
     def crossings(self, before: int, spent: int) -> list["Crossing"]:

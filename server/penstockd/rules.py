@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
+from math import inf
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -223,6 +224,7 @@ def budget_demand(rule: BudgetRule, caller: Caller, amount: int, now: float) -> 
         limit=rule.limit,
         resets_at=span.end,
         alert_at=rule.alert_at,
+        first_alert=min(rule.alert_at, default=inf) * rule.limit,
         is_shadow=rule.is_shadow,
     )
 

@@ -1,5 +1,6 @@
 """What a call or an attempt asks of limits and budgets, and how a budget stands."""
 
+from math import inf
 from typing import Any
 
 from msgspec.structs import replace
@@ -61,6 +62,7 @@ def budget(
         limit=limit,
         resets_at=resets_at,
         alert_at=alert_at,
+        first_alert=min(alert_at, default=inf) * limit,
         is_shadow=is_shadow,
     )
 

@@ -79,6 +79,7 @@ def test_an_attempt_asks_for_tokens_and_money() -> None:
         limit=5,
         resets_at=MIDNIGHT,
         alert_at=(0.5,),
+        first_alert=2.5,
     )
 
 

@@ -47,14 +47,17 @@ class BudgetAccount:
 
     def take(self, demand: BudgetDemand, hold_id: str, now: float) -> None:  # noqa: ARG002 - holds of one are a sum
         """Hold what `demand` asks."""
-        self.held += demand.amount
-        self._total.held += demand.amount
+        amount = demand.amount
+        self.held += amount
+        self._total.held += amount
 
-    def settle(self, demand: BudgetDemand, hold_id: str, used: float, now: float, took: None) -> None:  # noqa: ARG002
-        """Turn what a demand holds into what was used."""
-        self.held -= demand.amount
-        self._total.held -= demand.amount
-        self.spent += round(used)
+    def settle(self, demand: BudgetDemand, hold_id: str, used: float, now: float, took: None) -> int:  # noqa: ARG002
+        """Turn what a demand holds into what was used; return what was spent before."""
+        amount, before = demand.amount, self.spent
+        self.held -= amount
+        self._total.held -= amount
+        self.spent = before + round(used)
+        return before
 
     def is_idle(self, clock: Clock) -> bool:
         """Whether it is nothing, or of a period that is over for long."""

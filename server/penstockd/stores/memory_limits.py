@@ -43,8 +43,8 @@ class _Account(Protocol[D_contra]):
     def take(self, demand: D_contra, hold_id: str, now: float) -> Any:  # noqa: ANN401 - each kind's own
         """Debit what `demand` asks; return what the account has to know of it when it is settled."""
 
-    def settle(self, demand: D_contra, hold_id: str, used: float, now: float, took: Any) -> None:  # noqa: ANN401
-        """Replace what `demand` took by what was used of it."""
+    def settle(self, demand: D_contra, hold_id: str, used: float, now: float, took: Any) -> int | None:  # noqa: ANN401
+        """Replace what `demand` took by what was used of it; return what was spent before, if this counts money."""
 
     def is_idle(self, clock: Clock) -> bool:
         """Whether it is as good as a new one."""
@@ -94,23 +94,34 @@ class MemoryLimits:
             return _NOTHING
         if (earlier := self._holds.get(hold_id)) is not None:
             return earlier.verdict
-        now = self._clock.monotonic()
-        pairs = self._of(demands)
-        denials = [denial for account, demand in pairs if (denial := account.denial(demand, now)) is not None]
-        untaken: Sequence[str] = ()
+        # Before they are looked up: an idle one among them must not be swept away for a new one. It may put another
+        # table in the place of the old one.
+        self._accounts.pay()
+        get, now = self._accounts.get, self._clock.monotonic()
+        accounts: list[tuple[str, Any, Demand]] = []
+        told: list[tuple[RateAccount, Any]] = []
+        denials: list[Denial] = []
+        for demand in demands:
+            key = demand.key
+            account: Any = get(key) or self._open(demand)
+            accounts.append((key, account, demand))
+            if demand.is_told:
+                told.append((account, demand))
+            if (denial := account.denial(demand, now)) is not None:
+                denials.append(denial)
         if denials:
             firm = [denial for denial in denials if not denial.demand.is_shadow]
             if firm:
                 longest = max(firm, key=lambda denial: denial.retry_after)
-                return Verdict(denial=longest, tightest=_tightest(pairs, now))
+                return Verdict(denial=longest, tightest=_tightest(told, now))
             # A place or money is taken under a shadow as well, over the limit or not.
-            untaken = [denial.demand.key for denial in denials if type(denial.demand) is RateDemand]
+            untaken = {denial.demand.key for denial in denials if type(denial.demand) is RateDemand}
+            accounts = [each for each in accounts if each[0] not in untaken]
         taken: dict[str, tuple[Demand, Any]] = {}
-        for account, demand in pairs:
-            key = demand.key
-            if key not in taken and key not in untaken:
+        for key, account, demand in accounts:
+            if key not in taken:
                 taken[key] = demand, account.take(demand, hold_id, now)
-        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(pairs, now))
+        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(told, now)) if told or denials else _NOTHING
         self._holds[hold_id] = _Hold(now, demands, taken, verdict)
         return verdict
 
@@ -150,34 +161,21 @@ class MemoryLimits:
         if hold is None:
             return []
         now = self._clock.monotonic()
-        get = self._accounts.get
+        get, are_others = self._accounts.get, len(hold.taken) < len(hold.demands)
         crossings: list[Crossing] = []
         for key, (demand, took) in hold.taken.items():
-            kind = type(demand)
             if used is not None:
                 amount = used.get(key, 0)
-            elif kind is RateDemand:
+            elif type(demand) is RateDemand:
                 continue
             else:
                 amount = _amount(demand)
             account: Any = get(key) or self._open(demand)
-            if kind is BudgetDemand:
-                before = account.spent
-                account.settle(demand, hold_id, amount, now, took)
-                # Others that count the same money are among the demands, and took nothing themselves.
-                alone = len(hold.taken) == len(hold.demands)
-                crossings += _crossings([demand] if alone else hold.demands, key, before, account.spent)
-            else:
-                account.settle(demand, hold_id, amount, now, took)
+            before = account.settle(demand, hold_id, amount, now, took)
+            # Where others count the same money, they are among the demands and took nothing themselves.
+            if type(demand) is BudgetDemand and (account.spent >= demand.first_alert or are_others):
+                crossings += _crossings(hold.demands, key, before, account.spent)
         return crossings
-
-    def _of(self, demands: Sequence[Demand]) -> list[tuple[Any, Demand]]:
-        """The accounts of `demands`, opened where there are none."""
-        # Before they are looked up: an idle one among them must not be swept away for a new one. It may put another
-        # table in the place of the old one.
-        self._accounts.pay()
-        get = self._accounts.get
-        return [(get(demand.key) or self._open(demand), demand) for demand in demands]
 
     def _open(self, demand: Demand) -> _Account[Any]:
         account: _Account[Any]
@@ -205,17 +203,16 @@ class MemoryLimits:
             self._settled_before, self._settled = self._settled, set()
 
 
-def _tightest(pairs: Sequence[tuple[Any, Demand]], now: float) -> RateState | None:
-    """How the rate stands that has the least left, of those that are told; of equals, the one that is full the latest.
+def _tightest(rates: Sequence[tuple[RateAccount, RateDemand]], now: float) -> RateState | None:
+    """How the rate stands that has the least left; of equals, the one that is full the latest.
 
     Their rounding errors tell nothing.
     """
     tightest: RateState | None = None
-    for account, demand in pairs:
-        if type(demand) is RateDemand and demand.is_told:
-            state = account.state(demand, now)
-            if tightest is None or _is_tighter(state, tightest):
-                tightest = state
+    for account, demand in rates:
+        state = account.state(demand, now)
+        if tightest is None or _is_tighter(state, tightest):
+            tightest = state
     return tightest
 
 
