@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import partial
 from math import inf
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -101,7 +101,7 @@ class Adapter(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
         """Return our handler for a method of ours, else None. No interceptor: one would cost each call 5 % more."""
-        _entries.set(cast("Entries", handler_call_details.invocation_metadata))
+        _entries.set(handler_call_details.invocation_metadata)
         return self._handlers.get(handler_call_details.method)
 
     def _handler(self, method: Method) -> MethodHandler:
@@ -109,7 +109,7 @@ class Adapter(grpc.GenericRpcHandler):
 
         async def run(data: bytes, context: Context) -> bytes | None:
             """Run one RPC through its chain; whatever it raises ends as a status."""
-            task = cast("asyncio.Task[None]", asyncio.current_task())
+            task: Any = asyncio.current_task()
             outcome = Outcome()
             # Only now, with its message there, is it tied to one configuration: none is left while it still arrives.
             endpoint = self._endpoints[method.path]
@@ -120,7 +120,7 @@ class Adapter(grpc.GenericRpcHandler):
                 call, handle = self._received(endpoint, data, context, replies)
                 replies.begin(endpoint.edge(outcome, call.started_at))
                 await handle(call)
-                replies.end()
+                message = await replies.end()
             except BaseException as error:
                 # The one error boundary.
                 told = outcome.told(error)
@@ -135,17 +135,18 @@ class Adapter(grpc.GenericRpcHandler):
                 self._running.discard(running)
                 if (ending := sys.exception()) is not None:
                     task.add_done_callback(partial(_let_go, ending))
-            return replies.message
+            return message
 
         if method.streams:
             return grpc.unary_stream_rpc_method_handler(run)
         return grpc.unary_unary_rpc_method_handler(run)
 
     def _begin(self, running: Running) -> None:
+        if not self._unsent:
+            self._idle.clear()
         self._running.add(running)
         self.started += 1
         self._unsent += 1
-        self._idle.clear()
         # The task is gRPC's own, which ends once it has sent what we return.
         running.task.add_done_callback(self._sent)
 
@@ -159,10 +160,10 @@ class Adapter(grpc.GenericRpcHandler):
         self, endpoint: Endpoint[Any], data: bytes, context: Context, replies: Replies
     ) -> tuple[Call[Any], Handler[Any]]:
         """The call that `data` is, and what handles it, even where it cannot be read."""
-        entries = _entries.get()
+        entries: Entries = _entries.get()
         _entries.set(())
         now = self._clock.monotonic()
-        remaining = cast("float | None", context.time_remaining())
+        remaining: Any = context.time_remaining()  # None where there is no deadline, whatever its stub says
         request: object
         handle: Handler[Any]
         try:
@@ -194,7 +195,7 @@ def _sans(context: Context) -> tuple[str, ...]:
     return tuple(name.decode() for kind in _SAN_KINDS for name in properties.get(kind, ()))
 
 
-_entries: ContextVar[Entries] = ContextVar("entries")
+_entries: ContextVar[Any] = ContextVar("entries")
 """A call's metadata, from where its method is found to its handler, both in one task of gRPC's, which makes all of it
 anew whenever it is asked. Taken out at once, lest what copies the context, as a connection does, keep a credential."""
 _SAN_KINDS = ("peer_uri", "peer_dns", "peer_email")

@@ -21,16 +21,16 @@ COST = "penstock-cost-nanousd"
 LAST_WORD = 2.0
 """Seconds in which a call that has failed can still send its status."""
 LATEST_CANCEL = 2.0
-"""Seconds after a failed write in which gRPC cancels the call whose caller is gone."""
+"""Seconds after a failed write in which gRPC cancels the call, whose caller is gone: it says so a moment later."""
 
 
 class Replies:
     """The way out of one call.
 
-    A stream's messages are written one by one; that of any other call is `message`, for its handler to return.
+    A stream's messages are written one by one; of any other call nothing is sent before all of it has gone well.
     """
 
-    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_running", "_streams", "message", "outcome")
+    __slots__ = ("_are_whole", "_clock", "_context", "_edge", "_message", "_running", "_streams", "outcome")
 
     _edge: Edge
 
@@ -41,7 +41,7 @@ class Replies:
         self._running = running
         self._clock = clock
         self.outcome = running.outcome
-        self.message: bytes | None = None
+        self._message: bytes | None = None
         self._are_whole = False
 
     def begin(self, edge: Edge) -> None:
@@ -49,33 +49,46 @@ class Replies:
         self._edge = edge
 
     async def send(self, reply: Reply) -> None:
-        """Write what is due with `reply`; the headers go out with the first message."""
-        context, outcome, running = self._context, self.outcome, self._running
+        """Write what is due with `reply`, or keep it for the end; the headers go out with the first message."""
+        outcome, running = self.outcome, self._running
         self._are_whole = type(reply) is not Delta
         if not self._are_whole and outcome.first_content_at is None:
             outcome.first_content_at = self._clock.monotonic()
         if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
-            context.set_trailing_metadata(((COST, str(cost)),))
+            self._context.set_trailing_metadata(((COST, str(cost)),))
         for written in self._edge(reply):
+            if not self._streams:
+                self._message = written
+                continue
             try:
                 if not running.has_written:
-                    running.has_written = True
-                    await context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
-                if self._streams:
-                    running.writing_since = self._clock.monotonic()
-                    await context.write(written)
-                    running.writing_since = inf
-                else:
-                    self.message = written
+                    await self._write_headers()
+                running.writing_since = self._clock.monotonic()
+                await self._context.write(written)
+                running.writing_since = inf
             except grpc.aio.InternalError:
-                # The caller is gone; gRPC says so by cancelling the call, which may come a moment later.
                 await asyncio.sleep(LATEST_CANCEL)
                 raise
 
-    def end(self) -> None:
-        """Expect nothing more; raises RuntimeError where the answer is not whole."""
+    async def end(self) -> bytes | None:
+        """Return the message that is left for gRPC to send, if any; raises RuntimeError where the answer is not whole.
+
+        The headers of that one go out here and not where it is made: to wait there would wake every layer of the chain.
+        """
         if not self._are_whole:
             raise RuntimeError("the handler ended before its answer did")
+        try:
+            if not self._running.has_written:
+                await self._write_headers()
+        except grpc.aio.InternalError:
+            await asyncio.sleep(LATEST_CANCEL)
+            raise
+        return self._message
+
+    async def _write_headers(self) -> None:
+        self._running.has_written = True
+        outcome = self.outcome
+        await self._context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
 
     async def abort(self, error: PenstockError) -> NoReturn:
         """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that."""

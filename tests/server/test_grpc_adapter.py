@@ -21,7 +21,16 @@ from fakes.virtual_time import VirtualClock
 from penstock.v1.agent_service_pb2 import ProcessRequest, ProcessResponse, ProcessStreamResponse
 from penstockd import errors
 from penstockd.call import Call, Completed, Delta, Handler
-from penstockd.errors import Draining, Internal, PenstockError, Quota, RateLimited, StreamBroken, Violation
+from penstockd.errors import (
+    AccountingUnavailable,
+    Draining,
+    Internal,
+    PenstockError,
+    Quota,
+    RateLimited,
+    StreamBroken,
+    Violation,
+)
 from penstockd.grpc_adapter import Adapter
 from penstockd.logs.log import Log
 from penstockd.outcome import Attempt, FinishReason
@@ -59,6 +68,20 @@ async def answering(call: Call[Request]) -> None:
     await call.send(Delta("Hel"))
     await call.send(Delta("lo"))
     await call.send(DONE)
+
+
+async def test_an_answer_that_could_not_be_settled_sends_nothing_but_its_status() -> None:
+    """Its headers go out once all of the call went well: early ones would commit the client."""
+
+    async def unsettled(call: Call[Request]) -> None:
+        await answering(call)
+        raise AccountingUnavailable("not just now")
+
+    async with edge(unsettled) as at:
+        ended = await at.wire.ask(PROCESS, ASK)
+
+    assert (ended.code, ended.initial) == (grpc.StatusCode.UNAVAILABLE, {})
+    assert ended.trailing["x-request-id"] == "r1"
 
 
 async def test_a_unary_answer_is_folded() -> None:
