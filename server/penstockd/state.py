@@ -73,6 +73,7 @@ class State:
         self.replays = Count()
         self.keyed_flights = Flights(clock, log=log, linger=LINGER)
         self._clock = clock
+        self._instruments = instruments
         self._tenants = tenants
         self._promoted_at = clock.monotonic()
         show_budgets(gauges, self.budgets, held=lambda: self.limits.held_nanousd)
@@ -88,10 +89,14 @@ class State:
         self.reconciliation.use(rulebook)
 
     async def keep_up(self) -> None:
-        """For ever, now and then, forget what has gone idle, and look how full budgets are; the ledger is not asked."""
+        """For ever, now and then, forget what has gone idle, count what was observed, and look how full budgets are.
+
+        The ledger is not asked.
+        """
         while True:
             self.limits.sweep()
             self.answers.cache.sweep()
+            self._instruments.settle()
             if self._clock.monotonic() - self._promoted_at >= PROMOTE_EVERY:
                 self._promoted_at = self._clock.monotonic()
                 self._tenants.promote()

@@ -44,6 +44,21 @@ def stage(config: ConfigFile) -> Stage:
     return Stage(config)
 
 
+async def test_what_nobody_reads_does_not_pile_up(stage: Stage) -> None:
+    """Observations are counted when they are read, else every second."""
+    took = stage.telemetry.instruments.histogram("took", unit="s", description="", labels=(), bounds=(1.0,)).of()
+    keeping_up = asyncio.create_task(stage.state.keep_up())
+    await asyncio.sleep(0)
+    took.observe(0.5)
+
+    stage.clock.advance(UPKEEP_EVERY)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    keeping_up.cancel()
+
+    assert (len(took.waiting), took.counts) == (0, [1, 0])
+
+
 async def test_a_ledger_that_hangs_stops_no_sweep(stage: Stage) -> None:
     """What a reload's budgets wait for is no reason for anything else to grow."""
     works = [asyncio.create_task(work()) for work in (stage.state.reconciliation.keep_up, stage.state.keep_up)]

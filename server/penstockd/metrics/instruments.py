@@ -5,9 +5,12 @@ into a dict. What happens rarely, or is counted elsewhere and observed by callba
 """
 
 from abc import ABC, abstractmethod
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from math import inf
+from threading import Lock
 from typing import Generic, TypeAlias, TypeVar
 
 S = TypeVar("S")
@@ -27,33 +30,50 @@ def all_other(values: tuple[str, ...]) -> tuple[str, ...]:
 class Series:
     """The observations of one label set, by the bucket they fall in: at most its bound, and above the one before.
 
-    One thread writes, any may read: each number is whole, together they may differ by an observation.
+    One thread calls `observe` with what is seen, any may read: each number is whole, together they may differ by an
+    observation. What was seen is `waiting` until somebody reads, or `settle`s: many at once cost a third of what they
+    would one by one.
     """
 
-    __slots__ = ("_before", "_bounds", "_largest", "_smallest", "counts", "sum")
+    __slots__ = ("_before", "_bounds", "_counts", "_largest", "_smallest", "_sum", "observe", "waiting")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """Count nothing yet, in a bucket for each bound and one for what is above them all."""
         self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
         self._smallest = inf
         self._largest = -inf
         self._before = (inf, -inf)
+        self.waiting = array("d")
+        self.observe: Callable[[float], None] = self.waiting.append
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """How many there were in each bucket."""
+        self.settle()
+        return self._counts
+
+    @property
+    def sum(self) -> float:
+        """All values together."""
+        self.settle()
+        return self._sum
 
     @property
     def smallest(self) -> float:
         """The least of all values; inf without any."""
-        return min(self._before[0], self._smallest)
+        return min(self._before[0], self.lately[0])
 
     @property
     def largest(self) -> float:
         """The greatest of all values; -inf without any."""
-        return max(self._before[1], self._largest)
+        return max(self._before[1], self.lately[1])
 
     @property
     def lately(self) -> tuple[float, float]:
         """The least and the greatest since the last cut."""
+        self.settle()
         return self._smallest, self._largest
 
     def cut(self) -> None:
@@ -61,15 +81,23 @@ class Series:
         self._before = self.smallest, self.largest
         self._smallest, self._largest = inf, -inf
 
-    def observe(self, value: float) -> None:
-        """Count `value`."""
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.sum += value
-        # Two comparisons that are almost never true cost half of what min and max do.
-        if value < self._smallest:  # noqa: PLR1730
-            self._smallest = value
-        if value > self._largest:  # noqa: PLR1730
-            self._largest = value
+    def settle(self) -> None:
+        """Count what waits."""
+        with _SETTLING:
+            values = self.waiting[:]
+            if not values:
+                return
+            del self.waiting[: len(values)]  # and not what has come meanwhile
+            counts = self._counts
+            for bucket in map(bisect_left, repeat(self._bounds), values):
+                counts[bucket] += 1
+            self._sum += sum(values)
+            self._smallest = min(self._smallest, *values)
+            self._largest = max(self._largest, *values)
+
+
+_SETTLING = Lock()
+"""Held by who counts what waits: two who read at once must not count it twice."""
 
 
 class Count:
@@ -183,6 +211,12 @@ class Instruments:
     def counters(self) -> list[Counter]:
         """All there are."""
         return list(self._counters.values())
+
+    def settle(self) -> None:
+        """Count all that waits to be: whoever does this now and then keeps it to a few."""
+        for histogram in self.histograms:
+            for series in list(histogram.at.values()):
+                series.settle()
 
     def histogram(
         self, name: str, *, unit: str, description: str, labels: Sequence[str], bounds: Sequence[float]

@@ -1,5 +1,11 @@
 """Measurements are aggregated in process, in a bounded number of series."""
 
+import sys
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+
 from penstockd.metrics import instruments
 from penstockd.metrics.instruments import Histogram, Instruments
 
@@ -18,6 +24,46 @@ def test_a_value_is_counted_in_the_bucket_whose_bound_it_does_not_exceed() -> No
 
     assert series.counts == [2, 2, 2]
     assert (series.sum, series.smallest, series.largest) == (107.5, 0.5, 100.0)
+
+
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Threads that take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_restless")
+def test_whoever_reads_counts_each_value_once() -> None:
+    """However many read at once, and while more is observed."""
+    series, many = seconds().of("ask", ""), 100_000
+    observing = Thread(target=lambda: [series.observe(1.5) for _ in range(many)])
+
+    def read() -> None:
+        while observing.is_alive():
+            series.settle()
+
+    reading = [Thread(target=read) for _ in range(4)]
+    for thread in (observing, *reading):
+        thread.start()
+    for thread in (observing, *reading):
+        thread.join()
+
+    assert (list(series.counts), series.sum) == ([0, many, 0], 1.5 * many)
+
+
+def test_what_waits_to_be_counted_is_settled() -> None:
+    """Whether or not anybody reads it."""
+    measures = Instruments()
+    took = measures.histogram("took", unit="s", description="", labels=(), bounds=(1.0,)).of()
+    took.observe(0.5)
+    assert len(took.waiting) == 1
+
+    measures.settle()
+
+    assert (len(took.waiting), took.sum) == (0, 0.5)
 
 
 def test_label_sets_are_told_apart() -> None:
