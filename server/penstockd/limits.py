@@ -1,6 +1,6 @@
 """Limits and budgets as the interceptors and the stores see them: what is asked, what was decided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
@@ -116,6 +116,16 @@ class Verdict(Struct, frozen=True, kw_only=True):
     tightest: RateState | None = None
 
 
+class Used(Struct, frozen=True, kw_only=True):
+    """What a held call or attempt came to: so much of each rate, and so much of each budget, in nano-USD."""
+
+    of_rates: float = 0
+    nanousd: int = 0
+
+
+NOTHING_USED = Used()
+
+
 class LimitStore(Protocol):
     """Keeps the state of limits and budgets, here or shared by all replicas.
 
@@ -134,12 +144,12 @@ class LimitStore(Protocol):
         nothing.
         """
 
-    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence["Crossing"]:
-        """End a hold: what it took by key is replaced by what was `used`, all of it if that is None; leases end.
+    async def settle(self, hold_id: str, used: Used | None) -> Sequence["Crossing"]:
+        """End a hold: what it took is replaced by what was `used`, which is all of it if that is None; leases end.
 
-        A key that is left out used nothing. Rates get back what was not used, or are debited what was used beyond;
-        budgets move it from held to spent. Idempotent by `hold_id`. What cannot be settled now is settled later, and is
-        no error. Returns the budget fractions that this crossed, each once per period.
+        Rates get back what was not used, or are debited what was used beyond; budgets move it from held to spent.
+        Idempotent by `hold_id`. What cannot be settled now is settled later, and is no error. Returns the budget
+        fractions that this crossed, each once per period.
         """
 
     async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence["Crossing"]:

@@ -1,7 +1,7 @@
 """A meter around scripted models, and the books that it keeps."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fakes.model_calls import Asked, ModelCalls
@@ -17,7 +17,7 @@ from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.meter import Meter
 from penstockd.ledger import Entry, EntryStatus, NoLedger
-from penstockd.limits import BudgetDemand, BudgetState, Crossing
+from penstockd.limits import BudgetDemand, BudgetState, Crossing, Used
 from penstockd.logs.log import Log
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Price
@@ -105,7 +105,7 @@ class DistantLimits(MemoryLimits):
         self._here = clock
         self._settle_takes = settle_takes
 
-    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence[Crossing]:
+    async def settle(self, hold_id: str, used: Used | None) -> Sequence[Crossing]:
         await self._here.sleep(self._settle_takes)
         return await super().settle(hold_id, used)
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from penstockd.budgets import AT_ONCE, SHOWN, FullestBudgets, Standing, budget_states
-from penstockd.limits import BudgetState, StoreUnavailable
+from penstockd.limits import BudgetState, StoreUnavailable, Used
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules, budget_demand
@@ -49,7 +49,7 @@ async def test_a_standing_tells_what_is_spent_and_held_until_when() -> None:
     for hold_id, cost in (("spent", 5), ("held", 7)):
         await store.hold(hold_id, book.attempt(caller(), tokens=0, cost_nanousd=cost, now=CLOCK.wall()))
     demand = budget_demand(rule(Per.TENANT, Period.HOUR), caller(), 0, CLOCK.wall())
-    await store.settle("spent", {demand.key: 5})
+    await store.settle("spent", Used(nanousd=5))
 
     [standing] = await budget_states(book, store, caller(), CLOCK.wall())
 

@@ -12,6 +12,7 @@ from fakes.demands import rate
 from penstockd.builders.rules import rulebook
 from penstockd.exporters.exporters import exporters_from
 from penstockd.ledger import Loss, NoLedger, Spending
+from penstockd.limits import NOTHING_USED
 from penstockd.logs.log import Log
 from penstockd.state import UPKEEP_EVERY, State
 
@@ -64,7 +65,7 @@ async def test_a_ledger_that_hangs_stops_no_sweep(stage: Stage) -> None:
     works = [asyncio.create_task(work()) for work in (stage.state.reconciliation.keep_up, stage.state.keep_up)]
     await asyncio.sleep(0)
     await stage.state.limits.hold("h", [rate(burst=1)])
-    await stage.state.limits.settle("h", {})
+    await stage.state.limits.settle("h", NOTHING_USED)
     before = repr(stage.state.limits)
 
     stage.clock.advance(UPKEEP_EVERY)

@@ -14,6 +14,7 @@ from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
+from penstockd.limits import NOTHING_USED, Used
 from penstockd.logs.log import Log
 from penstockd.model import Prompt
 from penstockd.rules import Rulebook
@@ -101,7 +102,7 @@ class Meter:
 
     async def _release(self, account: Account) -> None:
         if account.demands:
-            await self._holds.settle(account.hold_id, {})
+            await self._holds.settle(account.hold_id, NOTHING_USED)
 
     async def _end(self, account: Account, reply: Completed, call: Call[Prompt]) -> None:
         """Let the caller know of the end once it is settled."""
@@ -130,7 +131,8 @@ class Meter:
     async def _close(self, account: Account, entry: Entry) -> None:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""
         try:
-            self._alerts.tell(await self._holds.settle(account.hold_id, account.used(entry)))
+            used = Used(of_rates=entry.usage.total, nanousd=entry.cost_nanousd or 0)
+            self._alerts.tell(await self._holds.settle(account.hold_id, used))
         finally:
             await self._write(account, entry)
 

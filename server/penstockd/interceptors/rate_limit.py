@@ -1,13 +1,13 @@
 """Bounds how often and how many at once a tenant, a user, an agent or a key may call."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from math import ceil
 
 from penstockd import conventions as names
 from penstockd.call import Call, Handler
 from penstockd.errors import Overloaded
 from penstockd.interceptors.accounting.holds import Holds
-from penstockd.limits import Demand, RateState
+from penstockd.limits import NOTHING_USED, Demand, RateState, Used
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
 from penstockd.tracing import present
@@ -40,13 +40,13 @@ class RateLimit:
         holds.judge(verdict, demands)
         if trace := present():
             trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
-        used: Mapping[str, float] | None = None
+        used: Used | None = None
         try:
             await proceed(call)
         except Overloaded:
             # An agent may say so of itself, having asked a model.
             if not outcome.attempts:
-                used = {}
+                used = NOTHING_USED
                 outcome.headers.clear()
             raise
         finally:

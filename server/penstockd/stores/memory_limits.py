@@ -16,6 +16,7 @@ from penstockd.limits import (
     LeaseDemand,
     RateDemand,
     RateState,
+    Used,
     Verdict,
 )
 from penstockd.resilience.token_bucket import TOLERANCE
@@ -125,7 +126,7 @@ class MemoryLimits:
         self._holds[hold_id] = _Hold(now, demands, taken, verdict)
         return verdict
 
-    async def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Sequence[Crossing]:
+    async def settle(self, hold_id: str, used: Used | None) -> Sequence[Crossing]:
         """End a hold, by what was used of what it took; return the budget fractions that this crossed."""
         return self._settle(hold_id, used)
 
@@ -155,7 +156,7 @@ class MemoryLimits:
         while self._holds and next(iter(self._holds.values())).since <= forgotten_since:
             self._settle(next(iter(self._holds)), None)
 
-    def _settle(self, hold_id: str, used: Mapping[str, float] | None) -> list[Crossing]:
+    def _settle(self, hold_id: str, used: Used | None) -> list[Crossing]:
         hold = self._holds.pop(hold_id, None)
         self._remember(hold_id)
         if hold is None:
@@ -164,12 +165,13 @@ class MemoryLimits:
         get, are_others = self._accounts.get, len(hold.taken) < len(hold.demands)
         crossings: list[Crossing] = []
         for key, (demand, took) in hold.taken.items():
+            kind, amount = type(demand), 0.0
             if used is not None:
-                amount = used.get(key, 0)
-            elif type(demand) is RateDemand:
+                amount = used.of_rates if kind is RateDemand else used.nanousd
+            elif kind is RateDemand:
                 continue
-            else:
-                amount = _amount(demand)
+            elif type(demand) is BudgetDemand:
+                amount = demand.amount
             account: Any = get(key) or self._open(demand)
             before = account.settle(demand, hold_id, amount, now, took)
             # Where others count the same money, they are among the demands and took nothing themselves.
@@ -229,8 +231,3 @@ def _crossings(demands: Sequence[Demand], key: str, before: int, spent: int) -> 
         if type(demand) is BudgetDemand and demand.key == key:
             crossings += demand.crossings(before, spent)
     return crossings
-
-
-def _amount(demand: Demand) -> float:
-    """What a demand takes; a lease takes no amount."""
-    return 0 if isinstance(demand, LeaseDemand) else demand.amount

@@ -14,7 +14,9 @@ from penstockd.errors import PenstockError
 from penstockd.ledger import EntryStatus
 from penstockd.limits import BudgetState
 from penstockd.outcome import FinishReason
+from penstockd.principal import Principal
 from penstockd.resilience.circuit import BreakerPolicy
+from penstockd.rules import Caller, LimitRule, Per, Rate, TenantRules
 from penstockd.upstream import Broken, Misconfigured
 from penstockd.usage import Usage
 
@@ -22,6 +24,7 @@ USED = Usage(uncached_input=4, cached_input=2, cache_write_input=1, output=3)
 COST = 4 * 2 + 2 * 1 + 1 * 3 + 3 * 5
 OK, FAILED, CANCELLED, HELD = EntryStatus.OK, EntryStatus.FAILED, EntryStatus.CANCELLED, EntryStatus.HELD
 PLENTY = 100 * ESTIMATE
+CALLER = Caller(principal=Principal(tenant="acme"), user_id="", agent="support")
 
 
 def test_an_attempt_is_held_before_it_is_made_and_settled_after() -> None:
@@ -44,6 +47,21 @@ def test_an_attempt_is_held_before_it_is_made_and_settled_after() -> None:
     assert calls.written == [("a", OK, COST, False)]
     assert left(model) == (9, 1000 - USED.total)
     calls.assert_settled(model)
+
+
+def test_a_limit_of_tokens_is_charged_what_was_used() -> None:
+    """Of what was held for the attempt the rest comes back."""
+    tokens = LimitRule(per=Per.TENANT, tokens=Rate(per_second=1e-9, burst=1000, text="1000/y"))
+    calls = MeteredCalls(TenantRules(limits=[tokens]))
+
+    async def fits() -> list[bool]:
+        await calls.ask(calls.model("a", ["hi", USED]))
+        rest, another = (
+            calls.in_use.attempt(CALLER, tokens=tokens, cost_nanousd=0, now=0.0) for tokens in (1000 - USED.total, 1)
+        )
+        return [(await calls.store.hold(str(asked), asked)).denial is None for asked in (rest, another)]
+
+    assert calls.run(fits()) == [True, False]
 
 
 def test_the_answer_is_on_the_ledger_before_the_caller_has_it() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakes.demands import USD, budget, lease, rate
 from fakes.limit_stores import STORES, Bench
-from penstockd.limits import BudgetState, Demand, RateState, Verdict
+from penstockd.limits import NOTHING_USED, BudgetState, Demand, RateState, Used, Verdict
 
 SOAK = os.environ.get("PENSTOCK_SOAK") == "1"
 every_store = pytest.mark.parametrize("kind", STORES)
@@ -125,11 +125,11 @@ async def test_what_was_not_used_is_given_back(bench: Bench) -> None:
     """And what was used beyond what was held is debited all the same."""
     store = bench.store
     await store.hold("thrifty", [rate(10, per_second=0.01)])
-    await store.settle("thrifty", {"rate": 4})
+    await store.settle("thrifty", Used(of_rates=4))
     await store.hold("given back", [rate(10, key="shed", per_second=0.01)])
-    await store.settle("given back", {})
+    await store.settle("given back", NOTHING_USED)
     await store.hold("lavish", [rate(2, key="over", per_second=0.01)])
-    await store.settle("lavish", {"over": 13})
+    await store.settle("lavish", Used(of_rates=13))
 
     thrifty = await store.hold("a", [rate(6, per_second=0.01)])
     shed = await store.hold("b", [rate(10, key="shed", per_second=0.01)])
@@ -147,7 +147,7 @@ async def test_what_time_has_given_back_is_not_given_back_again(bench: Bench) ->
         bench.advance(10)
     await store.hold("now", [rate(10)])
     for hold in holds:
-        await store.settle(hold, {"rate": 0})
+        await store.settle(hold, Used(of_rates=0))
 
     assert denied(await store.hold("next", [rate(10)]))[1] == pytest.approx(10, abs=0.1)
 
@@ -158,7 +158,7 @@ async def test_what_was_not_used_is_given_back_however_long_it_was_held(bench: B
     await store.hold("slow", [rate(10)])
     bench.advance(5)
     await store.hold("other", [rate(5)])
-    await store.settle("slow", {"rate": 0})
+    await store.settle("slow", Used(of_rates=0))
 
     assert (await store.hold("next", [rate(10)])).denial is None
     assert denied(await store.hold("one too many", [rate(1)]))[1] == pytest.approx(1, abs=0.1)
@@ -168,7 +168,7 @@ async def test_a_bucket_holds_no_more_than_its_burst_whatever_is_given_back(benc
     """It was full again before the hold ended."""
     await bench.store.hold("slow", [rate(10)])
     bench.advance(60)
-    await bench.store.settle("slow", {"rate": 1})
+    await bench.store.settle("slow", Used(of_rates=1))
 
     verdict = await bench.store.hold("next", [rate(1)])
 
@@ -179,7 +179,7 @@ async def test_what_was_used_beyond_a_hold_is_debited_from_a_bucket_that_was_ful
     """Whoever estimates too little does not get the difference for nothing by being slow."""
     await bench.store.hold("slow", [rate(1)])
     bench.advance(60)
-    await bench.store.settle("slow", {"rate": 10})
+    await bench.store.settle("slow", Used(of_rates=10))
 
     verdict = await bench.store.hold("next", [rate(1)])
 
@@ -193,7 +193,7 @@ async def test_places_are_given_back_when_holds_end(bench: Bench) -> None:
     await store.hold("b", [demand])
 
     key, retry_after = denied(await store.hold("c", [demand]))
-    await store.settle("a", {})
+    await store.settle("a", NOTHING_USED)
 
     assert key == "lease"
     assert 0.1 <= retry_after <= 0.5
@@ -208,7 +208,7 @@ async def test_a_place_that_nobody_gives_back_is_free_again_after_its_time(bench
     bench.advance(5.01)
 
     assert (await store.hold("next", [demand])).denial is None
-    await store.settle("lost", {})
+    await store.settle("lost", NOTHING_USED)
     assert (await store.hold("third", [demand])).denial is not None
 
 
@@ -232,13 +232,13 @@ async def test_settling_twice_counts_once_and_ends_the_id(bench: Bench) -> None:
     demands: list[Demand] = [rate(4), lease(), budget(USD, alert_at=(0.05,))]
     await store.hold("h", demands)
 
-    crossings = [await store.settle("h", {"budget": USD, "rate": 4}) for _ in range(2)]
+    crossings = [await store.settle("h", Used(nanousd=USD, of_rates=4)) for _ in range(2)]
     await store.hold("h", demands)
 
     assert [len(found) for found in crossings] == [1, 0]
     assert await store.budget("budget") == BudgetState(spent=USD, held=0)
     assert (await store.hold("other", [rate(6), lease()])).denial is None
-    assert await store.settle("never held", {"budget": USD}) == []
+    assert await store.settle("never held", Used(nanousd=USD)) == []
 
 
 async def test_money_for_ten_calls_admits_exactly_ten(bench: Bench) -> None:
@@ -250,7 +250,7 @@ async def test_money_for_ten_calls_admits_exactly_ten(bench: Bench) -> None:
         if (await store.hold(f"h{number}", [demand])).denial is None:
             admitted += 1
             if number % 2:
-                await store.settle(f"h{number}", {"budget": USD})
+                await store.settle(f"h{number}", Used(nanousd=USD))
 
     assert admitted == 10
     assert await store.budget("budget") == BudgetState(spent=5 * USD, held=5 * USD)
@@ -262,7 +262,7 @@ async def test_what_was_held_and_not_spent_can_be_spent_by_others(bench: Bench) 
     await store.hold("failed", [budget(10 * USD)])
     assert (await store.hold("poor", [budget(1)])).denial is not None
 
-    await store.settle("failed", {})
+    await store.settle("failed", NOTHING_USED)
 
     assert (await store.hold("rich", [budget(10 * USD)])).denial is None
 
@@ -287,7 +287,7 @@ async def test_each_fraction_is_crossed_once(bench: Bench) -> None:
 
     for number, cost in enumerate([4, 1, 1, 4]):
         await store.hold(f"h{number}", [budget(cost * USD, alert_at=fractions)])
-        found = await store.settle(f"h{number}", {"budget": cost * USD})
+        found = await store.settle(f"h{number}", Used(nanousd=cost * USD))
         crossed.append([(crossing.fraction, crossing.spent) for crossing in found])
 
     assert crossed == [[], [(0.5, 5 * USD)], [], [(0.8, 10 * USD), (1.0, 10 * USD)]]
@@ -302,7 +302,7 @@ async def test_a_budget_starts_at_what_the_ledger_says(bench: Bench) -> None:
 
     assert await store.budget("budget") == BudgetState(spent=7 * USD, held=2 * USD)
     assert await store.budget("nobody's") == BudgetState(spent=0, held=0)
-    assert await store.settle("early", {"budget": 2 * USD}) == []
+    assert await store.settle("early", Used(nanousd=2 * USD)) == []
     assert (await store.hold("late", [budget(2 * USD)])).denial is not None
 
 
@@ -334,8 +334,8 @@ async def test_a_shadow_counts_and_denies_nothing(bench: Bench) -> None:
     assert second.denial is None
     assert [shadow.demand.key for shadow in second.shadows] == ["rate", "lease", "budget"]
     assert await store.budget("budget") == BudgetState(spent=0, held=12 * USD)
-    await store.settle("second", {"rate": 1, "budget": 6 * USD})
-    await store.settle("first", {"rate": 1, "budget": 6 * USD})
+    await store.settle("second", Used(of_rates=1, nanousd=6 * USD))
+    await store.settle("first", Used(of_rates=1, nanousd=6 * USD))
     assert await store.budget("budget") == BudgetState(spent=12 * USD, held=0)
     bench.advance(1.01)
     third = await store.hold("third", shadows)
@@ -348,7 +348,7 @@ async def test_a_shadow_gives_nothing_back_that_it_did_not_take(bench: Bench) ->
     await bench.store.hold("within", shadow)
 
     await bench.store.hold("beyond", shadow)
-    await bench.store.settle("beyond", {})
+    await bench.store.settle("beyond", NOTHING_USED)
 
     assert len((await bench.store.hold("next", shadow)).shadows) == 1
 
@@ -359,7 +359,7 @@ async def test_a_shadow_beside_a_limit_on_the_same_account_counts_once(bench: Be
     demands = [budget(3 * USD, 10 * USD), budget(3 * USD, 5 * USD, alert_at=(1.0,), is_shadow=True)]
 
     verdicts = [await store.hold(f"h{number}", demands) for number in range(4)]
-    crossed = [await store.settle(f"h{number}", {"budget": 3 * USD}) for number in range(3)]
+    crossed = [await store.settle(f"h{number}", Used(nanousd=3 * USD)) for number in range(3)]
 
     assert [len(verdict.shadows) for verdict in verdicts] == [0, 1, 1, 0]
     assert denied(verdicts[3])[0] == "budget"
@@ -370,7 +370,7 @@ async def test_a_shadow_beside_a_limit_on_the_same_account_counts_once(bench: Be
 async def test_two_limits_of_one_rate_are_one(bench: Bench) -> None:
     """The same rule given twice does not halve it."""
     verdict = await bench.store.hold("h", [rate(), rate()])
-    await bench.store.settle("h", {})
+    await bench.store.settle("h", NOTHING_USED)
 
     assert state(verdict).remaining == pytest.approx(9, abs=0.01)
     assert (await bench.store.hold("i", [rate(10)])).denial is None
@@ -398,7 +398,7 @@ async def test_no_window_admits_more_than_burst_and_rate(
         demand = rate(amount, per_second=per_second, burst=burst)
         if (await bench.store.hold(f"h{number}", [demand])).denial is None:
             admitted.append((bench.wall() - start, amount))
-            await bench.store.settle(f"h{number}", {"rate": amount})
+            await bench.store.settle(f"h{number}", Used(of_rates=amount))
 
     for first, (since, _) in enumerate(admitted):
         total = 0

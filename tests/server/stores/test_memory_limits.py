@@ -12,7 +12,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.demands import USD, budget, lease, rate
 from penstockd.interceptors.accounting.settlement import Settlements
-from penstockd.limits import BudgetState
+from penstockd.limits import NOTHING_USED, BudgetState, Used
 from penstockd.logs.log import Log
 from penstockd.stores.idle_table import SMALL, IdleTable
 from penstockd.stores.memory_budgets import KEPT
@@ -54,7 +54,7 @@ async def test_a_million_users_leave_nothing_behind(clock: FakeClock, store: Mem
         for user in range(USERS):
             money = budget(2, key=f"budget:{user}", resets_at=resets_at)
             await store.hold(f"h{user}", [rate(key=f"rate:{user}"), lease(8, key=f"lease:{user}"), money])
-            await store.settle(f"h{user}", {f"rate:{user}": 1, f"budget:{user}": user % 2})
+            await store.settle(f"h{user}", Used(of_rates=1, nanousd=user % 2))
         full = growth()
 
         for seconds in (3600, KEPT):
@@ -72,7 +72,7 @@ async def test_users_who_come_and_go_are_forgotten_without_a_sweep(clock: FakeCl
     for user in range(10_000):
         clock.advance(0.01)
         await store.hold(f"h{user}", [rate(key=f"rate:{user}")])
-        await store.settle(f"h{user}", {f"rate:{user}": 1})
+        await store.settle(f"h{user}", Used(of_rates=1))
 
     assert int(repr(store).split()[1]) <= SMALL
 
@@ -81,7 +81,7 @@ async def test_a_sweep_keeps_what_is_in_use(clock: FakeClock, store: MemoryLimit
     """Half full buckets, money held or spent in a running period, places taken."""
     resets_at = clock.wall() + 3600
     await store.hold("spent", [rate(9), budget(USD, resets_at=resets_at)])
-    await store.settle("spent", {"rate": 9, "budget": USD})
+    await store.settle("spent", Used(of_rates=9, nanousd=USD))
     await store.hold("held", [lease(), budget(USD, key="other", resets_at=clock.wall() + 1)])
     clock.advance(5)
 
@@ -96,7 +96,7 @@ async def test_a_budget_outlives_a_wall_clock_that_was_wrong(clock: FakeClock, s
     """For an hour of true time: put forward by a year, and back, it forgets nothing; then what is past is forgotten."""
     now, ends = clock.wall(), clock.wall() + 3600
     await store.hold("h", [budget(USD, resets_at=ends)])
-    await store.settle("h", {"budget": USD})
+    await store.settle("h", Used(nanousd=USD))
 
     for wall in (now + 366 * 86400, now):
         clock.put(wall)
@@ -145,8 +145,8 @@ async def test_lost_holds_of_one_key_end_one_by_one(clock: FakeClock, store: Mem
     clock.advance(2)
     assert (await store.hold("c", [lease(2), rate(10, key="rate", per_second=0.001)])).denial is not None
 
-    await store.settle("a", {})
-    await store.settle("b", {})
+    await store.settle("a", NOTHING_USED)
+    await store.settle("b", NOTHING_USED)
 
     assert repr(store) == "<MemoryLimits 1 rates, 0 leases, 0 budgets, 1 holds>"
 
@@ -157,16 +157,16 @@ async def test_a_hold_that_finds_the_table_made_anew_holds_what_it_takes(clock: 
     for user in range(9 * SMALL):
         await store.hold(f"h{user}", [budget(2, key=f"budget:{user}", resets_at=resets_at)])
     for user in range(SMALL + 1, 9 * SMALL):
-        await store.settle(f"h{user}", {})
+        await store.settle(f"h{user}", NOTHING_USED)
     store.sweep()
     for user in range(SMALL + 1):
-        await store.settle(f"h{user}", {})
+        await store.settle(f"h{user}", NOTHING_USED)
     twice = [budget(100, 1000, key="new"), budget(100, 500, key="new", is_shadow=True)]
 
     await store.hold("twice", twice)
 
     assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=0, held=100), 100)
-    await store.settle("twice", {"new": 70})
+    await store.settle("twice", Used(nanousd=70))
     assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=70, held=0), 0)
 
 
@@ -242,7 +242,7 @@ class Crowd:
 
     async def _settle(self, hold_id: str, cost: int) -> None:
         await asyncio.sleep(0)  # as if the store were far away
-        await self._store.settle(hold_id, {self.key: cost})
+        await self._store.settle(hold_id, Used(nanousd=cost))
         self.spent += cost
         await self._look()
 

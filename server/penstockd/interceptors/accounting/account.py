@@ -71,11 +71,6 @@ class Account:
         """Give back what the attempt took of its provider's grant and did not use, in tokens."""
         self.model.allowance.settle(self.attempt.grant, used=used)
 
-    def used(self, entry: Entry) -> dict[str, float]:
-        """What `entry` used of each demand, by key."""
-        cost, total = entry.cost_nanousd or 0, entry.usage.total
-        return {demand.key: cost if type(demand) is BudgetDemand else total for demand in self.demands}
-
     @property
     def _said(self) -> int:
         """Output that was heard, shown to callers or not, by BYTES_PER_TOKEN; never more than was asked for."""

@@ -1,12 +1,12 @@
 """What calls and attempts hold of limits and budgets."""
 
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import TypeVar
 
 from penstockd.errors import AccountingUnavailable
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.settlement import Settlements
-from penstockd.limits import Crossing, Demand, LimitStore, StoreUnavailable, Verdict
+from penstockd.limits import Crossing, Demand, LimitStore, StoreUnavailable, Used, Verdict
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Holds:
         """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
         self._denials.judge(verdict, demands)
 
-    def settle(self, hold_id: str, used: Mapping[str, float] | None) -> Awaitable[Sequence[Crossing]]:
+    def settle(self, hold_id: str, used: Used | None) -> Awaitable[Sequence[Crossing]]:
         """End a hold, as the store does, whatever becomes of the call meanwhile."""
         return self.finish(self._store.settle(hold_id, used))
 

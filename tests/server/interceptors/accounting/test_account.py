@@ -258,12 +258,3 @@ def test_what_used_nothing_costs_nothing_at_a_price_that_nobody_knows() -> None:
     assert failed.held().cost_nanousd is None
     assert failed.broken(EntryStatus.FAILED, "connect_failed").cost_nanousd == 0
     assert cut.broken(EntryStatus.CANCELLED, "").cost_nanousd is None
-
-
-def test_what_was_used_is_told_by_key_and_unit() -> None:
-    """Budgets in money."""
-    answered = account()
-    entry = answered.complete(Usage(uncached_input=4, output=3))
-
-    assert answered.used(entry) == {demand.key: 4 * 2 + 3 * 5 for demand in answered.demands}
-    assert len(answered.demands) == 1
