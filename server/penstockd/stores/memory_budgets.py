@@ -5,7 +5,7 @@ import math
 from msgspec import Struct
 
 from penstockd.clock import Clock
-from penstockd.limits import BudgetDemand, BudgetState, Denial
+from penstockd.limits import BudgetDemand, BudgetState, Denial, Used
 
 KEPT = 3600.0
 """Seconds for which a budget is kept when its period is over: the wall clock may have been wrong, and be put back."""
@@ -45,19 +45,34 @@ class BudgetAccount:
         resets_at = math.inf if demand.resets_at is None else demand.resets_at
         return Denial(demand=demand, retry_after=max(0.0, resets_at - self._clock.wall()), left=left)
 
-    def take(self, demand: BudgetDemand, hold_id: str, now: float) -> None:  # noqa: ARG002 - holds of one are a sum
-        """Hold what `demand` asks."""
+    def take(self, demand: BudgetDemand, hold_id: str, now: float) -> int | None:  # noqa: ARG002
+        """Hold what `demand` asks if that is left; return it, else None."""
+        amount = demand.amount
+        if amount > demand.limit - self.spent - self.held:
+            return None
+        self.held += amount
+        self._total.held += amount
+        return amount
+
+    def undo(self, demand: BudgetDemand, hold_id: str) -> None:  # noqa: ARG002
+        """Hold it no longer."""
+        self.held -= demand.amount
+        self._total.held -= demand.amount
+
+    def force(self, demand: BudgetDemand, hold_id: str, now: float) -> int:  # noqa: ARG002 - holds of one are a sum
+        """Hold what `demand` asks, left or not; return it."""
         amount = demand.amount
         self.held += amount
         self._total.held += amount
+        return amount
 
-    def settle(self, demand: BudgetDemand, hold_id: str, used: float, now: float, took: None) -> int:  # noqa: ARG002
-        """Turn what a demand holds into what was used; return what was spent before."""
-        amount, before = demand.amount, self.spent
-        self.held -= amount
-        self._total.held -= amount
-        self.spent = before + round(used)
-        return before
+    def settle(self, demand: BudgetDemand, hold_id: str, used: Used | None, now: float, took: int) -> int | None:  # noqa: ARG002
+        """Turn what a demand holds into what was used; return what was spent before where that may alarm somebody."""
+        self.held -= took
+        self._total.held -= took
+        before = self.spent
+        spent = self.spent = before + (took if used is None else used.nanousd)
+        return None if spent < demand.first_alert else before
 
     def is_idle(self, clock: Clock) -> bool:
         """Whether it is nothing, or of a period that is over for long."""

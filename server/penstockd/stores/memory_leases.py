@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from penstockd.clock import Clock
-from penstockd.limits import Denial, LeaseDemand
+from penstockd.limits import Denial, LeaseDemand, Used
 from penstockd.resilience.backoff import soon
 
 
@@ -26,11 +26,24 @@ class LeaseAccount:
             del places[hold_id]  # which nobody settled
         return None if len(places) < demand.limit else Denial(demand=demand, retry_after=soon(self._random))
 
-    def take(self, demand: LeaseDemand, hold_id: str, now: float) -> None:
-        """Give the hold a place."""
-        self.places[hold_id] = now + demand.ttl
+    def take(self, demand: LeaseDemand, hold_id: str, now: float) -> float | None:
+        """Give the hold a place if one is free; return until when, else None."""
+        places = self.places
+        if len(places) >= demand.limit:
+            return None
+        ends_at = places[hold_id] = now + demand.ttl
+        return ends_at
 
-    def settle(self, demand: LeaseDemand, hold_id: str, used: float, now: float, took: None) -> None:  # noqa: ARG002
+    def undo(self, demand: LeaseDemand, hold_id: str) -> None:  # noqa: ARG002
+        """Take the hold's place back."""
+        self.places.pop(hold_id, None)
+
+    def force(self, demand: LeaseDemand, hold_id: str, now: float) -> float:
+        """Give the hold a place, free or not; return until when."""
+        ends_at = self.places[hold_id] = now + demand.ttl
+        return ends_at
+
+    def settle(self, demand: LeaseDemand, hold_id: str, used: Used | None, now: float, took: float) -> None:  # noqa: ARG002
         """Take the hold's place back, whatever was used."""
         self.places.pop(hold_id, None)
 

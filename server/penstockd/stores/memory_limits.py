@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstockd.clock import Clock
 from penstockd.limits import (
@@ -15,15 +16,13 @@ from penstockd.limits import (
     Denial,
     LeaseDemand,
     RateDemand,
-    RateState,
     Used,
     Verdict,
 )
-from penstockd.resilience.token_bucket import TOLERANCE
 from penstockd.stores.idle_table import IdleTable
 from penstockd.stores.memory_budgets import BudgetAccount, Total
 from penstockd.stores.memory_leases import LeaseAccount
-from penstockd.stores.memory_rates import RateAccount
+from penstockd.stores.memory_rates import RateAccount, tightest
 
 D_contra = TypeVar("D_contra", contravariant=True)
 
@@ -42,10 +41,16 @@ class _Account(Protocol[D_contra]):
         """Why `demand` cannot be met now, if it cannot."""
 
     def take(self, demand: D_contra, hold_id: str, now: float) -> Any:  # noqa: ANN401 - each kind's own
-        """Debit what `demand` asks; return what the account has to know of it when it is settled."""
+        """Debit what `demand` asks if it fits; return what the account has to know of it at the end, else None."""
 
-    def settle(self, demand: D_contra, hold_id: str, used: float, now: float, took: Any) -> int | None:  # noqa: ANN401
-        """Replace what `demand` took by what was used of it; return what was spent before, if this counts money."""
+    def undo(self, demand: D_contra, hold_id: str) -> None:
+        """Be as before the latest `take`."""
+
+    def force(self, demand: D_contra, hold_id: str, now: float) -> Any:  # noqa: ANN401
+        """Debit what `demand` asks, whether it fits or not; return what `take` would."""
+
+    def settle(self, demand: D_contra, hold_id: str, used: Used | None, now: float, took: Any) -> int | None:  # noqa: ANN401
+        """Replace what `demand` took by what was used; return what was spent before, if that may alarm somebody."""
 
     def is_idle(self, clock: Clock) -> bool:
         """Whether it is as good as a new one."""
@@ -99,32 +104,24 @@ class MemoryLimits:
         # table in the place of the old one.
         self._accounts.pay()
         get, now = self._accounts.get, self._clock.monotonic()
-        accounts: list[tuple[str, Any, Demand]] = []
+        taken: dict[str, tuple[Demand, Any]] = {}
         told: list[tuple[RateAccount, Any]] = []
-        denials: list[Denial] = []
         for demand in demands:
             key = demand.key
             account: Any = get(key) or self._open(demand)
-            accounts.append((key, account, demand))
+            if key in taken or (took := account.take(demand, hold_id, now)) is None:
+                break
+            taken[key] = demand, took
             if demand.is_told:
                 told.append((account, demand))
-            if (denial := account.denial(demand, now)) is not None:
-                denials.append(denial)
-        if denials:
-            firm = [denial for denial in denials if not denial.demand.is_shadow]
-            if firm:
-                longest = max(firm, key=lambda denial: denial.retry_after)
-                return Verdict(denial=longest, tightest=_tightest(told, now))
-            # A place or money is taken under a shadow as well, over the limit or not.
-            untaken = {denial.demand.key for denial in denials if type(denial.demand) is RateDemand}
-            accounts = [each for each in accounts if each[0] not in untaken]
-        taken: dict[str, tuple[Demand, Any]] = {}
-        for key, account, demand in accounts:
-            if key not in taken:
-                taken[key] = demand, account.take(demand, hold_id, now)
-        verdict = Verdict(shadows=tuple(denials), tightest=_tightest(told, now)) if told or denials else _NOTHING
-        self._holds[hold_id] = _Hold(now, demands, taken, verdict)
-        return verdict
+        else:
+            verdict = Verdict(tightest=tightest(told, now)) if told else _NOTHING
+            self._holds[hold_id] = _Hold(now, demands, taken, verdict)
+            return verdict
+        for key, (demand, _) in taken.items():
+            account = get(key)
+            account.undo(demand, hold_id)
+        return self._weigh(hold_id, demands, now)
 
     async def settle(self, hold_id: str, used: Used | None) -> Sequence[Crossing]:
         """End a hold, by what was used of what it took; return the budget fractions that this crossed."""
@@ -156,26 +153,42 @@ class MemoryLimits:
         while self._holds and next(iter(self._holds.values())).since <= forgotten_since:
             self._settle(next(iter(self._holds)), None)
 
+    def _weigh(self, hold_id: str, demands: Sequence[Demand], now: float) -> Verdict:
+        """Decide on demands that do not simply fit: one of them is denied, or two are of one key."""
+        get = self._accounts.get
+        pairs: list[tuple[Any, Demand]] = [(get(demand.key) or self._open(demand), demand) for demand in demands]
+        told = [(account, demand) for account, demand in pairs if isinstance(demand, RateDemand) and demand.is_told]
+        denials = [denial for account, demand in pairs if (denial := account.denial(demand, now)) is not None]
+        firm = [denial for denial in denials if not denial.demand.is_shadow]
+        if firm:
+            longest = max(firm, key=lambda denial: denial.retry_after)
+            return Verdict(denial=longest, tightest=tightest(told, now))
+        # A place or money is taken under a shadow as well, over the limit or not.
+        untaken = [denial.demand.key for denial in denials if type(denial.demand) is RateDemand]
+        taken: dict[str, tuple[Demand, Any]] = {}
+        for account, demand in pairs:
+            key = demand.key
+            if key in taken:
+                taken[key] = _alarming(*taken[key])
+            elif key not in untaken:
+                taken[key] = demand, account.force(demand, hold_id, now)
+        verdict = Verdict(shadows=tuple(denials), tightest=tightest(told, now))
+        self._holds[hold_id] = _Hold(now, demands, taken, verdict)
+        return verdict
+
     def _settle(self, hold_id: str, used: Used | None) -> list[Crossing]:
         hold = self._holds.pop(hold_id, None)
         self._remember(hold_id)
         if hold is None:
             return []
-        now = self._clock.monotonic()
-        get, are_others = self._accounts.get, len(hold.taken) < len(hold.demands)
+        get, now = self._accounts.get, self._clock.monotonic()
         crossings: list[Crossing] = []
         for key, (demand, took) in hold.taken.items():
-            kind, amount = type(demand), 0.0
-            if used is not None:
-                amount = used.of_rates if kind is RateDemand else used.nanousd
-            elif kind is RateDemand:
+            if used is None and type(demand) is RateDemand:
                 continue
-            elif type(demand) is BudgetDemand:
-                amount = demand.amount
             account: Any = get(key) or self._open(demand)
-            before = account.settle(demand, hold_id, amount, now, took)
-            # Where others count the same money, they are among the demands and took nothing themselves.
-            if type(demand) is BudgetDemand and (account.spent >= demand.first_alert or are_others):
+            before = account.settle(demand, hold_id, used, now, took)
+            if before is not None:
                 crossings += _crossings(hold.demands, key, before, account.spent)
         return crossings
 
@@ -205,23 +218,9 @@ class MemoryLimits:
             self._settled_before, self._settled = self._settled, set()
 
 
-def _tightest(rates: Sequence[tuple[RateAccount, RateDemand]], now: float) -> RateState | None:
-    """How the rate stands that has the least left; of equals, the one that is full the latest.
-
-    Their rounding errors tell nothing.
-    """
-    tightest: RateState | None = None
-    for account, demand in rates:
-        state = account.state(demand, now)
-        if tightest is None or _is_tighter(state, tightest):
-            tightest = state
-    return tightest
-
-
-def _is_tighter(state: RateState, other: RateState) -> bool:
-    if abs(state.remaining - other.remaining) <= TOLERANCE * other.limit:
-        return state.reset_after > other.reset_after
-    return state.remaining < other.remaining
+def _alarming(demand: Demand, took: Any) -> tuple[Demand, Any]:  # noqa: ANN401
+    """What was taken for several budgets that count the same money: each has alarms of its own."""
+    return (replace(demand, first_alert=0.0) if type(demand) is BudgetDemand else demand), took
 
 
 def _crossings(demands: Sequence[Demand], key: str, before: int, spent: int) -> list[Crossing]:
