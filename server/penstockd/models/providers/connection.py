@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
 
         Notes on `attempt` that it was sent. Raises Unanswered, or Broken if what came is no head.
         """
-        if not self.is_open:
+        if self._transport.is_closing():
             raise Unanswered("the connection was closed before the request was sent")
         self._response = response = Response(self)
         self._is_heard = False
@@ -134,8 +134,9 @@ class Connection(asyncio.Protocol):
         self._fields += 1
         if self._fields > MAX_FIELDS:
             raise ValueError("too many header fields")
-        if not self._response.status:
-            headers = self._response.headers
+        response = self._response
+        if not response.status:
+            headers = response.headers
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -160,7 +161,7 @@ class Connection(asyncio.Protocol):
 
     def _free(self) -> None:
         self.resume()
-        if self._is_reusable and self.is_open:
+        if self._is_reusable and not self._transport.is_closing():
             self._keeper.freed(self)
         else:
             self._transport.close()
