@@ -225,13 +225,13 @@ def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
 
 
 def _set_usage(message: pb.Usage, usage: Usage) -> None:
-    total = usage.total
-    if not total:
+    input_tokens, output_tokens = usage.input, usage.output
+    if not (input_tokens or output_tokens):
         message.SetInParent()
         return
-    message.input_tokens = usage.input
-    message.output_tokens = usage.output
-    message.total_tokens = total
+    message.input_tokens = input_tokens
+    message.output_tokens = output_tokens
+    message.total_tokens = input_tokens + output_tokens
     if usage.cached_input:
         message.cached_input_tokens = usage.cached_input
     if usage.cache_write_input:
@@ -243,8 +243,5 @@ def _set_usage(message: pb.Usage, usage: Usage) -> None:
 def _set_duration(message: Duration, seconds: float) -> None:
     if seconds >= 1.0:
         message.seconds = int(seconds)
-    nanos = int(seconds % 1 * 1e9)
-    if nanos:
-        message.nanos = nanos
-    else:
-        message.SetInParent()
+    # Set even if it is zero: it makes the message present.
+    message.nanos = int(seconds % 1 * 1e9)

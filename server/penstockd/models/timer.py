@@ -86,6 +86,8 @@ class Timer:
         """Set the limit, in the clock's monotonic seconds; inf is none."""
         self._due = due
         if due < self._wakes_at:
+            if self._wakes_at < inf:
+                self._stop()  # it waits for a later one
             self._wake()
 
     def come_near(self) -> None:
@@ -95,7 +97,6 @@ class Timer:
         self._handle = self._task.get_loop().call_later(left, self._look)
 
     def _wake(self) -> None:
-        self._stop()
         self._wakes_at = self._due
         slot = self._wheel.slot(self._due)
         if slot is None:
