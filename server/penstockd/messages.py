@@ -71,7 +71,7 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
         cache=_CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
-        labels=dict(message.labels) if 0 < len(message.labels) <= MOST_LABELS else {},
+        labels=dict(message.labels) if message.labels and len(message.labels) <= MOST_LABELS else {},
     )
     mistakes = _mistakes(message, request)
     if mistakes:
@@ -113,7 +113,7 @@ def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]
         mistakes.append(("request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"))
     if len(request.idempotency_key) > 255:
         mistakes.append(("idempotency_key", "must have at most 255 characters"))
-    if request.cache is CachePolicy.DEFAULT and message.cache not in _CACHE_POLICIES:
+    if message.cache not in _CACHE_POLICIES:
         mistakes.append(("cache", "must be a CachePolicy"))
     if request.parameters is not UNSET:
         mistakes += _parameter_violations(message.parameters)
@@ -191,7 +191,8 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
     response.cache_status = _CACHE_STATUSES[outcome.cache]
     if (cost := outcome.cost_nanousd) is not None:
         response.cost_nanousd = cost
-    response.cost_estimated = outcome.is_estimated
+    if outcome.is_estimated:
+        response.cost_estimated = True
     usage = outcome.usage
     _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)

@@ -63,7 +63,6 @@ class _Watch:
 
     def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
         self._call = call
-        self._send = call.send
         self._streams = call.request.streams
         self._timeouts = timeouts
         self._clock = clock
@@ -96,10 +95,10 @@ class _Watch:
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
         self._is_sending = True
-        if self._content is not _NEVER or self._silence is not _NEVER:
-            self._content = self._silence = _NEVER
+        self._content = self._silence = _NEVER
+        if self._limit is not self._whole:
             self.wait()
-        await self._send(reply)
+        await self._call.send(reply)
         self._is_sending = False
         self.is_whole = type(reply) is Completed
         if self._streams:

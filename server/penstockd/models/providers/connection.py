@@ -134,9 +134,8 @@ class Connection(asyncio.Protocol):
         self._fields += 1
         if self._fields > MAX_FIELDS:
             raise ValueError("too many header fields")
-        response = self._response
-        if not response.status:
-            headers = response.headers
+        if not self._response.status:
+            headers = self._response.headers
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 

@@ -54,10 +54,9 @@ class BoundedMemoryCache(SimpleMemoryCache):
 
     def sweep(self) -> None:
         """Forget those whose time is over among the next few, in rounds that see every entry."""
-        now, entry_of = self._clock.monotonic(), self._entries.get
+        now = self._clock.monotonic()
         keys = list(islice(self._unswept, SWEPT))
-        for key in keys:
-            entry = entry_of(key)
+        for key, entry in zip(keys, map(self._entries.get, keys), strict=True):
             if entry is not None and entry.expires_at <= now:
                 self._remove(key)
         if len(keys) < SWEPT:
