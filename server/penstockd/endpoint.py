@@ -51,17 +51,15 @@ class WholeEdge:
 
     def __call__(self, reply: Reply) -> Sequence[bytes]:
         """Return the response once the answer is whole."""
-        match reply:
-            case Delta(text=text):
-                self._texts.append(text)
-                return ()
-            case Completed(finish_reason=finish_reason):
-                latency = self._clock.monotonic() - self._started_at
-                output = "".join(self._texts)
-                response = messages.response(self._outcome, finish_reason, output=output, latency=latency)
-                return (response.SerializeToString(),)
-            case message:
-                return (message.SerializeToString(),)
+        if isinstance(reply, Delta):
+            self._texts.append(reply.text)
+            return ()
+        if not isinstance(reply, Completed):
+            return (reply.SerializeToString(),)
+        latency = self._clock.monotonic() - self._started_at
+        output = "".join(self._texts)
+        response = messages.response(self._outcome, reply.finish_reason, output=output, latency=latency)
+        return (response.SerializeToString(),)
 
 
 class StreamEdge:

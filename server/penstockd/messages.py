@@ -71,7 +71,7 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
         cache=_CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
-        labels=dict(message.labels) if 0 < len(message.labels) <= MOST_LABELS else {},
+        labels=dict(message.labels) if message.labels and len(message.labels) <= MOST_LABELS else {},
     )
     mistakes = _mistakes(message, request)
     if mistakes:
@@ -113,7 +113,7 @@ def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]
         mistakes.append(("request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"))
     if len(request.idempotency_key) > 255:
         mistakes.append(("idempotency_key", "must have at most 255 characters"))
-    if request.cache is CachePolicy.DEFAULT and message.cache not in _CACHE_POLICIES:
+    if message.cache not in _CACHE_POLICIES:
         mistakes.append(("cache", "must be a CachePolicy"))
     if request.parameters is not UNSET:
         mistakes += _parameter_violations(message.parameters)
@@ -191,7 +191,8 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
     response.cache_status = _CACHE_STATUSES[outcome.cache]
     if (cost := outcome.cost_nanousd) is not None:
         response.cost_nanousd = cost
-    response.cost_estimated = outcome.is_estimated
+    if outcome.is_estimated:
+        response.cost_estimated = True
     usage = outcome.usage
     _set_usage(response.usage, usage)
     _set_duration(response.latency, latency)
@@ -225,13 +226,13 @@ def _set_attempt(message: pb.Attempt, attempt: Attempt) -> None:
 
 
 def _set_usage(message: pb.Usage, usage: Usage) -> None:
-    total = usage.total
-    if not total:
+    input_tokens, output_tokens = usage.input, usage.output
+    if not (input_tokens or output_tokens):
         message.SetInParent()
         return
-    message.input_tokens = usage.input
-    message.output_tokens = usage.output
-    message.total_tokens = total
+    message.input_tokens = input_tokens
+    message.output_tokens = output_tokens
+    message.total_tokens = input_tokens + output_tokens
     if usage.cached_input:
         message.cached_input_tokens = usage.cached_input
     if usage.cache_write_input:
@@ -243,8 +244,5 @@ def _set_usage(message: pb.Usage, usage: Usage) -> None:
 def _set_duration(message: Duration, seconds: float) -> None:
     if seconds >= 1.0:
         message.seconds = int(seconds)
-    nanos = int(seconds % 1 * 1e9)
-    if nanos:
-        message.nanos = nanos
-    else:
-        message.SetInParent()
+    # Set even if it is zero: it makes the message present.
+    message.nanos = int(seconds % 1 * 1e9)

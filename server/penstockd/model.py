@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -101,9 +102,8 @@ class Route(Protocol):
         """The models in the order in which one call, a stream or not, should try them."""
 
 
-def _unmade() -> Attempt:
-    """The attempt of a prompt before one is made."""
-    return Attempt(model="", started_at=0.0)
+_unmade = partial(Attempt, model="", started_at=0.0)
+"""The attempt of a prompt before one is made."""
 
 
 def _unwatched() -> None:
@@ -136,9 +136,11 @@ class Prompt(Struct, frozen=True, kw_only=True):
 def estimate(prompt: Prompt) -> Usage:
     """The most that `prompt` should use: its input, at four bytes a token, and all the output that it allows."""
     tokens = 3
-    for text in (prompt.instructions, *[turn.content for turn in prompt.turns]):
-        if text:
-            tokens += text_tokens(text) + 4
+    if prompt.instructions:
+        tokens += text_tokens(prompt.instructions) + 4
+    for turn in prompt.turns:
+        if turn.content:
+            tokens += text_tokens(turn.content) + 4
     return Usage(uncached_input=tokens, output=prompt.parameters.max_output_tokens or 0)
 
 

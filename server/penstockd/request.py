@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -28,17 +29,18 @@ class CachePolicy(StrEnum):
     REFRESH = "refresh"
     OFF = "off"
 
-    @property
+    # Kept with the members: every call asks.
+    @cached_property
     def reads(self) -> bool:
         """Whether a kept answer may serve the request."""
         return self is CachePolicy.DEFAULT
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether the answer may be kept."""
         return self in (CachePolicy.DEFAULT, CachePolicy.REFRESH)
 
-    @property
+    @cached_property
     def joins(self) -> bool:
         """Whether the answer being made for an identical request may serve this one too."""
         return self in (CachePolicy.DEFAULT, CachePolicy.BYPASS)

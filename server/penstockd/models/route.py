@@ -34,8 +34,10 @@ class Route:
     def order(self, *, streams: bool) -> list[Model]:
         """The models in the order in which one call, a stream or not, should try them."""
         order = self.strategy(self.models, streams=streams)
+        if not any(map(_is_due, order)):
+            return order
         due = [model for model in order if _is_due(model)]
-        return due + [model for model in order if model not in due] if due else order
+        return due + [model for model in order if model not in due]
 
 
 def priority(models: Sequence[Model], *, streams: bool) -> list[Model]:  # noqa: ARG001 - it is one order for all

@@ -36,9 +36,8 @@ class Timed:
         """
         timer = Timer(self._clock, self._wheel)
         watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
-        granted = watch.granted
         if overtime is not None:
-            overtime.watch(granted)
+            overtime.watch(watch.granted)
         try:
             with timer:
                 watch.wait()
@@ -50,85 +49,74 @@ class Timed:
             if not watch.is_whole:
                 raise watch.verdict() from error
         finally:
-            watch.end()
+            watch.is_over = True
             if overtime is not None:
-                overtime.unwatch(granted)
+                overtime.unwatch(watch.granted)
 
 
 class _Watch:
     """Keeps one attempt's timer at the limit that comes next.
 
-    What the model says ends its silence, be it shown or not; only what is shown is content.
+    What the model says ends its silence, be it shown or not; only what is shown is content. Once it `is_over`, the
+    timer is left alone: what the attempt left behind may still speak, and end the next one.
     """
 
     def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
         self._call = call
+        self._streams = call.request.streams
         self._timeouts = timeouts
         self._clock = clock
         self._timer = timer
-        self._started_at = clock.monotonic()
-        self._has_content = False
+        self._started_at = now = clock.monotonic()
         self._is_sending = False
-        self._is_over = False
+        self.is_over = False
         self.is_whole = False
-        self._whole = self._limit = self._until_whole()
-        self._silence = self._until_said(timeouts.first_token, "first_token_timeout")
+        self._whole, self._content = self._by_the_caller()
+        self._silence = (now + timeouts.first_token, "first_token_timeout") if self._streams else _NEVER
 
     def granted(self) -> None:
         """Go on past the caller's limit."""
-        self._whole = self._until_whole()
+        self._whole, content = self._by_the_caller()
+        if self._content is not _NEVER:
+            self._content = content
         self.wait()
 
     def wait(self) -> None:
         """Wait for the model to go on."""
-        limit = min(self._whole, self._silence)
-        self._arm(limit if self._has_content else min(limit, self._until_content()))
+        if not self.is_over:
+            self._limit = min(self._whole, self._content, self._silence)
+            self._timer.move(self._limit[0])
 
     def heard(self) -> None:
         """Count the model's silence from now on."""
-        self._silence = self._until_said(self._timeouts.idle, "idle_timeout")
+        self._silence = (self._clock.monotonic() + self._timeouts.idle, "idle_timeout")
         self.wait()
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
         self._is_sending = True
-        if not self._has_content or self._silence is not _NEVER:
-            self._has_content = True
-            self._silence = _NEVER
+        self._content = self._silence = _NEVER
+        if self._limit is not self._whole:
             self.wait()
         await self._call.send(reply)
         self._is_sending = False
         self.is_whole = type(reply) is Completed
-        if self._call.request.streams:
+        if self._streams:
             self.heard()
-
-    def end(self) -> None:
-        """Leave the timer alone from now on: what the attempt left behind may still speak, and end the next one."""
-        self._is_over = True
 
     def verdict(self) -> UpstreamFailure:
         """Whose fault it was that the time ran out."""
         due, reason = self._limit
         given = due - self._started_at
         # A unary answer waits for nobody to read it, only for our own books.
-        if reason and self._is_sending and self._call.request.streams:
+        if reason and self._is_sending and self._streams:
             return SlowReader(f"{reason} after {given:.3g} s, for want of a faster reader")
         if reason:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
 
-    def _until_whole(self) -> _Limit:
-        ends_at = self._call.ends_at - self._call.request.margin
-        return min((ends_at, ""), (self._started_at + self._timeouts.total, "total_timeout"))
-
-    def _until_content(self) -> _Limit:
-        return self._call.ends_at - self._call.request.reserve, ""
-
-    def _until_said(self, seconds: float, reason: str) -> _Limit:
-        return (self._clock.monotonic() + seconds, reason) if self._call.request.streams else _NEVER
-
-    def _arm(self, limit: _Limit) -> None:
-        if not self._is_over:
-            self._limit = limit
-            due, _ = limit
-            self._timer.move(due)
+    def _by_the_caller(self) -> tuple[_Limit, _Limit]:
+        """When the answer must be whole, by the model's limit too, and when its content must have begun."""
+        ends_at, prompt = self._call.ends_at, self._call.request
+        whole = min((ends_at - prompt.margin, ""), (self._started_at + self._timeouts.total, "total_timeout"))
+        return whole, (ends_at - prompt.reserve, "")

@@ -31,7 +31,7 @@ class TimerWheel:
         self._clock = clock
         self._slots: dict[int, set[Timer]] = {}
 
-    def slot(self, due: float, loop: asyncio.AbstractEventLoop) -> "set[Timer] | None":
+    def slot(self, due: float) -> "set[Timer] | None":
         """Where to wait for the second of `due`, whose beginning is told to all in there; None if it has begun."""
         number = int(due / WIDTH)
         slot = self._slots.get(number)
@@ -40,7 +40,7 @@ class TimerWheel:
             if left <= 0.0:
                 return None
             slot = self._slots[number] = set()
-            loop.call_later(left, self._begin, number)
+            asyncio.get_running_loop().call_later(left, self._begin, number)
         return slot
 
     def _begin(self, number: int) -> None:
@@ -86,6 +86,8 @@ class Timer:
         """Set the limit, in the clock's monotonic seconds; inf is none."""
         self._due = due
         if due < self._wakes_at:
+            if self._wakes_at < inf:
+                self._stop()  # it waits for a later one
             self._wake()
 
     def come_near(self) -> None:
@@ -95,9 +97,8 @@ class Timer:
         self._handle = self._task.get_loop().call_later(left, self._look)
 
     def _wake(self) -> None:
-        self._stop()
         self._wakes_at = self._due
-        slot = self._wheel.slot(self._due, self._task.get_loop())
+        slot = self._wheel.slot(self._due)
         if slot is None:
             self.come_near()
         else:

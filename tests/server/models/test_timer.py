@@ -159,8 +159,8 @@ def test_the_loop_is_asked_once_for_all_limits_of_a_second() -> None:
         for number in range(100):
             with Timer(clock, wheel) as timer:
                 timer.move(second + number * WIDTH / 101)
-                sizes.append(len(wheel.slot(second, loop) or ()))
-        sizes.append(len(wheel.slot(second, loop) or ()))
+                sizes.append(len(wheel.slot(second) or ()))
+        sizes.append(len(wheel.slot(second) or ()))
         return asked, sizes
 
     clock = VirtualClock()

@@ -35,23 +35,25 @@ class Anthropic:
 
     def __init__(self, *, model: str, body: Mapping[str, object]) -> None:
         """`body` has what else to send; what a prompt says comes over it."""
-        self._model = model
-        self._body = body
+        self._body = {**body, "model": model}
 
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
         parameters = prompt.parameters
-        body = {
-            "model": self._model,
-            "system": prompt.instructions or None,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in prompt.turns],
-            "max_tokens": parameters.max_output_tokens,
-            "temperature": parameters.temperature,
-            "top_p": parameters.top_p,
-            "stop_sequences": parameters.stop or None,
-            "stream": prompt.streams or None,
-        }
-        return encoded(body, added=self._body)
+        body = {**self._body, "messages": prompt.turns}
+        if prompt.instructions:
+            body["system"] = prompt.instructions
+        if parameters.max_output_tokens is not None:
+            body["max_tokens"] = parameters.max_output_tokens
+        if parameters.temperature is not None:
+            body["temperature"] = parameters.temperature
+        if parameters.top_p is not None:
+            body["top_p"] = parameters.top_p
+        if parameters.stop:
+            body["stop_sequences"] = parameters.stop
+        if prompt.streams:
+            body["stream"] = True
+        return encoded(body)
 
     def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""

@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
 
         Notes on `attempt` that it was sent. Raises Unanswered, or Broken if what came is no head.
         """
-        if not self.is_open:
+        if self._transport.is_closing():
             raise Unanswered("the connection was closed before the request was sent")
         self._response = response = Response(self)
         self._is_heard = False
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
 
     def _free(self) -> None:
         self.resume()
-        if self._is_reusable and self.is_open:
+        if self._is_reusable and not self._transport.is_closing():
             self._keeper.freed(self)
         else:
             self._transport.close()

@@ -1,10 +1,9 @@
 """What providers of chat over HTTP have in common, and what tells them apart."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeGuard, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from penstockd.model import Prompt
 from penstockd.outcome import FinishReason
@@ -52,8 +51,7 @@ _TOOL_CALLS = frozenset(("tool_calls", "function_call", "tool_use", "pause_turn"
 """Endings that wait for a tool, ours or the provider's, before the answer goes on."""
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """What is known about an answer so far, its text aside.
 
     `ending` is the provider's word for why it ended, `model` its word for who answers; anything but text is none.
@@ -87,14 +85,13 @@ class Progress:
         if self.ending is None:
             raise Broken("the answer does not say why it ended", reason="truncated")
         ending = self.ending.lower()
-        # Some add what it was: "content_filter: SAFETY".
-        if self.is_refused or ending.startswith("content_filter") or ending in _FILTERS:
+        reason = _FINISH_REASONS.get(ending)
+        if self.is_refused or (reason is None and _is_of_a_filter(ending)):
             raise Filtered("the provider's content filter stopped the answer")
         # Some servers say "stop" after a call.
-        if ending in _TOOL_CALLS or (self.calls_tool and not self.has_text):
+        if (self.calls_tool and not self.has_text) or ending in _TOOL_CALLS:
             message = f"the model asked for a tool, and none was offered: look what its server adds ({self.ending})"
             raise ToolCalled(message)
-        reason = _FINISH_REASONS.get(ending)
         if reason is None:
             raise Broken("the answer ended in a way that was not asked for", reason="malformed")
         return reason
@@ -113,10 +110,8 @@ class Dialect(Protocol):
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
 
 
-def encoded(body: Mapping[str, object], *, added: Mapping[str, object]) -> bytes:
-    """The JSON of a request: what `body` says, which is not None, and what is `added` where it says nothing."""
-    said = {name: value for name, value in body.items() if value is not None}
-    return msgspec.json.encode({**added, **said})
+encoded: Final = msgspec.json.Encoder().encode
+"""The JSON of a request; a Turn in it is what both dialects call a message: a role and its content."""
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
@@ -125,6 +120,11 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         return decoder.decode(data)
     except (ValueError, RecursionError) as error:
         raise Broken(f"{type(error).__name__}: {error}"[:200], reason="malformed") from error
+
+
+def _is_of_a_filter(ending: str) -> bool:
+    # Some add what it was: "content_filter: SAFETY".
+    return ending.startswith("content_filter") or ending in _FILTERS
 
 
 def size(output: object) -> int:
@@ -139,4 +139,6 @@ def is_count(count: object) -> TypeGuard[float]:
 
 def tokens(count: object) -> int:
     """A count of tokens as a number that can be billed, whatever was sent; anything but a number is none."""
+    if type(count) is int and 0 <= count <= MAX_TOKENS:
+        return count  # as a rule it is one already
     return int(min(max(count, 0), MAX_TOKENS)) if is_count(count) else 0

@@ -15,6 +15,7 @@ from penstockd.models.providers.openai_usage import OpenAIUsage
 from penstockd.models.providers.refusal import refusal_within
 from penstockd.models.providers.wire import Target, Wire
 from penstockd.upstream import Broken
+from penstockd.usage import NOTHING
 
 BASE_URL = "https://api.openai.com/v1"
 
@@ -46,28 +47,27 @@ class OpenAI:
 
     def __init__(self, *, model: str, max_tokens_field: str, body: Mapping[str, object]) -> None:
         """`body` has what else to send; what a prompt says comes over it."""
-        self._model = model
         self._max_tokens_field = max_tokens_field
-        self._body = body
+        self._body = {**body, "model": model}
 
     def request(self, prompt: Prompt) -> bytes:
         """The body that asks for an answer to `prompt`."""
         parameters = prompt.parameters
-        messages = [{"role": turn.role, "content": turn.content} for turn in prompt.turns]
-        if prompt.instructions:
-            messages.insert(0, {"role": "system", "content": prompt.instructions})
-        body: dict[str, object] = {
-            "model": self._model,
-            "messages": messages,
-            self._max_tokens_field: parameters.max_output_tokens,
-            "temperature": parameters.temperature,
-            "top_p": parameters.top_p,
-            "stop": parameters.stop or None,
-            "seed": parameters.seed,
-        }
+        system = ({"role": "system", "content": prompt.instructions},) if prompt.instructions else ()
+        body = {**self._body, "messages": (*system, *prompt.turns)}
+        if parameters.max_output_tokens is not None:
+            body[self._max_tokens_field] = parameters.max_output_tokens
+        if parameters.temperature is not None:
+            body["temperature"] = parameters.temperature
+        if parameters.top_p is not None:
+            body["top_p"] = parameters.top_p
+        if parameters.stop:
+            body["stop"] = parameters.stop
+        if parameters.seed is not None:
+            body["seed"] = parameters.seed
         if prompt.streams:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return encoded(body, added=self._body)
+        return encoded(body)
 
     def read(self, body: bytes, answer: Progress) -> str:
         """Read an answer that came in one piece: fill in `answer`, return its text."""
@@ -193,7 +193,7 @@ class _Completion(Struct):
         if isinstance(self.usage, OpenAIUsage):
             usage = self.usage.disjoint()
             # Zeros after a count are none.
-            if usage.total or not answer.usage.total:
+            if usage != NOTHING or answer.usage == NOTHING:
                 answer.usage = usage
                 # Some servers send a running count with every chunk.
                 answer.is_counted = answer.ending is not None

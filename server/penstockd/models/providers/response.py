@@ -46,11 +46,6 @@ class Response:
         """Whether all has arrived, read or not."""
         return self.is_ended and self._failure is None
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether all has arrived and was read."""
-        return self.is_whole and not self._pieces
-
     async def read(self) -> bytes:
         """Return all that has arrived since the last read, waiting for it; empty at the end.
 

@@ -178,11 +178,13 @@ class Exchange:
         """Return the whole body; raise Broken if it is cut or too long."""
         response = self._response
         chunks = []
-        while not response.is_spent or self._ahead:
+        is_there = False
+        while not is_there:
             # As a rule all of it came with the head.
             is_there = response.is_whole and not self._ahead
-            chunks.append(response.take() if is_there else await self.read())
-            self._read += len(chunks[-1])
+            chunk = response.take() if is_there else await self.read()
+            chunks.append(chunk)
+            self._read += len(chunk)
             if self._read > MAX_BODY:
                 raise Broken(f"the answer is longer than {MAX_BODY} bytes", reason="malformed")
         return b"".join(chunks).removeprefix(_BOM)

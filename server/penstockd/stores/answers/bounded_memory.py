@@ -56,8 +56,7 @@ class BoundedMemoryCache(SimpleMemoryCache):
         """Forget those whose time is over among the next few, in rounds that see every entry."""
         now = self._clock.monotonic()
         keys = list(islice(self._unswept, SWEPT))
-        for key in keys:
-            entry = self._entries.get(key)
+        for key, entry in zip(keys, map(self._entries.get, keys), strict=True):
             if entry is not None and entry.expires_at <= now:
                 self._remove(key)
         if len(keys) < SWEPT:
@@ -84,11 +83,12 @@ class BoundedMemoryCache(SimpleMemoryCache):
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> bool:
         """Keep `value` for `ttl` seconds; return whether there is room for it."""
         self._remove(key)
-        if _size(key, value) > self.max_bytes:
+        size = _size(key, value)
+        if size > self.max_bytes:
             return False
         expires_at = inf if ttl is None else self._clock.monotonic() + ttl
         self._entries[key] = _Entry(value, expires_at)
-        self.bytes += _size(key, value)
+        self.bytes += size
         self._evict()
         return True
 
