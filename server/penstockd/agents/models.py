@@ -226,8 +226,9 @@ def _turns(question: Question) -> tuple[Turn, ...]:
 
 def _turn(turn: object) -> Turn:
     match turn:
-        case Turn():
-            return turn
+        case Turn(role=role, content=text):
+            # What an agent's own kind of turn has besides is no model's affair: a turn is sent as it is.
+            return turn if type(turn) is Turn else Turn(role, text)
         case [Role() | "user" | "assistant" as role, str(text)]:
             return Turn(Role(role), text)
         case {"role": "user" | "assistant" as role, "content": str(text), **rest} if not rest:

@@ -82,6 +82,23 @@ def test_turns_may_be_written_as_models_take_them() -> None:
     assert call.request.turns == (Turn(Role.USER, "a"), Turn(Role.ASSISTANT, "b"), Turn(Role.USER, "c"))
 
 
+def test_what_an_agents_own_kind_of_turn_has_besides_is_not_sent() -> None:
+    """A provider would be shown it, and might refuse it."""
+
+    class Marked(Turn, frozen=True):
+        mark: str
+
+    scene = Scene()
+
+    async def asks(request: AgentRequest, context: AgentContext) -> str:
+        await context.models.ask([Marked(Role.USER, "a", "secret")])
+        return ""
+
+    assert scene.answer(asks).error is None
+    (call,) = scene.a.calls
+    assert [(type(turn), turn.content) for turn in call.request.turns] == [(Turn, "a")]
+
+
 @pytest.mark.parametrize(
     "turn",
     [
