@@ -60,11 +60,10 @@ class Meter:
             raise
 
         def send(reply: Reply) -> Awaitable[None]:
-            match reply:
-                case Delta(text=text):
-                    account.hear(text)
-                case Completed() if not account.is_settled:
-                    return self._end(account, reply, call)
+            if isinstance(reply, Delta):
+                account.hear(reply.text)
+            elif isinstance(reply, Completed) and not account.is_settled:
+                return self._end(account, reply, call)
             return call.send(reply)
 
         status, reason = EntryStatus.FAILED, ""
@@ -92,7 +91,7 @@ class Meter:
             verdict = await self._holds.take(account.hold_id, account.demands)
             self._holds.judge(verdict, account.demands)
         try:
-            await self._ledger.hold(account.held())
+            await self._ledger.hold(account.held)
         except LedgerUnavailable as error:
             await self._release(account)
             raise AccountingUnavailable("the call cannot be accounted for just now", retry_after=1.0) from error
@@ -120,7 +119,7 @@ class Meter:
         try:
             await self._release(account)
         finally:
-            await self._take_back(account.held())
+            await self._take_back(account.held)
 
     async def _take_back(self, entry: Entry) -> None:
         try:

@@ -7,32 +7,48 @@ from msgspec.structs import replace
 from penstockd.call import Call
 from penstockd.ledger import Entry, EntryStatus
 from penstockd.limits import BudgetDemand, Demand
-from penstockd.model import BYTES_PER_TOKEN, Model, Prompt, chosen, estimate
-from penstockd.outcome import Attempt
+from penstockd.model import BYTES_PER_TOKEN, Prompt, chosen, estimate
 from penstockd.rules import Caller, Rulebook
 from penstockd.upstream import UNBILLED
 from penstockd.usage import Usage
 
 
 class Account:
-    """Knows what one attempt asks of limits and budgets, and what it has come to so far."""
+    """Knows what one attempt asks of limits and budgets, and what it has come to so far.
+
+    `held` is its ledger entry while it is on its way: what it is charged if the process dies.
+    """
 
     def __init__(self, call: Call[Prompt], rulebook: Rulebook, now: float) -> None:
         """Estimate what the attempt may use at most; `now` in unix seconds."""
-        prompt, outcome = call.request, call.outcome
-        self.model: Model = chosen(prompt)
-        self.attempt: Attempt = prompt.attempt
-        self.caller = Caller(principal=call.principal, user_id=prompt.user_id, agent=outcome.agent)
-        self.hold_id = f"{outcome.call_id}/{self.attempt.ordinal}"
-        self._call = call
-        self._at = now
-        self._estimate = estimate(prompt)
+        prompt, outcome, principal = call.request, call.outcome, call.principal
+        self.model = model = chosen(prompt)
+        self.attempt = attempt = prompt.attempt
+        self.caller = Caller(principal=principal, user_id=prompt.user_id, agent=outcome.agent)
+        self.hold_id = f"{outcome.call_id}/{attempt.ordinal}"
+        self._estimate = estimated = estimate(prompt)
         self._bytes_said = 0
         self.is_settled = False
         # A hold is the most it may cost, not the likeliest: the provider may count all of the input as a cache write.
-        most = self.model.price.most(self._estimate) if self.model.price else 0
+        most = model.price.most(estimated) if model.price else 0
         self.demands: Sequence[Demand] = rulebook.attempt(
-            self.caller, tokens=self._estimate.total, cost_nanousd=most, now=now
+            self.caller, tokens=estimated.total, cost_nanousd=most, now=now
+        )
+        self.held = Entry(
+            call_id=outcome.call_id,
+            attempt=attempt.ordinal,
+            at=now,
+            request_id=outcome.request_id,
+            tenant=principal.tenant,
+            key=principal.key,
+            user_id=prompt.user_id,
+            agent=outcome.agent,
+            model=model.name,
+            status=EntryStatus.HELD,
+            usage=estimated,
+            cost_nanousd=self._cost(estimated),
+            is_estimated=True,
+            labels=prompt.labels,
         )
 
     @property
@@ -44,11 +60,7 @@ class Account:
 
     def hear(self, text: str) -> None:
         """Count output as it passes, for the case that the provider never says."""
-        self._bytes_said += len(text.encode())
-
-    def held(self) -> Entry:
-        """The ledger's entry while the attempt is on its way: what it is charged if the process dies."""
-        return self._entry(EntryStatus.HELD, self._estimate, is_estimated=True)
+        self._bytes_said += len(text) if text.isascii() else len(text.encode())
 
     def complete(self, reported: Usage, *, is_counted: bool = True) -> Entry:
         """The entry of an attempt that answered; `is_counted` if what was reported is of all of the answer."""
@@ -80,7 +92,7 @@ class Account:
     def _completed(self, reported: Usage, *, output: int) -> Usage:
         """What was reported with this output, and with our count of the input if there was none."""
         if reported.input:
-            return replace(reported, output=output)
+            return reported if output == reported.output else replace(reported, output=output)
         return replace(reported, output=output, uncached_input=self._estimate.uncached_input)
 
     def _counted(self, status: EntryStatus, reported: Usage) -> Entry:
@@ -94,31 +106,12 @@ class Account:
         return self._settled(status, usage, is_estimated=True)
 
     def _settled(self, status: EntryStatus, usage: Usage, *, is_estimated: bool) -> Entry:
-        entry = self._entry(status, usage, is_estimated=is_estimated)
+        attempt, cost = self.attempt, self._cost(usage)
         self.is_settled = True
-        self.attempt.usage = usage
-        self.attempt.cost_nanousd = entry.cost_nanousd
-        self.attempt.is_estimated = is_estimated
-        return entry
-
-    def _entry(self, status: EntryStatus, usage: Usage, *, is_estimated: bool) -> Entry:
-        outcome, principal = self._call.outcome, self.caller.principal
-        return Entry(
-            call_id=outcome.call_id,
-            attempt=self.attempt.ordinal,
-            at=self._at,
-            request_id=outcome.request_id,
-            tenant=principal.tenant,
-            key=principal.key,
-            user_id=self.caller.user_id,
-            agent=outcome.agent,
-            model=self.model.name,
-            status=status,
-            usage=usage,
-            cost_nanousd=self._cost(usage),
-            is_estimated=is_estimated,
-            labels=self._call.request.labels,
-        )
+        attempt.usage = usage
+        attempt.cost_nanousd = cost
+        attempt.is_estimated = is_estimated
+        return replace(self.held, status=status, usage=usage, cost_nanousd=cost, is_estimated=is_estimated)
 
     def _cost(self, usage: Usage) -> int | None:
         if self.model.price is None:

@@ -45,7 +45,7 @@ def account(
 
 def test_it_is_charged_its_estimate_if_the_process_dies() -> None:
     """All the output that it allows; labels and user go to the ledger."""
-    entry = account(labels={"team": "search"}).held()
+    entry = account(labels={"team": "search"}).held
 
     assert (entry.status, entry.is_estimated) == (EntryStatus.HELD, True)
     assert entry.usage == Usage(uncached_input=INPUT, output=OUTPUT)
@@ -126,7 +126,7 @@ def test_what_nobody_is_shown_is_charged_as_well() -> None:
 def test_no_guess_is_more_than_what_was_held() -> None:
     """A model gives no more tokens than were asked for, however many bytes they have: budgets hold no more."""
     cut, counted = account(), account()
-    most = cut.held().usage.output
+    most = cut.held.usage.output
     for each in (cut, counted):
         each.hear("x" * (4 * most + 400))
 
@@ -248,13 +248,13 @@ def test_what_is_held_covers_every_kind_of_input() -> None:
 
     assert isinstance(demand, BudgetDemand)
     assert demand.amount == HOLD == PRICE.cost(Usage(cache_write_input=INPUT, output=OUTPUT))
-    assert begun.held().cost_nanousd == ESTIMATE < HOLD
+    assert begun.held.cost_nanousd == ESTIMATE < HOLD
 
 
 def test_what_used_nothing_costs_nothing_at_a_price_that_nobody_knows() -> None:
     """What it would have used has no known cost."""
     failed, cut = account(price=None), account(price=None)
 
-    assert failed.held().cost_nanousd is None
+    assert failed.held.cost_nanousd is None
     assert failed.broken(EntryStatus.FAILED, "connect_failed").cost_nanousd == 0
     assert cut.broken(EntryStatus.CANCELLED, "").cost_nanousd is None
