@@ -129,12 +129,12 @@ NOTHING_USED = Used()
 class LimitStore(Protocol):
     """Keeps the state of limits and budgets, here or shared by all replicas.
 
-    `is_local` where no step of it ever waits, so that no cancel comes in between.
+    `is_local` where no step of it ever waits, so that no cancel comes in between, and none fails.
     """
 
     @property
     def is_local(self) -> bool:
-        """Whether settling needs no guard against a cancelled caller."""
+        """Whether settling needs no guard against a cancelled caller, and its state can always be reached."""
 
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.

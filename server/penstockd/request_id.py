@@ -14,9 +14,8 @@ def is_valid(request_id: str) -> bool:
 
 def generate(unix_seconds: float) -> str:
     """Return a new UUIDv7 (RFC 9562, section 5.7): unique, and sorted by its time in milliseconds."""
-    time = f"{int(unix_seconds * 1000) & (1 << 48) - 1:012x}"
-    random = f"{_random_bits(74):019x}"  # of the first digit two bits are random, and one says which variant it is
-    return f"{time[:8]}-{time[8:]}-7{random[1:4]}-{_VARIANT[random[0]]}{random[4:7]}-{random[7:]}"
-
-
-_VARIANT = {"0": "8", "1": "9", "2": "a", "3": "b"}
+    time, random = int(unix_seconds * 1000), _random_bits(74)
+    return (
+        f"{time >> 16 & 0xFFFFFFFF:08x}-{time & 0xFFFF:04x}-7{random >> 62:03x}"
+        f"-{0x8000 | random >> 48 & 0x3FFF:04x}-{random & 0xFFFFFFFFFFFF:012x}"
+    )

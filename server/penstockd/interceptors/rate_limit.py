@@ -27,9 +27,11 @@ class RateLimit:
 
     def __call__(self, call: Call[Request], proceed: Handler[Request]) -> Awaitable[None]:
         """Proceed under one admission, else raise what denies it; a call that is shed gets its admission back."""
-        if not self._rulebook.of(call.principal.tenant).limits:
+        principal, request = call.principal, call.request
+        if not self._rulebook.of(principal.tenant).limits:
             return proceed(call)
-        demands = self._rulebook.admission(_caller(call), lease_ttl=self._lease_ttl)
+        caller = Caller(principal=principal, user_id=request.user_id, agent=request.agent)
+        demands = self._rulebook.admission(caller, lease_ttl=self._lease_ttl)
         return self._limited(call, demands, proceed) if demands else proceed(call)
 
     async def _limited(self, call: Call[Request], demands: Sequence[Demand], proceed: Handler[Request]) -> None:
@@ -51,10 +53,6 @@ class RateLimit:
             raise
         finally:
             await holds.settle(outcome.call_id, used)
-
-
-def _caller(call: Call[Request]) -> Caller:
-    return Caller(principal=call.principal, user_id=call.request.user_id, agent=call.request.agent)
 
 
 def _headers(tightest: RateState) -> list[tuple[str, str]]:

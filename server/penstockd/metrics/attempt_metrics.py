@@ -72,19 +72,21 @@ class AttemptMetrics:
         """Measure an attempt, unless it was refused before the model was asked."""
         if attempt.asked_at is None or attempt.answered_at is None:
             return
-        labels = (names.CHAT, model.provider, model.upstream_name, model.name)
-        self._duration.at[*labels, attempt.reason].observe(attempt.answered_at - attempt.asked_at)
+        chat, provider, upstream, name = names.CHAT, model.provider, model.upstream_name, model.name
+        self._duration.at[chat, provider, upstream, name, attempt.reason].observe(
+            attempt.answered_at - attempt.asked_at
+        )
         if attempt.first_chunk_at is not None:
-            self._first_chunk.at[labels].observe(attempt.first_chunk_at - attempt.asked_at)
-        usage = attempt.usage
-        if usage.total:
-            self._tokens.at[*labels, "input"].observe(usage.input)
-            self._tokens.at[*labels, "output"].observe(usage.output)
+            self._first_chunk.at[chat, provider, upstream, name].observe(attempt.first_chunk_at - attempt.asked_at)
+        input_tokens, output_tokens = attempt.usage.input, attempt.usage.output
+        if input_tokens or output_tokens:
+            self._tokens.at[chat, provider, upstream, name, "input"].observe(input_tokens)
+            self._tokens.at[chat, provider, upstream, name, "output"].observe(output_tokens)
         if attempt.cost_nanousd:
             wasted = "false" if attempt.is_complete else "true"
-            self._spend.at[model.name, self._tenants.of(call.tenant), wasted].add(attempt.cost_nanousd)
+            self._spend.at[name, self._tenants.of(call.tenant), wasted].add(attempt.cost_nanousd)
         if attempt.reason_before:
-            self._retries.of(model.name, attempt.reason_before).add()
+            self._retries.of(name, attempt.reason_before).add()
 
 
 def _without_model(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def test_a_model_that_was_not_asked_after_all_leaves_nothing(fault: LedgerUnavai
 
 def test_a_store_that_cannot_be_asked_refuses_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Budgets fail closed."""
-    calls = MeteredCalls(a_budget(PLENTY))
+    calls = MeteredCalls(a_budget(PLENTY), settle_takes=1.0)
     model = calls.model("a", allowance=calls.grant())
 
     async def unavailable(hold_id: str, demands: list[Demand]) -> Verdict:

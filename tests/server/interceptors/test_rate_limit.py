@@ -232,6 +232,8 @@ async def test_a_shadow_denies_nothing_and_is_counted() -> None:
 class OutOfReach(MemoryLimits):
     """A store that cannot be reached."""
 
+    is_local = False
+
     async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         raise StoreUnavailable
 

@@ -20,8 +20,11 @@ class Holds:
         self._settlements = settlements
         self._denials = denials
 
-    async def take(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
+    def take(self, hold_id: str, demands: Sequence[Demand]) -> Awaitable[Verdict]:
         """Hold what `demands` ask, or nothing where one of them is denied; raises AccountingUnavailable."""
+        return self._store.hold(hold_id, demands) if self._store.is_local else self._take(hold_id, demands)
+
+    async def _take(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
         try:
             return await self._store.hold(hold_id, demands)
         except StoreUnavailable as error:
