@@ -24,14 +24,9 @@ class Seat(Generic[E]):
     def read(self) -> str:
         """Return all that was said since the last read, in one piece; empty when there is nothing new."""
         pieces = self._flight.pieces
-        news = pieces[self._position :]
+        text = "".join(pieces[self._position :])  # of a single piece that is the piece itself
         self._position = len(pieces)
-        return news[0] if len(news) == 1 else "".join(news)
-
-    @property
-    def ending(self) -> E | None:
-        """How the flight ended, once everything that was said has been read."""
-        return self._flight.ending if self._position == len(self._flight.pieces) else None
+        return text
 
 
 class Flight(Generic[E]):
@@ -51,20 +46,16 @@ class Flight(Generic[E]):
         state = "landed" if self.ending is not None else "flying"
         return f"<Flight {state}, {len(self._seats)} aboard, {len(self.pieces)} pieces>"
 
-    @property
-    def is_deserted(self) -> bool:
-        """Whether it goes on and nobody listens any more."""
-        return self.ending is None and not self._seats
-
     def board(self, wake: Callable[[], None], *, wants_pieces: bool) -> Seat[E]:
         """Listen from the beginning, to each piece or for the end."""
         seat = Seat(self, wake, wants_pieces=wants_pieces)
         self._seats[seat] = None
         return seat
 
-    def leave(self, seat: Seat[E]) -> None:
-        """Listen no more."""
+    def leave(self, seat: Seat[E]) -> bool:
+        """Listen no more; return whether the flight goes on though nobody listens any more."""
         self._seats.pop(seat, None)
+        return self.ending is None and not self._seats
 
     def say(self, text: str) -> None:
         """Add to the text."""
