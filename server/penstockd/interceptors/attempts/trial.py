@@ -70,8 +70,10 @@ class Trial:
             kept = 0.0
         return choice.call(reserve=ending + kept, margin=ending)
 
-    def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
-        """Note that an attempt failed; raise if that ends the call."""
+    def failed(self, choice: Choice, failure: UpstreamFailure, *, is_last: bool) -> None:
+        """Note that an attempt failed, after which there is none if it `is_last`; raise if that ends the call."""
+        if is_last:
+            self._attempts_left = 0
         choice.attempt.reason = failure.reason
         choice.deposit()
         let_go(failure)
@@ -180,12 +182,12 @@ class Trial:
 
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
-        may_ask = self._back_in(model) == 0 and self._is_affordable(model) and self._has_time()
+        is_repeat = model in self._repeatable
+        may_ask = self._back_in(model) == 0 and self._has_time() and not (is_repeat and not self._is_affordable(model))
         grant = model.allowance.take(held) if may_ask else None
         if grant is None:
             model.permits.release()
             return None
-        is_repeat = model in self._repeatable
         if is_repeat:
             model.retries.withdraw()
             self._repeats += 1
