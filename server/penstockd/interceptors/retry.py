@@ -38,7 +38,7 @@ class Retry:
         while True:
             choice = await trial.next()
             try:
-                asked, trace = trial.call(choice), present()
+                asked, trace = choice.call(), present()
                 await (proceed(asked) if trace is None else traced(trace, choice, asked, proceed))
             except PassedOver:
                 trial.passed_over(choice)

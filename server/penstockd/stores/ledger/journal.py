@@ -156,28 +156,28 @@ class Journal:
         self._is_due = False
         if self._pauses or self.fault:
             return
-        batch, operations = self._next_batch()
+        batch = self._next_batch()
         started_at = self._clock.monotonic()
         try:
-            self._database.write(operations)
+            self._database.write([operation for operation, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._fail(batch, error)
         else:
-            self._succeed(batch, operations, started_at)
+            self._succeed(batch, started_at)
         if self._arrived:  # more than a batch
             self._write_soon()
 
     async def _write_in_thread(self) -> None:
         while self._arrived and not self.fault:
             started_at = self._clock.monotonic()
-            batch, operations = self._next_batch()
+            batch = self._next_batch()
             try:
-                await self._commit(operations)
+                await self._commit([operation for operation, _ in batch])
             except Exception as error:  # noqa: BLE001 - as above
                 self._task = None
                 self._fail(batch, error)
                 return
-            self._succeed(batch, operations, started_at)
+            self._succeed(batch, started_at)
             if self._shared_for:
                 await self._clock.sleep(min(LONGEST_GAP, self._clock.monotonic() - started_at))
         self._task = None
@@ -190,24 +190,20 @@ class Journal:
         except TimeoutError as late:
             raise LedgerUnavailable(SILENT) from late
 
-    def _next_batch(self) -> tuple[Batch, Sequence[Operation]]:
+    def _next_batch(self) -> Batch:
         batch, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
-        return batch, [operation for operation, _ in batch]
+        return batch
 
-    def _succeed(self, batch: Batch, operations: Sequence[Operation], started_at: float) -> None:
-        self._count(operations)
+    def _succeed(self, batch: Batch, started_at: float) -> None:
+        self.written += len(batch)
         self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
-        for _, waiter in batch:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _count(self, written: Sequence[Operation]) -> None:
-        self.written += len(written)
-        for operation in written:
+        for operation, waiter in batch:
             if operation.kind is Kind.SETTLE:
                 self.waiting -= 1
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
@@ -240,9 +236,11 @@ class Journal:
                     self.fault = fault
                     self._changed(fault)
                 return
-            for _ in batch:
+            self.written += len(batch)
+            for operation in batch:
                 self._kept.popleft()
-            self._count(batch)
+                if operation.kind is Kind.SETTLE:
+                    self.waiting -= 1
             if not self._kept:
                 break
         self.fault = ""
