@@ -13,13 +13,14 @@ class RollingCount:
         self._counts = [0] * slots
         self._total = 0
         self._newest = 0
+        self._running = 0
 
     def add(self, now: float) -> None:
         """Count one more."""
         slot = int(now / self._slot_seconds)
         if slot > self._newest:
             self._turn(slot)
-        self._counts[self._newest % len(self._counts)] += 1
+        self._counts[self._running] += 1
         self._total += 1
 
     def take_back(self, now: float, age: float) -> None:
@@ -58,3 +59,4 @@ class RollingCount:
             self._total -= self._counts[slot % len(self._counts)]
             self._counts[slot % len(self._counts)] = 0
         self._newest = newest
+        self._running = newest % len(self._counts)

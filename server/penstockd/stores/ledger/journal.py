@@ -196,7 +196,10 @@ class Journal:
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
         self.written += len(batch)
-        self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
+        if len(batch) > 1:
+            self._shared_for = SHARED_FOR
+        elif self._shared_for:
+            self._shared_for -= 1
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
         for operation, waiter in batch:
