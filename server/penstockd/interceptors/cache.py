@@ -41,7 +41,7 @@ class Cache:
         return self._cached(call, agent, agent.caching.ttl, proceed)
 
     async def _cached(self, call: Call[Request], agent: Agent, ttl: float, proceed: Handler[Request]) -> None:
-        policy = call.request.cache
+        policy, again = call.request.cache, proceed
         call.outcome.agent = agent.name
         key = self._key_of(call, agent)
         if policy.reads:
@@ -53,21 +53,15 @@ class Cache:
             call.outcome.cache = CacheStatus.MISS
             if trace := present():
                 trace.note(names.CACHE_EVENT, {names.PENSTOCK_CACHE_STATUS: CacheStatus.MISS})
-            proceed = partial(self._unless_kept_since, key, landed, proceed)
+            again = partial(self._unless_kept, key, proceed)
+            # A flight that is in the air is joined; it can only have landed and kept the answer since if any did.
+            if self._flights.landed != landed:
+                proceed = again
         elif policy.writes:
             self._flights.keep_nothing(key)
         keep = partial(self._keep, key, ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
-        await self._flights.ride(flight, call, proceed, keep)
-
-    def _unless_kept_since(
-        self, key: str, landed: int, proceed: Handler[Request], call: Call[Request]
-    ) -> Awaitable[None]:
-        """Proceed, unless the flight that would have been joined has landed while the answer was looked up.
-
-        It can only have landed if any did since the count was `landed`.
-        """
-        return proceed(call) if self._flights.landed == landed else self._unless_kept(key, proceed, call)
+        await self._flights.ride(flight, call, proceed, keep, again=again)
 
     async def _unless_kept(self, key: str, proceed: Handler[Request], call: Call[Request]) -> None:
         kept = await self._answers.get(key)

@@ -24,14 +24,14 @@ class CircuitBreaker:
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
         """Proceed if the circuit lets the attempt pass, which is then on record; else raise PassedOver."""
-        model = chosen(call.request)
+        prompt = call.request
+        model = chosen(prompt)
         ticket = model.breaker.admit()
         if ticket is None:
             message = f"the circuit of {model.name} is open"
             raise PassedOver(message)
-        call.outcome.attempts.append(call.request.attempt)
+        call.outcome.attempts.append(prompt.attempt)
         report = _Report(model, ticket, call, self._clock, self._changed)
-        report.begin()
         try:
             await proceed(replace(call, send=report.send))
         except UpstreamFailure as failure:
@@ -45,20 +45,18 @@ class _Report:
     """What becomes of one attempt, as far as its model's breaker is to know."""
 
     def __init__(self, model: Model, ticket: Ticket, call: Call[Prompt], clock: Clock, changed: Changed) -> None:
+        """Note when the model was asked, and tell of the probe that this may be."""
         self._model = model
         self._ticket = ticket
         self._call = call
         self._clock = clock
         self._changed = changed
         self._latency = model.latency_of(streams=call.request.streams)
-        self._asked_at = clock.monotonic()
         self._attempt = call.request.attempt
+        self._attempt.asked_at = self._asked_at = clock.monotonic()
         self._has_verdict = False
-
-    def begin(self) -> None:
-        """Note when the model was asked, and tell of the probe that this may be."""
-        self._attempt.asked_at = self._asked_at
-        self._changed(self._model, self._ticket.transition)
+        if ticket.transition is not None:
+            changed(model, ticket.transition)
 
     def send(self, reply: Reply) -> Awaitable[None]:
         if not self._has_verdict:
@@ -67,7 +65,8 @@ class _Report:
             if self._call.request.streams:
                 self._attempt.first_chunk_at = now
             self._latency.observe(now - self._asked_at)
-            self._changed(self._model, self._model.breaker.succeeded(self._ticket))
+            if (transition := self._model.breaker.succeeded(self._ticket)) is not None:
+                self._changed(self._model, transition)
         if type(reply) is Completed:
             self._attempt.answered_at = self._clock.monotonic()
         return self._call.send(reply)

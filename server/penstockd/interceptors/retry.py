@@ -28,20 +28,23 @@ class Retry:
 
     async def __call__(self, call: Call[Prompt], proceed: Handler[Prompt]) -> None:
         """Proceed once per attempt; raise what the last one means for the caller when none answered."""
-        limit = 1 if is_repeated_by_the_client(call) else self._max_attempts
         trial = Trial(
-            call, clock=self._clock, backoff=self._backoff, max_attempts=limit, told_of_wait=self._metrics.waited
+            call,
+            clock=self._clock,
+            backoff=self._backoff,
+            max_attempts=self._max_attempts,
+            told_of_wait=self._metrics.waited,
         )
         while True:
             choice = await trial.next()
             try:
-                asked, trace = trial.call(choice), present()
+                asked, trace = choice.call(), present()
                 await (proceed(asked) if trace is None else traced(trace, choice, asked, proceed))
             except PassedOver:
                 trial.passed_over(choice)
             except UpstreamFailure as failure:
                 self._tell(call, choice.model, failure)
-                trial.failed(choice, failure)
+                trial.failed(choice, failure, is_last=is_repeated_by_the_client(call))
             except BaseException as error:
                 choice.abandon(error)
                 raise

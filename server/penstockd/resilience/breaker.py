@@ -84,10 +84,13 @@ class CircuitBreaker:
         """Seconds until a call may be admitted, 0.0 = now; behind a probe, until its verdict is due at the latest."""
         if not self._is_enabled:
             return math.inf
+        until = max(self._blocked_until, self._cooldown.until)
+        if until == -math.inf:  # as it is of a model that is well, which is asked at every call
+            return 0.0
         now = self._clock.monotonic()
-        reopened = self._open_for * self._spread if self._probe is not None and self._has_lapsed(now) else 0.0
-        left = max(self._blocked_until + reopened - now, self._cooldown.left(now))
-        return left if left > TOLERANCE else 0.0
+        if self._has_lapsed(now):
+            until = max(until, self._blocked_until + self._open_for * self._spread)
+        return until - now if until - now > TOLERANCE else 0.0
 
     def admit(self) -> Ticket | None:
         """Let one call pass if none has to wait: any while closed, else the one probe."""
@@ -99,7 +102,7 @@ class CircuitBreaker:
         """Count a success: the call got its first content."""
         if self._probe is not None and (lapsed := self._lapse(self._clock.monotonic())):
             return lapsed
-        if not self._is_current(ticket) or (ticket.is_probe and ticket is not self._probe):
+        if ticket is not self._ticket and ticket is not self._probe:
             return None
         self.record.succeeded()
         self._failures_in_a_row = 0

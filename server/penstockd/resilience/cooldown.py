@@ -10,18 +10,19 @@ class Cooldown:
     """Lasts as long as the upstream asks; if it does not say, 1 s, doubling to 60 s until a call succeeds."""
 
     def __init__(self) -> None:
-        self._until = -math.inf
+        """Begin with none; `until` is when it ends."""
+        self.until = -math.inf
         self._guess = 0.0
 
     def left(self, now: float) -> float:
         """Seconds until it ends; 0.0 or less when it has."""
-        return self._until - now
+        return self.until - now
 
     def extend(self, now: float, seconds: float | None) -> None:
         """Last `seconds` from now (None: as long as guessed), unless it lasts longer already."""
         if seconds is None:
             seconds = self._next_guess(now)
-        self._until = max(self._until, now + seconds)
+        self.until = max(self.until, now + seconds)
 
     def ease(self) -> None:
         """Guess from the start again: a call succeeded."""

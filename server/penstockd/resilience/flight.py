@@ -1,37 +1,31 @@
 """One piece of work that several callers wait for: one text, and each caller's place in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 E = TypeVar("E")
 
 
-class Seat(Generic[E]):
+class Seat:
     """One caller's place in a flight's text; `wake` is called whenever there is news for it.
 
     Who `wants_pieces` is woken by each, who wants the whole text by its end.
     """
 
-    __slots__ = ("_flight", "_position", "wake", "wants_pieces")
+    __slots__ = ("_pieces", "_position", "wake", "wants_pieces")
 
-    def __init__(self, flight: "Flight[E]", wake: Callable[[], None], *, wants_pieces: bool) -> None:
-        """Begin at the beginning of the text."""
-        self._flight = flight
+    def __init__(self, pieces: Sequence[str], wake: Callable[[], None], *, wants_pieces: bool) -> None:
+        """Begin at the beginning of the text, to whose `pieces` others add."""
+        self._pieces = pieces
         self._position = 0
         self.wake = wake
         self.wants_pieces = wants_pieces
 
     def read(self) -> str:
         """Return all that was said since the last read, in one piece; empty when there is nothing new."""
-        pieces = self._flight.pieces
-        news = pieces[self._position :]
-        self._position = len(pieces)
-        return news[0] if len(news) == 1 else "".join(news)
-
-    @property
-    def ending(self) -> E | None:
-        """How the flight ended, once everything that was said has been read."""
-        return self._flight.ending if self._position == len(self._flight.pieces) else None
+        text = "".join(self._pieces[self._position :])  # of a single piece that is the piece itself
+        self._position = len(self._pieces)
+        return text
 
 
 class Flight(Generic[E]):
@@ -45,26 +39,22 @@ class Flight(Generic[E]):
         self.pieces: list[str] = []
         self.length = 0
         self.ending: E | None = None
-        self._seats: dict[Seat[E], None] = {}
+        self._seats: dict[Seat, None] = {}
 
     def __repr__(self) -> str:
         state = "landed" if self.ending is not None else "flying"
         return f"<Flight {state}, {len(self._seats)} aboard, {len(self.pieces)} pieces>"
 
-    @property
-    def is_deserted(self) -> bool:
-        """Whether it goes on and nobody listens any more."""
-        return self.ending is None and not self._seats
-
-    def board(self, wake: Callable[[], None], *, wants_pieces: bool) -> Seat[E]:
+    def board(self, wake: Callable[[], None], *, wants_pieces: bool) -> Seat:
         """Listen from the beginning, to each piece or for the end."""
-        seat = Seat(self, wake, wants_pieces=wants_pieces)
+        seat = Seat(self.pieces, wake, wants_pieces=wants_pieces)
         self._seats[seat] = None
         return seat
 
-    def leave(self, seat: Seat[E]) -> None:
-        """Listen no more."""
+    def leave(self, seat: Seat) -> bool:
+        """Listen no more; return whether the flight goes on though nobody listens any more."""
         self._seats.pop(seat, None)
+        return self.ending is None and not self._seats
 
     def say(self, text: str) -> None:
         """Add to the text."""

@@ -13,16 +13,19 @@ class RollingCount:
         self._counts = [0] * slots
         self._total = 0
         self._newest = 0
+        self._running = 0
 
     def add(self, now: float) -> None:
         """Count one more."""
-        self._turn(now)
-        self._counts[self._newest % len(self._counts)] += 1
+        slot = int(now / self._slot_seconds)
+        if slot > self._newest:
+            self._turn(slot)
+        self._counts[self._running] += 1
         self._total += 1
 
     def take_back(self, now: float, age: float) -> None:
         """Uncount the one that was added `age` seconds ago, or the next older one; nothing if the window left it."""
-        self._turn(now)
+        self._turn(self._slot(now))
         oldest = self._newest - len(self._counts)
         for slot in range(self._slot(now - age), oldest, -1):
             if self._counts[slot % len(self._counts)]:
@@ -32,7 +35,7 @@ class RollingCount:
 
     def total(self, now: float) -> int:
         """The count of the window that ends now."""
-        self._turn(now)
+        self._turn(self._slot(now))
         return self._total
 
     def look(self, now: float) -> int:
@@ -49,11 +52,11 @@ class RollingCount:
     def _slot(self, moment: float) -> int:
         return int(moment / self._slot_seconds)
 
-    def _turn(self, now: float) -> None:
-        newest = int(now / self._slot_seconds)
+    def _turn(self, newest: int) -> None:
         if newest <= self._newest:
             return
         for slot in range(self._newest + 1, min(newest, self._newest + len(self._counts)) + 1):
             self._total -= self._counts[slot % len(self._counts)]
             self._counts[slot % len(self._counts)] = 0
         self._newest = newest
+        self._running = newest % len(self._counts)

@@ -333,6 +333,37 @@ async def test_an_answer_that_is_kept_while_it_is_looked_up_is_not_made_again() 
     assert house.work.calls == []
 
 
+async def test_an_answer_is_looked_up_once_if_nothing_landed_meanwhile() -> None:
+    """What lands between the look and the work is another's: this one's flight is in the air by then."""
+    distant = Distant()
+    distant.way.set()
+    house = House(kept=distant)
+    first = house.asks()
+    await settled()
+    second = house.asks(replace(REQUEST, input="something else"))
+    house.work.end()
+    await first.ends()
+    house.work.end()
+    await second.ends()
+
+    assert distant.looks == 2
+
+
+async def test_what_is_kept_while_a_flight_fails_is_not_made_again() -> None:
+    """Those who joined it look before they fly again."""
+    distant = Distant()
+    distant.way.set()
+    house = House(kept=distant)
+    first, joined = house.asks(), house.asks()
+    await settled()
+    distant.kept = dict.fromkeys([AnswerKeys(SECRET).key_of(joined.call, KeptAgent())], answer("since"))
+    house.work.fail(StreamBroken("broke"))
+
+    assert (await joined.ends()).text == "since"
+    assert isinstance((await first.ends()).error, StreamBroken)
+    assert len(house.work.calls) == 1
+
+
 async def test_tenants_share_nothing() -> None:
     """Neither what is kept nor what is in flight."""
     house = House()

@@ -21,18 +21,6 @@ def test_whoever_boards_late_reads_from_the_beginning_in_one_piece() -> None:
     assert (early.read(), late.read()) == ("", "")
 
 
-def test_the_ending_is_seen_once_all_was_read() -> None:
-    """And not by who is behind."""
-    flight: Flight[str] = Flight()
-    seat = flight.board(nothing, wants_pieces=True)
-    flight.say("a")
-    flight.end("done")
-
-    assert seat.ending is None
-    seat.read()
-    assert seat.ending == "done"
-
-
 def test_the_first_ending_stands() -> None:
     """What fails after the end of an answer does not take it back."""
     flight: Flight[str] = Flight()
@@ -59,13 +47,12 @@ def test_everybody_aboard_is_woken_by_every_news() -> None:
 def test_a_flight_is_deserted_while_it_goes_on_and_nobody_listens() -> None:
     """One that has landed is not."""
     flight: Flight[str] = Flight()
-    seat = flight.board(nothing, wants_pieces=True)
-    assert not flight.is_deserted
-    assert repr(flight) == "<Flight flying, 1 aboard, 0 pieces>"
+    seats = [flight.board(nothing, wants_pieces=True) for _ in range(2)]
+    assert repr(flight) == "<Flight flying, 2 aboard, 0 pieces>"
 
-    flight.leave(seat)
-    assert flight.is_deserted
-
+    assert [flight.leave(seat) for seat in seats] == [False, True]
+    late = flight.board(nothing, wants_pieces=True)
     flight.end("done")
-    assert not flight.is_deserted
+
+    assert not flight.leave(late)
     assert repr(flight) == "<Flight landed, 0 aboard, 0 pieces>"

@@ -20,14 +20,19 @@ class Choice:
     def __init__(
         self,
         model: Model,
+        grant: Grant,
         caller: Call[Prompt],
         clock: Clock,
         *,
-        grant: Grant,
+        kept: float,
+        ending: float,
         is_repeat: bool,
         reason_before: str,
     ) -> None:
-        """A repeat has just been withdrawn from the retry budget, and `grant` from what the provider grants."""
+        """A repeat has just been withdrawn from the retry budget, and `grant` from what the provider grants.
+
+        Of its time, `kept` seconds are for another model, and `ending` for the call's own ending.
+        """
         self.model = model
         self.is_repeat = is_repeat
         self.is_committed = False
@@ -41,6 +46,8 @@ class Choice:
         )
         self._caller = caller
         self._clock = clock
+        self._kept = kept
+        self._ending = ending
 
     def send(self, reply: Reply) -> Awaitable[None]:
         """Hand a reply to the caller: from its first content on, there is no other attempt."""
@@ -52,14 +59,14 @@ class Choice:
             self.attempt.ended_at = self._clock.monotonic()
         return self._caller.send(reply)
 
-    def call(self, *, reserve: float, margin: float) -> Call[Prompt]:
-        """The call to make of this model; see Prompt for the times."""
+    def call(self) -> Call[Prompt]:
+        """The call to make of this model."""
         prompt = replace(
             self._caller.request,
             model=self.model,
             attempt=self.attempt,
-            reserve=reserve,
-            margin=margin,
+            reserve=self._ending + self._kept,
+            margin=self._ending,
         )
         return replace(self._caller, request=prompt, send=self.send)
 

@@ -60,18 +60,10 @@ class Trial:
         self._attempts_left -= 1
         return choice
 
-    def call(self, choice: Choice) -> Call[Prompt]:
-        """The call to make for `choice`, its time split so that the next usable model could still answer."""
-        remaining = self._remaining()
-        ending = margin(remaining)
-        heir = next((model for model in self._untried if model.breaker.wait() == 0), None) if self._untried else None
-        kept = reserve(heir.latency_of(streams=self._call.request.streams).p95, remaining) if heir else 0.0
-        if remaining - ending - kept < MINIMUM:
-            kept = 0.0
-        return choice.call(reserve=ending + kept, margin=ending)
-
-    def failed(self, choice: Choice, failure: UpstreamFailure) -> None:
-        """Note that an attempt failed; raise if that ends the call."""
+    def failed(self, choice: Choice, failure: UpstreamFailure, *, is_last: bool) -> None:
+        """Note that an attempt failed, after which there is none if it `is_last`; raise if that ends the call."""
+        if is_last:
+            self._attempts_left = 0
         choice.attempt.reason = failure.reason
         choice.deposit()
         let_go(failure)
@@ -180,18 +172,29 @@ class Trial:
 
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
-        may_ask = self._back_in(model) == 0 and self._is_affordable(model) and self._has_time()
+        is_repeat = model in self._repeatable
+        ending = margin(remaining := self._remaining())
+        has_time = remaining - ending >= MINIMUM
+        may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or self._is_affordable(model))
         grant = model.allowance.take(held) if may_ask else None
         if grant is None:
             model.permits.release()
             return None
-        is_repeat = model in self._repeatable
         if is_repeat:
             model.retries.withdraw()
             self._repeats += 1
         (self._repeatable if is_repeat else self._untried).remove(model)
+        kept = self._kept(remaining, ending) if self._untried else 0.0
         reason = self._failures[-1].reason if self._failures else ""
-        return Choice(model, self._call, self._clock, grant=grant, is_repeat=is_repeat, reason_before=reason)
+        return Choice(
+            model, grant, self._call, self._clock, kept=kept, ending=ending, is_repeat=is_repeat, reason_before=reason
+        )
+
+    def _kept(self, remaining: float, ending: float) -> float:
+        """Seconds in which the next usable model could still answer; none if this one would have too few then."""
+        heir = next((model for model in self._untried if model.breaker.wait() == 0), None)
+        kept = reserve(heir.latency_of(streams=self._call.request.streams).p95, remaining) if heir else 0.0
+        return kept if remaining - ending - kept >= MINIMUM else 0.0
 
     async def _waited(self, what_for: str, waiting: Awaitable[None]) -> None:
         """Await `waiting`, and let the call know how long that took."""
@@ -243,6 +246,5 @@ class Trial:
 
     def _back_in(self, model: Model) -> float:
         """Seconds for which the model is to be left alone, or its circuit is open; inf if that is for good."""
-        not_before = self._not_before.get(model.name)
-        admitted_in = model.breaker.wait()
+        not_before, admitted_in = self._not_before.get(model.name), model.breaker.wait()
         return admitted_in if not_before is None else max(not_before - self._clock.monotonic(), admitted_in)

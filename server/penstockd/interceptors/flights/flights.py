@@ -45,11 +45,20 @@ class Flights:
     def __repr__(self) -> str:
         return f"<Flights {len(self._works)} in the air, {len(self._ending)} ending>"
 
-    async def ride(self, key: str, call: Call[Request], proceed: Handler[Request], keep: Keep | None = None) -> None:
+    async def ride(
+        self,
+        key: str,
+        call: Call[Request],
+        proceed: Handler[Request],
+        keep: Keep | None = None,
+        *,
+        again: Handler[Request] | None = None,
+    ) -> None:
         """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
 
-        Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight; and
-        another one for each time that it was refused for the limit of a user or key that is not theirs.
+        Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight, with
+        `again` if that is given; and another one for each time that it was refused for the limit of a user or key that
+        is not theirs.
         """
         status = call.outcome.cache
         work = self._works.get(key) or self._start(key, call, proceed)
@@ -62,7 +71,7 @@ class Flights:
             may_fly_again = may_fly_again and is_no_affair
             call.outcome.cache = status
             if work.successor is None or _is_ending(work.successor):
-                work.successor = self._works.get(key) or self._start(key, call, proceed)
+                work.successor = self._works.get(key) or self._start(key, call, again or proceed)
             work = work.successor
 
     def keep_nothing(self, key: str) -> None:
@@ -89,16 +98,15 @@ class Flights:
         flight = work.flight
 
         async def send(reply: Reply) -> None:
-            match reply:
-                case Delta(text=text):
-                    flight.say(text)
-                    if flight.length > LONGEST:
-                        raise StreamBroken("the answer does not end")
-                case Completed(finish_reason=finish_reason):
-                    flight.end(reply)
-                    if work.keep is not None and reply.may_be_kept:
-                        text, model = "".join(flight.pieces), work.call.outcome.model
-                        await work.keep(Answer(text=text, finish_reason=finish_reason, model=model))
+            if type(reply) is Delta:
+                flight.say(reply.text)
+                if flight.length > LONGEST:
+                    raise StreamBroken("the answer does not end")
+            elif type(reply) is Completed:
+                flight.end(reply)
+                if work.keep is not None and reply.may_be_kept:
+                    text, model = "".join(flight.pieces), work.call.outcome.model
+                    await work.keep(Answer(text=text, finish_reason=reply.finish_reason, model=model))
 
         try:
             await proceed(replace(work.call, send=send, overtime=work.overtime))
@@ -137,23 +145,24 @@ class Flights:
             if news is not None and not news.done():
                 news.set_result(None)
 
-        seat = work.flight.board(wake, wants_pieces=call.method.streams)
+        flight = work.flight
+        seat = flight.board(wake, wants_pieces=call.method.streams)
         work.keep = work.keep or keep
         limit = OwnLimit(call, work.overtime, self._clock, wake)
-        self._attend(work)
         outcome, first = call.outcome, work.call.outcome
         if outcome is not first:
+            self._attend(work)
             self.joins += 1
             outcome.cache = CacheStatus.COALESCED
             _note_joining(work)
         try:
-            while (ending := seat.ending) is None:
+            while (text := seat.read()) or (ending := flight.ending) is None:
                 if limit.is_over:
                     raise DeadlineExceeded("the deadline came before the end of the answer")
-                if text := seat.read():
+                if text:
                     outcome.model = first.model
                     await call.send(Delta(text))
-                elif seat.ending is None:
+                else:
                     news = asyncio.get_running_loop().create_future()
                     await news
             if not isinstance(ending, Completed):
@@ -164,8 +173,7 @@ class Flights:
         finally:
             outcome.agent = first.agent
             limit.close()
-            work.flight.leave(seat)
-            if work.flight.is_deserted:
+            if flight.leave(seat):
                 await self._desert(work)
 
     async def _desert(self, work: Work) -> None:

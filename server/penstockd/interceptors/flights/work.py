@@ -48,14 +48,14 @@ class Work:
 
     key: str
     call: Call[Request]
-    flight: Flight[Ending] = field(default_factory=Flight)
-    overtime: Overtime = field(default_factory=Overtime)
-    trace: Trace | None = field(default_factory=present)
-    keep: Keep | None = None
+    flight: Flight[Ending] = field(default_factory=Flight, init=False)
+    overtime: Overtime = field(default_factory=Overtime, init=False)
+    trace: Trace | None = field(default_factory=present, init=False)
+    keep: Keep | None = field(default=None, init=False)
     task: "asyncio.Task[None]" = field(init=False)
-    timer: asyncio.TimerHandle | None = None
-    successor: "Work | None" = None
-    is_final: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    successor: "Work | None" = field(default=None, init=False)
+    is_final: bool = field(default=False, init=False)
 
     def may_be_flown_again(self, left: float) -> bool:
         """Whether it failed before anything was heard, in a way that another try of `left` seconds may not."""
@@ -98,24 +98,22 @@ class OwnLimit:
         self._stop()
 
     def _extend(self) -> None:
-        """Let the work take as long as the listener may by now, and watch for the listener's end anew."""
+        """Let the work take as long as the listener may by now, and see anew which of them ends first."""
         self._stop()
         self._begin()
 
     def _begin(self) -> None:
         self.is_over = False
-        self._overtime.grant(self._call.ends_at)
-        self._overtime.watch(self._granted)
-        self._granted()
-
-    def _granted(self) -> None:
-        if self._overtime.until > self._call.ends_at:
-            self._overtime.unwatch(self._granted)
-            remaining = self._call.ends_at - self._clock.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
+        ends_at = self._call.ends_at
+        self._overtime.grant(ends_at)
+        if self._overtime.until <= ends_at:
+            self._overtime.watch(self._extend)
+            return
+        remaining = ends_at - self._clock.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
 
     def _stop(self) -> None:
-        self._overtime.unwatch(self._granted)
+        self._overtime.unwatch(self._extend)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,7 +1,7 @@
 """The attempts on their way, in a file beside a SQLite ledger: a line there costs a tenth of a commit."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
@@ -66,10 +66,9 @@ class HeldRows:
         self._write(file, line)
         self._lines[_key(row)] = line
 
-    def drop(self, rows: Iterable[Row]) -> None:
-        """Hold these no longer; the file may have them for a while."""
-        for row in rows:
-            self._lines.pop(_key(row), None)
+    def drop(self, row: Row) -> None:
+        """Hold `row` no longer; the file may have it for a while."""
+        self._lines.pop(_key(row), None)
 
     def release(self, row: Row) -> bool:
         """Take `row` back, if it is held here, for no death to bring it back; raises OSError where one could."""

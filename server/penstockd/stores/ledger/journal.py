@@ -195,17 +195,18 @@ class Journal:
         return batch
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
-        self._count([operation for operation, _ in batch])
-        self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
+        self.written += len(batch)
+        if len(batch) > 1:
+            self._shared_for = SHARED_FOR
+        elif self._shared_for:
+            self._shared_for -= 1
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
-        for _, waiter in batch:
+        for operation, waiter in batch:
+            if operation.kind is Kind.SETTLE:
+                self.waiting -= 1
             if not waiter.done():
                 waiter.set_result(None)
-
-    def _count(self, written: Sequence[Operation]) -> None:
-        self.written += len(written)
-        self.waiting -= sum(operation.kind is Kind.SETTLE for operation in written)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse everybody who waits, keep what remains to be done, and begin to look for the end of the fault."""
@@ -238,9 +239,11 @@ class Journal:
                     self.fault = fault
                     self._changed(fault)
                 return
-            for _ in batch:
+            self.written += len(batch)
+            for operation in batch:
                 self._kept.popleft()
-            self._count(batch)
+                if operation.kind is Kind.SETTLE:
+                    self.waiting -= 1
             if not self._kept:
                 break
         self.fault = ""

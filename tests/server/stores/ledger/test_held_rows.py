@@ -39,7 +39,8 @@ def test_what_was_settled_goes_with_the_next_compaction(path: Path) -> None:
     with closing(HeldRows(path)) as held:
         held.add(row("a"))
         held.add(row("b"))
-        held.drop([row("a"), row("never held")])
+        held.drop(row("a"))
+        held.drop(row("never held"))
         before = HeldRows(path).left()
 
         held.compact()
@@ -82,7 +83,7 @@ def test_the_file_stays_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         held.add(row("long"))
         for number in range(200):
             held.add(row(f"{number}"))
-            held.drop([row(f"{number}")])
+            held.drop(row(f"{number}"))
             sizes.append(path.stat().st_size)
 
     assert max(sizes) < 1100
@@ -110,7 +111,7 @@ def test_a_clean_end_leaves_no_file(path: Path) -> None:
     was_left = path.exists()
     with closing(HeldRows(path)) as held:
         held.add(row("b"))
-        held.drop([row("b")])
+        held.drop(row("b"))
 
     assert was_left
     assert not path.exists()
@@ -122,7 +123,7 @@ def test_a_clean_end_after_a_fault_leaves_no_file(path: Path, monkeypatch: pytes
     in_the_way = path.with_name("ledger.db.held.new")
     with closing(HeldRows(path)) as held:
         held.add(row("a"))
-        held.drop([row("a")])
+        held.drop(row("a"))
         in_the_way.mkdir()
         with pytest.raises(OSError, match="Is a directory"):
             held.add(row("b"))
