@@ -84,9 +84,10 @@ class Adapter(grpc.GenericRpcHandler):
         await self._idle.wait()
 
     def cut(self, error: PenstockError) -> None:
-        """End every call in flight with `error`; each still settles what it used."""
+        """End every call in flight with `error`, unless it has its answer; each still settles what it used."""
         for running in self._running:
-            running.cut(error)
+            if not running.is_answered:
+                running.cut(error)
 
     async def cut_stalled_readers(self) -> None:
         """For ever, cut each call whose reader takes nothing: it would pin its upstream. One timer serves all calls."""
@@ -101,15 +102,17 @@ class Adapter(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
         """Return our handler for a method of ours, else None. No interceptor: one would cost each call 5 % more."""
-        _entries.set(handler_call_details.invocation_metadata)
-        return self._handlers.get(handler_call_details.method)
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is not None:
+            _entries.set(handler_call_details.invocation_metadata)
+        return handler
 
     def _handler(self, method: Method) -> MethodHandler:
         """Return gRPC's handler of `method`: a plain coroutine, as gRPC finds out at every call what it has."""
 
         async def run(data: bytes, context: Context) -> bytes | None:
             """Run one RPC through its chain; whatever it raises ends as a status."""
-            task: Any = asyncio.current_task()
+            task: Any = asyncio.current_task()  # and no cast, which is a frame for each call
             outcome = Outcome()
             # Only now, with its message there, is it tied to one configuration: none is left while it still arrives.
             endpoint = self._endpoints[method.path]

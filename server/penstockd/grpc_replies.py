@@ -60,15 +60,15 @@ class Replies:
             if not self._streams:
                 self._message = written
                 continue
+            if not running.has_written:
+                await self._write_headers()
+            running.writing_since = self._clock.monotonic()
             try:
-                if not running.has_written:
-                    await self._write_headers()
-                running.writing_since = self._clock.monotonic()
                 await self._context.write(written)
-                running.writing_since = inf
             except grpc.aio.InternalError:
                 await asyncio.sleep(LATEST_CANCEL)
                 raise
+            running.writing_since = inf
 
     async def end(self) -> bytes | None:
         """Return the message that is left for gRPC to send, if any; raises RuntimeError where the answer is not whole.
@@ -77,18 +77,21 @@ class Replies:
         """
         if not self._are_whole:
             raise RuntimeError("the handler ended before its answer did")
-        try:
-            if not self._running.has_written:
-                await self._write_headers()
-        except grpc.aio.InternalError:
-            await asyncio.sleep(LATEST_CANCEL)
-            raise
+        self._running.is_answered = True
+        if not self._running.has_written:
+            await self._write_headers()
         return self._message
 
     async def _write_headers(self) -> None:
-        self._running.has_written = True
-        outcome = self.outcome
-        await self._context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
+        outcome, running = self.outcome, self._running
+        running.has_written = True
+        running.writing_since = self._clock.monotonic()
+        try:
+            await self._context.send_initial_metadata((("x-request-id", outcome.request_id), *outcome.headers))
+        except grpc.aio.InternalError:
+            await asyncio.sleep(LATEST_CANCEL)
+            raise
+        running.writing_since = inf
 
     async def abort(self, error: PenstockError) -> NoReturn:
         """End the call with its status, or as cancelled where its reader is gone or takes nothing, so not that."""

@@ -12,13 +12,15 @@ from penstockd.outcome import Outcome
 class Running(Struct, eq=False):
     """A call, the task that can be cancelled to cut it, and since when it waits for its reader, in monotonic seconds.
 
-    `generation` counts which endpoints it came by, of all that were ever served.
+    `generation` counts which endpoints it came by, of all that were ever served. Once it `is_answered`, nothing but its
+    reader keeps it.
     """
 
     task: asyncio.Task[None]
     outcome: Outcome
     generation: int
     has_written: bool = False
+    is_answered: bool = False
     writing_since: float = inf
 
     def cut(self, error: PenstockError) -> None:

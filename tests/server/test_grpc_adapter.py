@@ -70,6 +70,19 @@ async def answering(call: Call[Request]) -> None:
     await call.send(DONE)
 
 
+async def test_an_answer_that_is_on_its_way_is_not_cut() -> None:
+    """It is whole and settled; gRPC could send no status either while the headers are going out."""
+
+    async def answered(call: Call[Request]) -> None:
+        await answering(call)
+        asyncio.get_running_loop().call_soon(lambda: at.adapter.cut(Draining("going")))
+
+    async with edge(answered) as at:
+        ended = await at.wire.ask(PROCESS, ASK)
+
+    assert (ended.code, ended.response(ProcessResponse).output) == (grpc.StatusCode.OK, "Hello")
+
+
 async def test_an_answer_that_could_not_be_settled_sends_nothing_but_its_status() -> None:
     """Its headers go out once all of the call went well: early ones would commit the client."""
 
@@ -536,11 +549,15 @@ class ServicerContext:
     status can be sent.
     """
 
-    def __init__(self, *, stalls: bool = False, cancels_after: float | None = None, left: bool = False) -> None:
+    def __init__(
+        self, *, stalls: bool = False, cancels_after: float | None = None, left: bool = False, early: bool = False
+    ) -> None:
+        """Whatever is wrong with the reader is so from the headers on if it is `early`, else from the first message."""
         self.aborted: list[str] = []
         self._stalls = stalls
         self._left = left
         self._cancels_after = cancels_after
+        self._early = early
 
     def time_remaining(self) -> float | None:
         return None
@@ -549,7 +566,8 @@ class ServicerContext:
         return "unix:"
 
     async def send_initial_metadata(self, metadata: object) -> None:
-        """Take the head of a stream."""
+        if self._early:
+            await self.write(b"")
 
     def set_trailing_metadata(self, metadata: object) -> None:
         """Take what comes last."""
@@ -570,15 +588,16 @@ class ServicerContext:
         await asyncio.Event().wait()
 
 
-def streamed(handle: Handle, clock: VirtualClock, context: ServicerContext) -> Adapter:
-    """Run one streaming RPC to its end while stalled readers are looked for."""
+def served(handle: Handle, clock: VirtualClock, context: ServicerContext, path: str = STREAM) -> Adapter:
+    """Run one RPC to its end while stalled readers are looked for."""
     adapter = Adapter(clock=clock, log=Log("test"))
     adapter.serve(endpoints(handle, clock))
 
     async def main() -> None:
         sweeping = asyncio.ensure_future(adapter.cut_stalled_readers())
-        handler: Any = adapter.service(cast("grpc.HandlerCallDetails", Details(STREAM)))
-        call: asyncio.Task[None] = asyncio.ensure_future(handler.unary_stream(ASK.SerializeToString(), context))
+        handler: Any = adapter.service(cast("grpc.HandlerCallDetails", Details(path)))
+        run = handler.unary_stream or handler.unary_unary
+        call: asyncio.Task[object] = asyncio.ensure_future(run(ASK.SerializeToString(), context))
         await asyncio.wait([call])
         assert call.cancelled() or call.exception() is None
         sweeping.cancel()
@@ -587,11 +606,12 @@ def streamed(handle: Handle, clock: VirtualClock, context: ServicerContext) -> A
     return adapter
 
 
-def test_a_reader_that_takes_nothing_is_cut() -> None:
+@pytest.mark.parametrize(("path", "since"), [(STREAM, {}), (STREAM, {"early": True}), (PROCESS, {"early": True})])
+def test_a_reader_that_takes_nothing_is_cut(path: str, since: dict[str, bool]) -> None:
     """After 30 s in one write its call ends, and 2 s later even if the status does not reach it."""
-    clock, context = VirtualClock(), ServicerContext(stalls=True)
+    clock, context = VirtualClock(), ServicerContext(stalls=True, **since)
 
-    adapter = streamed(answering, clock, context)
+    adapter = served(answering, clock, context, path)
 
     assert context.aborted == ["the reader took nothing for 30 s"]
     assert 32.0 <= clock.monotonic() - 1000.0 <= 34.0
@@ -609,7 +629,7 @@ def test_a_stalled_readers_call_that_ends_by_itself_is_over_2_s_later() -> None:
         except TimeoutError as error:
             raise StreamBroken("out of time") from error
 
-    adapter = streamed(out_of_time, clock, context)
+    adapter = served(out_of_time, clock, context)
 
     assert context.aborted == ["out of time"]
     assert clock.monotonic() == pytest.approx(1031.5)
@@ -620,7 +640,7 @@ def test_a_reader_who_left_is_told_nothing(caplog: pytest.LogCaptureFixture) -> 
     """And what gRPC makes of that is nobody's to look into."""
     clock, context = VirtualClock(), ServicerContext(left=True)
 
-    adapter = streamed(raising(StreamBroken("the model is gone")), clock, context)
+    adapter = served(raising(StreamBroken("the model is gone")), clock, context)
 
     assert context.aborted == ["the model is gone"]
     assert (caplog.records, adapter.in_flight) == ([], 0)
@@ -660,7 +680,7 @@ def test_a_reader_is_not_cut_while_the_model_thinks() -> None:
             await clock.sleep(100.0)
         await call.send(DONE)
 
-    streamed(think, clock, context)
+    served(think, clock, context)
 
     assert context.aborted == []
     assert clock.monotonic() == pytest.approx(1300.0)
@@ -677,9 +697,18 @@ def test_a_write_that_fails_for_want_of_a_reader_is_a_cancel(caplog: pytest.LogC
             seen.append(type(error))
             raise
 
-    adapter = streamed(notes, clock, context)
+    adapter = served(notes, clock, context)
 
     assert seen == [asyncio.CancelledError]
+    assert (context.aborted, caplog.records, adapter.in_flight) == ([], [], 0)
+
+
+def test_headers_that_find_no_reader_are_a_cancel(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is told of a failure, as there was none."""
+    clock, context = VirtualClock(), ServicerContext(cancels_after=0.1, early=True)
+
+    adapter = served(answering, clock, context, PROCESS)
+
     assert (context.aborted, caplog.records, adapter.in_flight) == ([], [], 0)
 
 
@@ -687,7 +716,7 @@ def test_a_write_that_fails_for_any_other_reason_is_unforeseen(caplog: pytest.Lo
     """No cancel comes, and the failure is told."""
     clock, context = VirtualClock(), ServicerContext(cancels_after=60.0)
 
-    streamed(answering, clock, context)
+    served(answering, clock, context)
 
     assert len(context.aborted) == 1
     assert [record.getMessage() for record in caplog.records] == ["a call failed unforeseen"]

@@ -30,9 +30,9 @@ def all_other(values: tuple[str, ...]) -> tuple[str, ...]:
 class Series:
     """The observations of one label set, by the bucket they fall in: at most its bound, and above the one before.
 
-    One thread calls `observe` with what is seen, any may read: each number is whole, together they may differ by an
-    observation. What was seen is `waiting` until somebody reads, or `settle`s: many at once cost a third of what they
-    would one by one.
+    One thread calls `observe` with what is seen, any may read: each number is whole, together they may differ by what
+    was seen just now. It is `waiting` until somebody reads, or `settle`s: many at once cost a third of what they would
+    one by one.
     """
 
     __slots__ = ("_before", "_bounds", "_counts", "_largest", "_smallest", "_sum", "observe", "waiting")
@@ -216,7 +216,8 @@ class Instruments:
         """Count all that waits to be: whoever does this now and then keeps it to a few."""
         for histogram in self.histograms:
             for series in list(histogram.at.values()):
-                series.settle()
+                if series.waiting:
+                    series.settle()
 
     def histogram(
         self, name: str, *, unit: str, description: str, labels: Sequence[str], bounds: Sequence[float]

@@ -157,7 +157,7 @@ class MemoryLimits:
         """Decide on demands that do not simply fit: one of them is denied, or two are of one key."""
         get = self._accounts.get
         pairs: list[tuple[Any, Demand]] = [(get(demand.key) or self._open(demand), demand) for demand in demands]
-        told = [(account, demand) for account, demand in pairs if isinstance(demand, RateDemand) and demand.is_told]
+        told: list[tuple[RateAccount, Any]] = [(account, demand) for account, demand in pairs if demand.is_told]
         denials = [denial for account, demand in pairs if (denial := account.denial(demand, now)) is not None]
         firm = [denial for denial in denials if not denial.demand.is_shadow]
         if firm:

@@ -34,6 +34,18 @@ def denied(verdict: Verdict) -> tuple[str, float]:
     return verdict.denial.demand.key, verdict.denial.retry_after
 
 
+async def test_what_is_denied_leaves_a_rate_as_it_was(bench: Bench) -> None:
+    """Be it full or not; here it is a budget that denies."""
+    full, used, poor = rate(3, key="full"), rate(4, key="used"), budget(2 * USD, 1 * USD)
+    await bench.store.hold("before", [used])
+
+    for demand, left in ((full, 10), (used, 6)):
+        refused = await bench.store.hold(demand.key, [demand, poor])
+
+        assert denied(refused)[0] == poor.key
+        assert state(refused).remaining == pytest.approx(left, abs=0.01)
+
+
 async def test_what_is_told_of_a_rate_is_no_rounding_error_short(bench: Bench) -> None:
     """Whatever the time: one of two is left, and not nought; the other is back in ten minutes, not a second later."""
     random = Random(7)
