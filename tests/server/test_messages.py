@@ -198,6 +198,7 @@ def test_an_unknown_price_is_no_price() -> None:
 
     assert not response.HasField("cost_nanousd")
     assert not response.attempts[0].HasField("cost_nanousd")
+    assert response.HasField("latency"), "no time at all is a time"
 
 
 @pytest.mark.parametrize("status", CacheStatus)

@@ -32,6 +32,9 @@ class CircuitBreaker:
             raise PassedOver(message)
         call.outcome.attempts.append(prompt.attempt)
         report = _Report(model, ticket, call, self._clock, self._changed)
+        prompt.attempt.asked_at = report.asked_at
+        if ticket.transition is not None:
+            self._changed(model, ticket.transition)
         try:
             await proceed(replace(call, send=report.send))
         except UpstreamFailure as failure:
@@ -45,7 +48,6 @@ class _Report:
     """What becomes of one attempt, as far as its model's breaker is to know."""
 
     def __init__(self, model: Model, ticket: Ticket, call: Call[Prompt], clock: Clock, changed: Changed) -> None:
-        """Note when the model was asked, and tell of the probe that this may be."""
         self._model = model
         self._ticket = ticket
         self._call = call
@@ -53,10 +55,8 @@ class _Report:
         self._changed = changed
         self._latency = model.latency_of(streams=call.request.streams)
         self._attempt = call.request.attempt
-        self._attempt.asked_at = self._asked_at = clock.monotonic()
+        self.asked_at = clock.monotonic()
         self._has_verdict = False
-        if ticket.transition is not None:
-            changed(model, ticket.transition)
 
     def send(self, reply: Reply) -> Awaitable[None]:
         if not self._has_verdict:
@@ -64,7 +64,7 @@ class _Report:
             now = self._clock.monotonic()
             if self._call.request.streams:
                 self._attempt.first_chunk_at = now
-            self._latency.observe(now - self._asked_at)
+            self._latency.observe(now - self.asked_at)
             if (transition := self._model.breaker.succeeded(self._ticket)) is not None:
                 self._changed(self._model, transition)
         if type(reply) is Completed:
@@ -100,7 +100,7 @@ class _Report:
         A model that stayed silent for longer than it usually does may do so again, whoever ended it.
         """
         if isinstance(failure, OutOfTime):
-            given = self._clock.monotonic() - self._asked_at
+            given = self._clock.monotonic() - self.asked_at
             # A whole answer takes at least as long as its first token.
             usual = self._latency.ewma or self._model.first_tokens.ewma or 0.0
             return not self._has_verdict and given > usual

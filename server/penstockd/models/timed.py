@@ -71,12 +71,12 @@ class _Watch:
         self._is_sending = False
         self.is_over = False
         self.is_whole = False
-        self._whole, self._content = self._by_the_caller()
+        self._whole, self._content = self._limits()
         self._silence = (now + timeouts.first_token, "first_token_timeout") if self._streams else _NEVER
 
     def granted(self) -> None:
         """Go on past the caller's limit."""
-        self._whole, content = self._by_the_caller()
+        self._whole, content = self._limits()
         if self._content is not _NEVER:
             self._content = content
         self.wait()
@@ -96,7 +96,7 @@ class _Watch:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
         self._is_sending = True
         self._content = self._silence = _NEVER
-        if self._limit is not self._whole:
+        if self._limit is not self._whole:  # which comes first in `wait` among equals, and is what is left
             self.wait()
         await self._call.send(reply)
         self._is_sending = False
@@ -115,8 +115,8 @@ class _Watch:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
 
-    def _by_the_caller(self) -> tuple[_Limit, _Limit]:
-        """When the answer must be whole, by the model's limit too, and when its content must have begun."""
+    def _limits(self) -> tuple[_Limit, _Limit]:
+        """When the answer must be whole, by the caller and by the model, and when its content must have begun."""
         ends_at, prompt = self._call.ends_at, self._call.request
         whole = min((ends_at - prompt.margin, ""), (self._started_at + self._timeouts.total, "total_timeout"))
         return whole, (ends_at - prompt.reserve, "")

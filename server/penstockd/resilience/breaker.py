@@ -102,6 +102,7 @@ class CircuitBreaker:
         """Count a success: the call got its first content."""
         if self._probe is not None and (lapsed := self._lapse(self._clock.monotonic())):
             return lapsed
+        # As `_is_current`, by a look: every call comes here, and all of one generation have one ticket.
         if ticket is not self._ticket and ticket is not self._probe:
             return None
         self.record.succeeded()

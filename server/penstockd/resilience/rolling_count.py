@@ -13,14 +13,14 @@ class RollingCount:
         self._counts = [0] * slots
         self._total = 0
         self._newest = 0
-        self._running = 0
+        self._running_index = 0
 
     def add(self, now: float) -> None:
         """Count one more."""
-        slot = int(now / self._slot_seconds)
+        slot = int(now / self._slot_seconds)  # `_slot`, and what `_turn` asks, written out: each call adds to several
         if slot > self._newest:
             self._turn(slot)
-        self._counts[self._running] += 1
+        self._counts[self._running_index] += 1
         self._total += 1
 
     def take_back(self, now: float, age: float) -> None:
@@ -52,11 +52,11 @@ class RollingCount:
     def _slot(self, moment: float) -> int:
         return int(moment / self._slot_seconds)
 
-    def _turn(self, newest: int) -> None:
-        if newest <= self._newest:
+    def _turn(self, running: int) -> None:
+        if running <= self._newest:
             return
-        for slot in range(self._newest + 1, min(newest, self._newest + len(self._counts)) + 1):
+        for slot in range(self._newest + 1, min(running, self._newest + len(self._counts)) + 1):
             self._total -= self._counts[slot % len(self._counts)]
             self._counts[slot % len(self._counts)] = 0
-        self._newest = newest
-        self._running = newest % len(self._counts)
+        self._newest = running
+        self._running_index = running % len(self._counts)

@@ -201,6 +201,22 @@ def test_a_hint_longer_than_the_time_left_ends_the_call_at_once() -> None:
     assert asked.seconds == 0.0
 
 
+@pytest.mark.parametrize(
+    ("within", "is_usable", "kept"), [(3.0, True, 1.0), (3.0, False, 0.0), (0.08, True, 0.0)], ids=str
+)
+def test_time_is_kept_for_the_next_model_if_both_could_answer(within: float, is_usable: bool, kept: float) -> None:  # noqa: FBT001
+    """A third of it, as nobody knows yet how fast that one is; nothing for one whose circuit is open."""
+    calls = ModelCalls()
+    a, b = calls.model("a", "hi"), calls.model("b", "hi")
+    if not is_usable:
+        b.model.breaker.trip("down", 60.0)
+
+    calls.answer(a, b, within=within)
+
+    (asked,) = a.calls
+    assert asked.request.reserve - asked.request.margin == pytest.approx(kept)
+
+
 def test_nobody_is_told_to_come_back_at_once() -> None:
     """Models that failed, though their circuits let calls pass, are given the time of a first backoff."""
     calls = ModelCalls(max_attempts=2, base_delay=0.2, draw=0.5)

@@ -24,14 +24,14 @@ class Choice:
         caller: Call[Prompt],
         clock: Clock,
         *,
-        kept: float,
-        ending: float,
+        reserve: float,
+        margin: float,
         is_repeat: bool,
         reason_before: str,
     ) -> None:
         """A repeat has just been withdrawn from the retry budget, and `grant` from what the provider grants.
 
-        Of its time, `kept` seconds are for another model, and `ending` for the call's own ending.
+        `reserve` and `margin` are the seconds that its prompt is told of.
         """
         self.model = model
         self.is_repeat = is_repeat
@@ -46,8 +46,8 @@ class Choice:
         )
         self._caller = caller
         self._clock = clock
-        self._kept = kept
-        self._ending = ending
+        self._reserve = reserve
+        self._margin = margin
 
     def send(self, reply: Reply) -> Awaitable[None]:
         """Hand a reply to the caller: from its first content on, there is no other attempt."""
@@ -65,8 +65,8 @@ class Choice:
             self._caller.request,
             model=self.model,
             attempt=self.attempt,
-            reserve=self._ending + self._kept,
-            margin=self._ending,
+            reserve=self._reserve,
+            margin=self._margin,
         )
         return replace(self._caller, request=prompt, send=self.send)
 

@@ -173,9 +173,10 @@ class Trial:
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
         is_repeat = model in self._repeatable
-        ending = margin(remaining := self._remaining())
+        remaining = self._remaining()
+        ending = margin(remaining)
         has_time = remaining - ending >= MINIMUM
-        may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or self._is_affordable(model))
+        may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or model.retries.available > 0)
         grant = model.allowance.take(held) if may_ask else None
         if grant is None:
             model.permits.release()
@@ -186,9 +187,8 @@ class Trial:
         (self._repeatable if is_repeat else self._untried).remove(model)
         kept = self._kept(remaining, ending) if self._untried else 0.0
         reason = self._failures[-1].reason if self._failures else ""
-        return Choice(
-            model, grant, self._call, self._clock, kept=kept, ending=ending, is_repeat=is_repeat, reason_before=reason
-        )
+        split = {"reserve": ending + kept, "margin": ending}
+        return Choice(model, grant, self._call, self._clock, **split, is_repeat=is_repeat, reason_before=reason)
 
     def _kept(self, remaining: float, ending: float) -> float:
         """Seconds in which the next usable model could still answer; none if this one would have too few then."""

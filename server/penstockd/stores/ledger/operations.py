@@ -76,7 +76,7 @@ def row_of(entry: Entry, instance: int) -> dict[str, Value]:
         "is_estimated": entry.is_estimated,
         "labels": msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
     }
-    inputs = max(usage.uncached_input, usage.cached_input, usage.cache_write_input)
-    if max(inputs, usage.output, usage.reasoning, cost or 0) > LARGEST:
+    of_input = max(usage.uncached_input, usage.cached_input, usage.cache_write_input)
+    if max(of_input, usage.output, usage.reasoning, cost or 0) > LARGEST:
         row |= {name: min(count, LARGEST) for name in _COUNTS if isinstance(count := row[name], int)}
     return row

@@ -56,7 +56,7 @@ class SqliteDatabase:
         """Take the file, and make or migrate its tables; raises CannotOpenLedger."""
         self.instance = secrets.randbits(62)
         self.commits_fast = not is_durable
-        self._name = name = os.path.realpath(path)  # the file has one lock, by whatever name it is known
+        self._path = name = os.path.realpath(path)  # the file has one lock, by whatever name it is known
         self._synchronous = "FULL" if is_durable else "NORMAL"
         self._writer: sqlite3.Connection | None = None
         self._engine = create_engine("sqlite://", creator=self._connect_patiently, poolclass=QueuePool)
@@ -177,12 +177,12 @@ class SqliteDatabase:
 
     def _check_file(self) -> None:
         """Refuse to write to a file, or to open one, that the next start would not find."""
-        if _identity(self._name) != self._identity:
+        if _identity(self._path) != self._identity:
             raise LedgerUnavailable(GONE)
 
     def _connect(self, *, timeout: float) -> sqlite3.Connection:
         self._check_file()
-        connection = sqlite3.connect(self._name, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")

@@ -34,6 +34,11 @@ SPOKEN = [
 ]
 
 
+def test_a_turn_has_nothing_that_no_provider_is_to_see() -> None:
+    """It is sent as it is."""
+    assert Turn.__struct_fields__ == ("role", "content")
+
+
 async def test_openai_is_asked_in_its_words(upstream: Upstream, provide: Provide) -> None:
     """Everything that is set is sent, under OpenAI's names."""
     upstream.answer(*stream(*openai_events(())))

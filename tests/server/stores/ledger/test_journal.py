@@ -174,6 +174,7 @@ async def test_many_kept_are_written_in_several_commits(desk: Desk, monkeypatch:
     await desk.recovers()
 
     assert desk.paper.written == ["settle first", "settle a", "settle b", "settle c", "settle d"]
+    assert (desk.journal.written, desk.journal.waiting) == (5, 0)
 
 
 async def test_a_hold_cut_short_is_taken_back(desk: Desk) -> None:

@@ -316,6 +316,15 @@ async def test_odd_texts_and_numbers_do_not_hold_up_the_ledger(ledger: StoredLed
     assert report.total.cost_nanousd == LARGEST
 
 
+@pytest.mark.parametrize("name", [*Usage.__struct_fields__, "cost_nanousd"])
+def test_no_count_of_a_row_is_more_than_sums_can_hold(name: str) -> None:
+    """Whichever of them it is; the others stay as they are."""
+    entry, absurd = settled(usage=Usage()), LARGEST + 1
+    changed = {"cost_nanousd": absurd} if name == "cost_nanousd" else {"usage": Usage(**{name: absurd})}
+
+    assert row_of(replace(entry, **changed), 1) == {**row_of(entry, 1), name: LARGEST}
+
+
 def test_an_older_schema_is_migrated_and_keeps_its_rows(open_database: OpenDatabase) -> None:
     """A daemon that knows more makes the tables what it knows, once."""
     database = open_database()
