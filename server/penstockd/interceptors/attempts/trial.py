@@ -176,7 +176,7 @@ class Trial:
         remaining = self._remaining()
         ending = margin(remaining)
         has_time = remaining - ending >= MINIMUM
-        may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or model.retries.available > 0)
+        may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or self._is_affordable(model))
         grant = model.allowance.take(held) if may_ask else None
         if grant is None:
             model.permits.release()
