@@ -1,6 +1,7 @@
 """The ledger as an auditor reads it: the database itself, by no code of the daemon's."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -58,7 +59,20 @@ async def settled_rows(place: Place) -> Sequence[Row]:
     """Every attempt, once none is on its way."""
     async with asyncio.timeout(PATIENCE):
         while True:
+            beside = _held_beside(place)
             found = rows(place)
-            if all(row.status != "held" for row in found):
+            if all(row.status != "held" for row in found) and beside <= {(row.call_id, row.attempt) for row in found}:
                 return found
             await asyncio.sleep(POLLED_EVERY)
+
+
+def _held_beside(place: Place) -> set[tuple[str, int]]:
+    """The attempts in the file beside a SQLite ledger, which alone knows of those whose callers have just left."""
+    try:
+        *lines, _ = Path(f"{place}.held").read_bytes().split(b"\n") if isinstance(place, Path) else [b""]
+    except FileNotFoundError:
+        return set()
+    said = [json.loads(line) for line in lines]
+    taken_back = {each["forgotten"] for each in said if "forgotten" in each}
+    held = {(each["call_id"], each["attempt"]) for each in said if "call_id" in each}
+    return {(call_id, attempt) for call_id, attempt in held if f"{call_id}/{attempt}" not in taken_back}
