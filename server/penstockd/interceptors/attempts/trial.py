@@ -181,14 +181,15 @@ class Trial:
         if grant is None:
             model.permits.release()
             return None
+        (self._repeatable if is_repeat else self._untried).remove(model)
         if is_repeat:
             model.retries.withdraw()
             self._repeats += 1
-        (self._repeatable if is_repeat else self._untried).remove(model)
-        kept = self._kept(remaining, ending) if self._untried else 0.0
-        reason = self._failures[-1].reason if self._failures else ""
-        split = {"reserve": ending + kept, "margin": ending}
-        return Choice(model, grant, self._call, self._clock, **split, is_repeat=is_repeat, reason_before=reason)
+        kept = ending + (self._kept(remaining, ending) if self._untried else 0.0)
+        why = self._failures[-1].reason if self._failures else ""
+        return Choice(
+            model, grant, self._call, self._clock, reserve=kept, margin=ending, is_repeat=is_repeat, reason_before=why
+        )
 
     def _kept(self, remaining: float, ending: float) -> float:
         """Seconds in which the next usable model could still answer; none if this one would have too few then."""
