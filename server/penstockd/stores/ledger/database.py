@@ -24,6 +24,10 @@ class Writer(Protocol):
     commits_fast: bool
     """Whether a commit is cheaper than a hop to a thread."""
 
+    @property
+    def has_company(self) -> bool:
+        """Whether attempts are under way that may end while a commit waits for them; asked where commits are fast."""
+
     def write(self, operations: Sequence[Operation]) -> None:
         """Write all of them, in order, in one commit; durable when this returns. Raises LedgerUnavailable."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from penstockd.stores.ledger.operations import Row, Value
+from penstockd.stores.ledger.operations import Row
 
 LONGEST = 1 << 20
 """Bytes after which the file is written anew, without what was settled; twice what was held then, if that is more."""
@@ -36,24 +36,28 @@ class HeldRows:
         self._limit = LONGEST
         self._lines: dict[str, bytes] = {}
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def __str__(self) -> str:
         return str(self._path)
 
     def left(self) -> Sequence[Row]:
         """What a daemon that died has left, its settled rows among them.
 
-        Raises OSError, and ValueError or KeyError if it is damaged.
+        Raises OSError, and ValueError if it is damaged.
         """
         try:
             *lines, _ = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return ()
-        left: dict[Value, Row] = {}
+        left: dict[str, Row] = {}
         for line in lines:
-            row = msgspec.json.decode(line, type=dict[str, Value])
-            if row.keys() == {_RELEASED}:
-                left.pop(row[_RELEASED], None)
+            said = msgspec.json.decode(line, type=dict[str, object])
+            if said.keys() == {_RELEASED}:
+                left.pop(str(said[_RELEASED]), None)
             else:
+                row = msgspec.convert(said, Row)
                 left[_key(row)] = row
         return list(left.values())
 
@@ -133,4 +137,4 @@ class HeldRows:
 
 
 def _key(row: Row) -> str:
-    return f"{row['call_id']}/{row['attempt']}"
+    return f"{row.call_id}/{row.attempt}"

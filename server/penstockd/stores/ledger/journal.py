@@ -33,9 +33,9 @@ Batch: TypeAlias = Sequence[tuple[Operation, "asyncio.Future[None]"]]
 class Journal:
     """Commits operations in their order: on the event loop where that is cheap, else in a thread.
 
-    An idle journal commits at once; a busy one, where several callers were seen to wait for one commit, leaves a gap in
-    which others may come to share the next. After a fault nothing is taken, but what was owed is kept, in order, and
-    written when the database is back, which is tried with backoff.
+    An idle journal commits at once, for whoever has company when all who are ready have had a turn; one whose callers
+    were seen to share commits leaves a gap in which more may come. After a fault nothing is taken, but what was owed is
+    kept, in order, and written when the database is back, which is tried with backoff.
     """
 
     def __init__(
@@ -133,15 +133,17 @@ class Journal:
             self._wake()
 
     def _wake(self) -> None:
-        """See to it that what has arrived is written, once whoever else is ready now has had a turn."""
+        """See to it that what has arrived is written."""
         if self._is_due or self._task is not None or self._pauses:
             return
         if not self._database.commits_fast:
             self._task = asyncio.create_task(self._write_in_thread())
         elif self._shared_for and (gap := self._committed_at + LONGEST_GAP - self._clock.monotonic()) > 0:
             self._task = asyncio.create_task(self._write_after(gap))
-        else:
+        elif self._database.has_company:
             self._write_soon()
+        else:
+            self._write_now()
 
     def _write_soon(self) -> None:
         self._is_due = True
@@ -196,10 +198,7 @@ class Journal:
 
     def _succeed(self, batch: Batch, started_at: float) -> None:
         self.written += len(batch)
-        if len(batch) > 1:
-            self._shared_for = SHARED_FOR
-        elif self._shared_for:
-            self._shared_for -= 1
+        self._shared_for = SHARED_FOR if len(batch) > 1 else max(0, self._shared_for - 1)
         self._committed_at = self._clock.monotonic()
         self._committed(self._committed_at - started_at)
         for operation, waiter in batch:

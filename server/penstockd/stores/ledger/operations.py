@@ -1,17 +1,12 @@
 """What is written to the ledger, as rows; the same row written twice is there once."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstockd.ledger import Entry
-
-Value: TypeAlias = str | int | bool | None
-Row: TypeAlias = Mapping[str, Value]
-"""Values by column."""
 
 LARGEST = 10**15
 """The most tokens or nano-USD (a million dollars) that one attempt is believed, so that sums of them fit 64 bits."""
@@ -26,11 +21,35 @@ class Kind(StrEnum):
     PROBE = "probe"
 
 
+class Row(Struct, frozen=True):
+    """One row of the attempts: the table's columns, in their order."""
+
+    call_id: str
+    attempt: int
+    at_us: int
+    instance: int
+    request_id: str
+    tenant: str
+    key: str
+    user_id: str
+    agent: str
+    model: str
+    status: str
+    uncached_input: int
+    cached_input: int
+    cache_write_input: int
+    output: int
+    reasoning: int
+    cost_nanousd: int | None
+    is_estimated: bool
+    labels: str
+
+
 class Operation(Struct, frozen=True):
-    """One change of one row."""
+    """One change of one row; a PROBE has none."""
 
     kind: Kind
-    row: Row
+    row: Row | None
 
     @property
     def can_be_refused(self) -> bool:
@@ -48,35 +67,35 @@ class Operation(Struct, frozen=True):
 
 _COUNTS = ("uncached_input", "cached_input", "cache_write_input", "output", "reasoning", "cost_nanousd")
 
-PROBE = Operation(Kind.PROBE, {})
+PROBE = Operation(Kind.PROBE, None)
 """Finds out whether anything can be written."""
 
 
-def row_of(entry: Entry, instance: int) -> dict[str, Value]:
+def row_of(entry: Entry, instance: int) -> Row:
     """The row of `entry`, which the daemon `instance` makes; its texts hold no NUL, with which callers are refused."""
     usage, cost = entry.usage, entry.cost_nanousd
-    row: dict[str, Value] = {
-        "call_id": entry.call_id,
-        "attempt": entry.attempt,
-        "at_us": round(entry.at * 1e6),
-        "instance": instance,
-        "request_id": entry.request_id,
-        "tenant": entry.tenant,
-        "key": entry.key,
-        "user_id": entry.user_id,
-        "agent": entry.agent,
-        "model": entry.model,
-        "status": str(entry.status),
-        "uncached_input": usage.uncached_input,
-        "cached_input": usage.cached_input,
-        "cache_write_input": usage.cache_write_input,
-        "output": usage.output,
-        "reasoning": usage.reasoning,
-        "cost_nanousd": cost,
-        "is_estimated": entry.is_estimated,
-        "labels": msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
-    }
-    of_input = max(usage.uncached_input, usage.cached_input, usage.cache_write_input)
-    if max(of_input, usage.output, usage.reasoning, cost or 0) > LARGEST:
-        row |= {name: min(count, LARGEST) for name in _COUNTS if isinstance(count := row[name], int)}
-    return row
+    row = Row(
+        entry.call_id,
+        entry.attempt,
+        round(entry.at * 1e6),
+        instance,
+        entry.request_id,
+        entry.tenant,
+        entry.key,
+        entry.user_id,
+        entry.agent,
+        entry.model,
+        str(entry.status),
+        usage.uncached_input,
+        usage.cached_input,
+        usage.cache_write_input,
+        usage.output,
+        usage.reasoning,
+        cost,
+        entry.is_estimated,
+        msgspec.json.encode(entry.labels).decode() if entry.labels else "{}",
+    )
+    most = max(usage.uncached_input, usage.cached_input, usage.cache_write_input, usage.output, usage.reasoning)
+    if most <= LARGEST and (cost is None or cost <= LARGEST):
+        return row
+    return replace(row, **{name: min(count, LARGEST) for name in _COUNTS if (count := getattr(row, name)) is not None})

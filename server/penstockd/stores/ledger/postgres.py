@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Final
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
@@ -36,6 +37,7 @@ class PostgresDatabase:
     """Writes through one connection, whose session holds an advisory lock as the sign that this daemon runs."""
 
     commits_fast = False
+    has_company = True
     has_one_writer = False
 
     def __init__(self, url: str) -> None:
@@ -138,7 +140,9 @@ class PostgresDatabase:
                 sign = func.pg_try_advisory_lock(NAMESPACE, self.instance)
                 self._has_sign = self._writer.execute(select(sign)).scalar_one()
             for kind, group in groupby(operations, key=lambda operation: operation.kind):
-                self._writer.execute(POSTGRESQL[kind], [dict(operation.row) for operation in group])
+                self._writer.execute(
+                    POSTGRESQL[kind], [asdict(operation.row) if operation.row else {} for operation in group]
+                )
 
     def _with_remedy(self, error: OperationalError) -> LedgerUnavailable:
         """The fault, and who holds it up if it is a lock."""

@@ -1,23 +1,24 @@
 """The ledger in one SQLite file, which belongs to one daemon."""
 
-import fcntl
 import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from msgspec.structs import asdict, astuple
 from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable
+from penstockd.stores.ledger import ledger_file
 from penstockd.stores.ledger.held_rows import HeldRows
 from penstockd.stores.ledger.migrations import migrate
-from penstockd.stores.ledger.operations import Kind, Operation, Row, Value
+from penstockd.stores.ledger.operations import Kind, Operation, Row
 from penstockd.stores.ledger.statements import SQLITE
 
 BUSY_TIMEOUT = 4.0
@@ -61,8 +62,8 @@ class SqliteDatabase:
         self._writer: sqlite3.Connection | None = None
         self._engine = create_engine("sqlite://", creator=self._connect_patiently, poolclass=QueuePool)
         event.listen(self._engine, "begin", _begin)
-        self._taken: int | None = _take(Path(name))
-        self._identity = _identity(name)
+        self._taken: int | None = ledger_file.take(Path(name))
+        self._identity = ledger_file.identity(name)
         self._held = HeldRows(Path(f"{name}.held"))
         try:
             with self.transaction() as connection:
@@ -74,6 +75,11 @@ class SqliteDatabase:
         except CannotOpenLedger:
             self.close()
             raise
+
+    @property
+    def has_company(self) -> bool:
+        """Whether more than one attempt is held beside the table."""
+        return len(self._held) > 1
 
     def hold(self, row: Row) -> bool:
         """Write the row of an attempt that begins, if that is cheaper than to commit it; durable when this returns."""
@@ -116,7 +122,7 @@ class SqliteDatabase:
             self._let_go()
             raise LedgerUnavailable(_explain(error)) from error
         for operation in operations:
-            if operation.kind is Kind.SETTLE:
+            if operation.kind is Kind.SETTLE and operation.row is not None:
                 self._held.drop(operation.row)
 
     @contextmanager
@@ -165,11 +171,11 @@ class SqliteDatabase:
             left = self._held.left()
             if left:
                 with self.transaction() as connection:
-                    connection.execute(SQLITE[Kind.HOLD], [dict(row) for row in left])
+                    connection.execute(SQLITE[Kind.HOLD], [asdict(row) for row in left])
             self._held.clear()
         except OSError as error:
             raise LedgerUnavailable(f"{self._held}: {error.strerror}") from error
-        except (KeyError, ValueError, StatementError) as error:
+        except (ValueError, StatementError) as error:
             raise LedgerUnavailable(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
 
     def _connect_patiently(self) -> sqlite3.Connection:
@@ -177,7 +183,7 @@ class SqliteDatabase:
 
     def _check_file(self) -> None:
         """Refuse to write to a file, or to open one, that the next start would not find."""
-        if _identity(self._path) != self._identity:
+        if ledger_file.identity(self._path) != self._identity:
             raise LedgerUnavailable(GONE)
 
     def _connect(self, *, timeout: float) -> sqlite3.Connection:
@@ -199,33 +205,6 @@ class SqliteDatabase:
             writer.close()
 
 
-def _take(path: Path) -> int:
-    """Make the file's directory and lock it for this process; files and directory are its user's alone."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        remedy = "PENSTOCK_STATE_DIR, or DATABASE_URL where it is set, chooses another place"
-        raise CannotOpenLedger(f"cannot open the ledger {path}: {error.strerror}; {remedy}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        remedy = "stop it, or give this one another place: PENSTOCK_STATE_DIR, or DATABASE_URL where it is set"
-        raise CannotOpenLedger(f"the ledger {path} belongs to another daemon that runs: {remedy}") from error
-    return lock
-
-
-def _identity(name: str) -> tuple[int, int] | None:
-    """What tells the file from one that takes its place; None where there is none."""
-    try:
-        found = os.stat(name)  # noqa: PTH116 - a path takes twice as long, and every commit looks
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")  # the driver itself would not begin before it changes tables
 
@@ -236,14 +215,16 @@ def _explain(error: DBAPIError | sqlite3.Error) -> str:
     return _FAULTS.get(code) or _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
 
 
-def _text(kind: Kind) -> tuple[str, Callable[[Row], Sequence[Value]]]:
+def _text(kind: Kind) -> tuple[str, Callable[[Any], Sequence[object]]]:
     """The statement as the driver takes it, and what takes the values of its question marks out of a row."""
     compiled = SQLITE[kind].compile(dialect=sqlite_dialect(paramstyle="qmark"))
-    names = compiled.positiontup
-    return compiled.string, itemgetter(*names) if names else _nothing
+    names = tuple(compiled.positiontup or ())
+    if names == Row.__struct_fields__:
+        return compiled.string, astuple
+    return compiled.string, attrgetter(*names) if names else _nothing
 
 
-def _nothing(_: Row) -> Sequence[Value]:
+def _nothing(_: None) -> Sequence[object]:
     return ()
 
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.ledger import until
+from fakes.ledger import held, settled, until
 from penstockd.ledger import LedgerUnavailable
 from penstockd.resilience.backoff import Backoff
 from penstockd.stores.ledger import journal as journals
 from penstockd.stores.ledger.journal import Journal
-from penstockd.stores.ledger.operations import Kind, Operation
+from penstockd.stores.ledger.operations import Kind, Operation, row_of
 from penstockd.stores.ledger.worker import Worker
 
 
@@ -22,6 +22,7 @@ class Paper:
 
     def __init__(self, *, commits_fast: bool) -> None:
         self.commits_fast = commits_fast
+        self.has_company = True
         self.commits: list[list[str]] = []
         self.threads: set[str] = set()
         self.fault: Exception | None = None
@@ -383,6 +384,49 @@ async def test_callers_who_shared_a_commit_wait_for_others_to_share_the_next(loo
     assert paper.commits[1:] == [["settle c", "settle d"], ["settle e"]]
 
 
+async def test_who_is_alone_waits_for_nobody(loop_desk: Desk) -> None:
+    """Not even for a turn of the loop."""
+    journal, paper = loop_desk.journal, loop_desk.paper
+    paper.has_company = False
+    for name in "ab":
+        with pytest.raises(StopIteration):  # it is through without giving way once
+            journal.write(settle(name)).send(None)
+
+    assert paper.commits == [["settle a"], ["settle b"]]
+    assert journal.waiting == 0
+
+
+async def test_who_is_alone_is_told_of_a_fault(loop_desk: Desk) -> None:
+    """As anybody is, and what it owes is written when the fault is over."""
+    loop_desk.paper.has_company = False
+    await loop_desk.fail()
+    with pytest.raises(LedgerUnavailable, match="the disk is full"):
+        await loop_desk.journal.write(settle("second"))
+    waiting = loop_desk.journal.waiting
+
+    await loop_desk.recovers()
+
+    assert waiting == 2
+    assert loop_desk.paper.written == ["settle first", "settle second"]
+
+
+async def test_who_is_alone_waits_while_something_is_done_alone(loop_desk: Desk) -> None:
+    """It is written when that is done."""
+    journal, paper = loop_desk.journal, loop_desk.paper
+    paper.has_company = False
+    may_end = threading.Event()
+    working = asyncio.create_task(journal.alone(lambda: may_end.wait(10)))
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(journal.write(settle("a")))
+    await asyncio.sleep(0.01)
+    before = list(paper.commits)
+    may_end.set()
+    await asyncio.gather(working, writing)
+
+    assert before == []
+    assert paper.commits == [["settle a"]]
+
+
 async def test_company_that_does_not_come_is_no_longer_waited_for(loop_desk: Desk) -> None:
     """One caller alone soon has its commits at once again."""
     journal, clock = loop_desk.journal, loop_desk.clock
@@ -497,14 +541,15 @@ async def test_what_is_not_yet_written_may_be_counted_from_another_thread(desk: 
 
 def settle(name: str) -> Operation:
     """What settles a row."""
-    return Operation(Kind.SETTLE, {"call_id": name})
+    return Operation(Kind.SETTLE, row_of(settled(call_id=name), 1))
 
 
 def hold(name: str) -> Operation:
     """What holds a row."""
-    return Operation(Kind.HOLD, {"call_id": name})
+    return Operation(Kind.HOLD, row_of(held(call_id=name), 1))
 
 
 def name_of(operation: Operation) -> str:
     """What it does to which row."""
-    return f"{operation.kind.value} {operation.row['call_id']}"
+    assert operation.row
+    return f"{operation.kind.value} {operation.row.call_id}"

@@ -22,7 +22,8 @@ from fakes.small_disk import SmallDisk
 from penstockd.clock import SystemClock
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable, UsageQuery
 from penstockd.stores.ledger import held_rows, journal, old_rows, sqlite, stored_ledger
-from penstockd.stores.ledger.operations import PROBE, Kind, Operation, row_of
+from penstockd.stores.ledger.operations import PROBE, Kind, Operation, Row, row_of
+from penstockd.stores.ledger.schema import ATTEMPTS
 from penstockd.stores.ledger.sqlite import SqliteDatabase
 from penstockd.stores.ledger.stored_ledger import StoredLedger
 
@@ -247,8 +248,29 @@ def test_an_attempt_that_begins_is_held_beside_the_table_where_that_is_cheaper(p
         found = connection.exec_driver_sql("SELECT call_id, status FROM attempts").all()
 
     assert is_held is not is_durable
-    assert [tuple(each) for each in found] == [(row["call_id"], "held")]
+    assert [tuple(each) for each in found] == [(row.call_id, "held")]
     assert not path.with_name("ledger.db.held").exists()
+
+
+def test_company_is_who_else_is_held_beside_the_table(path: Path) -> None:
+    """Until it is settled or released."""
+    with closing(SqliteDatabase(path, is_durable=False)) as database:
+        rows = [row_of(held(), database.instance) for _ in range(3)]
+        seen = [database.has_company]
+        for row in rows:
+            database.hold(row)
+            seen.append(database.has_company)
+        database.write([Operation(Kind.SETTLE, rows[0])])
+        seen.append(database.has_company)
+        database.release(rows[1])
+        seen.append(database.has_company)
+
+    assert seen == [False, False, True, True, True, False]
+
+
+def test_a_row_is_the_columns_of_the_table_in_their_order() -> None:
+    """By which its values are written."""
+    assert list(Row.__struct_fields__) == ATTEMPTS.columns.keys()
 
 
 async def test_what_is_settled_is_held_no_longer(path: Path) -> None:
