@@ -37,7 +37,7 @@ class Timed:
         timer = Timer(self._clock, self._wheel)
         watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
         if overtime is not None:
-            overtime.watch(watch.granted)
+            overtime.watchers.add(watch.granted)
         try:
             with timer:
                 watch.wait()
@@ -51,7 +51,7 @@ class Timed:
         finally:
             watch.is_over = True
             if overtime is not None:
-                overtime.unwatch(watch.granted)
+                overtime.watchers.discard(watch.granted)
 
 
 class _Watch:

@@ -156,13 +156,15 @@ class Flights:
             outcome.cache = CacheStatus.COALESCED
             _note_joining(work)
         try:
-            while (text := seat.read()) or (ending := flight.ending) is None:
-                if limit.is_over:
+            ending = None
+            while ending is None:
+                text, ending = seat.read(), flight.ending
+                if limit.is_over and (text or ending is None):
                     raise DeadlineExceeded("the deadline came before the end of the answer")
                 if text:
                     outcome.model = first.model
                     await call.send(Delta(text))
-                else:
+                elif ending is None:
                     news = asyncio.get_running_loop().create_future()
                     await news
             if not isinstance(ending, Completed):
