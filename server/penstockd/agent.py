@@ -1,6 +1,6 @@
 """An agent as the floors above see it, and where they are found."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -52,14 +52,13 @@ class Agent(Protocol):
 
 
 class Directory:
-    """The agents of one configuration; bare models are found by name, not listed."""
+    """The agents of one configuration; bare models are found by name, not listed.
+
+    `find` returns the agent of a name, if there is one.
+    """
 
     def __init__(self, agents: Sequence[Agent], *, bare: Sequence[Agent] = (), default: str) -> None:
         """Answer requests that name no agent with the one called `default`."""
         self.default = default
         self.listed = sorted(agents, key=lambda agent: agent.name)
-        self._by_name: Mapping[str, Agent] = {agent.name: agent for agent in (*bare, *agents)}
-
-    def find(self, name: str) -> Agent | None:
-        """Return the agent called `name`, if there is one."""
-        return self._by_name.get(name)
+        self.find: Callable[[str], Agent | None] = {agent.name: agent for agent in (*bare, *agents)}.get

@@ -98,8 +98,8 @@ class Route(Protocol):
     def models(self) -> Sequence[Model]:
         """Every model of the route, as configured."""
 
-    def order(self, *, streams: bool) -> Sequence[Model]:
-        """The models in the order in which one call, a stream or not, should try them."""
+    def order(self, *, streams: bool) -> list[Model]:
+        """The models in the order in which one call, a stream or not, should try them: a list of the call's own."""
 
 
 _unmade = partial(Attempt, model="", started_at=0.0)

@@ -1,7 +1,7 @@
 """The spans of sampled calls; of a call that is not sampled no span is ever made, as even an empty one costs."""
 
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
@@ -34,9 +34,8 @@ from penstockd.upstream import UpstreamFailure
 _present: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 
 
-def present() -> "Trace | None":
-    """The trace of the call that is being handled, also by work that goes on behind it; None if it is not sampled."""
-    return _present.get()
+present: Callable[[], "Trace | None"] = _present.get
+"""The trace of the call that is being handled, also by work that goes on behind it; None if it is not sampled."""
 
 
 class Within:

@@ -23,8 +23,8 @@ class NoRoute:
 
     models: Sequence[Model] = ()
 
-    def order(self, *, streams: bool) -> Sequence[Model]:
-        return ()
+    def order(self, *, streams: bool) -> list[Model]:
+        return []
 
 
 @dataclass

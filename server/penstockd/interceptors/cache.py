@@ -9,7 +9,7 @@ from penstockd.answers import Answer, Answers, Lookups
 from penstockd.call import Call, Handler
 from penstockd.interceptors.flights.flights import Flights
 from penstockd.interceptors.flights.replay import replay
-from penstockd.outcome import CacheStatus, FinishReason
+from penstockd.outcome import CacheStatus
 from penstockd.request import CachePolicy, Request
 from penstockd.tracing import present
 
@@ -59,7 +59,7 @@ class Cache:
                 proceed = again
         elif policy.writes:
             self._flights.keep_nothing(key)
-        keep = partial(self._keep, key, ttl) if policy.writes else None
+        keep = partial(self._answers.put, key, ttl=ttl) if policy.writes else None
         flight = key if policy.joins else f"{key}/{call.outcome.call_id}"
         await self._flights.ride(flight, call, proceed, keep, again=again)
 
@@ -70,8 +70,3 @@ class Cache:
     def _replay(self, answer: Answer, call: Call[Request]) -> Awaitable[None]:
         self._lookups.hits += 1
         return replay(answer, call)
-
-    async def _keep(self, key: str, ttl: float, answer: Answer) -> None:
-        """Keep the answer if it is whole: one that broke off never comes here, and one cut at a length is none."""
-        if answer.finish_reason is FinishReason.STOP:
-            await self._answers.put(key, answer, ttl)

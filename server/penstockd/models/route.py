@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
+from operator import attrgetter
 from typing import Protocol
 
 from penstockd.model import Model
-from penstockd.resilience.circuit import State
 
 Random = Callable[[], float]
 """Draws from [0, 1)."""
@@ -15,6 +15,8 @@ UNHEARD = 1.0
 """Seconds that are expected of models where none was heard."""
 FAILURE_WEIGHT = 10.0
 """How much slower a model counts for its failures: one that only fails, by 1 + this many times."""
+
+_is_due = attrgetter("breaker.is_probe_due")
 
 
 class Strategy(Protocol):
@@ -33,11 +35,7 @@ class Route:
 
     def order(self, *, streams: bool) -> list[Model]:
         """The models in the order in which one call, a stream or not, should try them."""
-        order = self.strategy(self.models, streams=streams)
-        if not any(map(_is_due, order)):
-            return order
-        due = [model for model in order if _is_due(model)]
-        return due + [model for model in order if model not in due]
+        return sorted(self.strategy(self.models, streams=streams), key=_is_due, reverse=True)
 
 
 def priority(models: Sequence[Model], *, streams: bool) -> list[Model]:  # noqa: ARG001 - it is one order for all
@@ -93,7 +91,3 @@ class LeastLatency:
         if expected is None:
             return record.is_fruitless, fastest * load, False
         return record.is_fruitless, expected * load * (1 + FAILURE_WEIGHT * record.futility), True
-
-
-def _is_due(model: Model) -> bool:
-    return model.breaker.state is not State.CLOSED and model.breaker.wait() == 0

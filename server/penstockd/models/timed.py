@@ -37,7 +37,7 @@ class Timed:
         timer = Timer(self._clock, self._wheel)
         watch, overtime = _Watch(call, self._timeouts, self._clock, timer), call.overtime
         if overtime is not None:
-            overtime.watch(watch.granted)
+            overtime.watchers.add(watch.granted)
         try:
             with timer:
                 watch.wait()
@@ -51,7 +51,7 @@ class Timed:
         finally:
             watch.is_over = True
             if overtime is not None:
-                overtime.unwatch(watch.granted)
+                overtime.watchers.discard(watch.granted)
 
 
 class _Watch:
@@ -61,6 +61,9 @@ class _Watch:
     timer is left alone: what the attempt left behind may still speak, and end the next one.
     """
 
+    is_over = False
+    is_whole = False
+
     def __init__(self, call: Call[Prompt], timeouts: Timeouts, clock: Clock, timer: Timer) -> None:
         self._call = call
         self._streams = call.request.streams
@@ -68,9 +71,6 @@ class _Watch:
         self._clock = clock
         self._timer = timer
         self._started_at = now = clock.monotonic()
-        self._is_sending = False
-        self.is_over = False
-        self.is_whole = False
         self._whole, self._content = self._limits()
         self._silence = (now + timeouts.first_token, "first_token_timeout") if self._streams else _NEVER
 
@@ -94,12 +94,10 @@ class _Watch:
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
-        self._is_sending = True
         self._content = self._silence = _NEVER
         if self._limit is not self._whole:  # which comes first in `wait` among equals, and is what is left
             self.wait()
         await self._call.send(reply)
-        self._is_sending = False
         self.is_whole = type(reply) is Completed
         if self._streams:
             self.heard()
@@ -108,8 +106,8 @@ class _Watch:
         """Whose fault it was that the time ran out."""
         due, reason = self._limit
         given = due - self._started_at
-        # A unary answer waits for nobody to read it, only for our own books.
-        if reason and self._is_sending and self._streams:
+        # No silence counts while something is handed on. A unary answer waits for nobody to read it, only for books.
+        if reason and self._streams and self._silence is _NEVER:
             return SlowReader(f"{reason} after {given:.3g} s, for want of a faster reader")
         if reason:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)

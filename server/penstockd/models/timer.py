@@ -55,17 +55,16 @@ class Timer:
     nothing: it waits for where the limit was, and only then for where it is.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_due", "_handle", "_has_fired", "_slot", "_task", "_wakes_at", "_wheel")
+    _slot: "set[Timer] | None" = None
+    _due = inf
+    _wakes_at = inf
+    _handle: asyncio.TimerHandle | None = None
+    _has_fired = False
 
     def __init__(self, clock: Clock, wheel: TimerWheel) -> None:
         """Set no limit yet; `clock` must go as the event loop's."""
         self._clock = clock
         self._wheel = wheel
-        self._slot: set[Timer] | None = None
-        self._due = inf
-        self._wakes_at = inf
-        self._handle: asyncio.TimerHandle | None = None
-        self._has_fired = False
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()

@@ -60,6 +60,11 @@ class CircuitBreaker:
         return "" if self._state is State.CLOSED else self._cause
 
     @property
+    def is_probe_due(self) -> bool:
+        """Whether it would admit a probe now."""
+        return self._state is not State.CLOSED and self.wait() == 0.0
+
+    @property
     def is_enabled(self) -> bool:
         """Whether operators let it admit calls."""
         return self._is_enabled

@@ -3,26 +3,21 @@
 from collections.abc import Callable
 from math import inf
 
+from msgspec import Struct
 
-class Overtime:
-    """Moves the end of work that callers share from the first one's limit to a later one's."""
 
-    def __init__(self) -> None:
-        """Grant none yet."""
-        self.until = -inf
-        self._watchers: set[Callable[[], None]] = set()
+class Overtime(Struct, eq=False):
+    """Moves the end of work that callers share from the first one's limit to a later one's.
+
+    Each of `watchers` is called at every grant, for as long as it is among them.
+    """
+
+    until: float = -inf
+    watchers: set[Callable[[], None]] = set()
 
     def grant(self, until: float) -> None:
         """Go on until `until`, monotonic seconds, if that is later than was granted before."""
         if until > self.until:
             self.until = until
-            for granted in tuple(self._watchers):
+            for granted in tuple(self.watchers):
                 granted()
-
-    def watch(self, granted: Callable[[], None]) -> None:
-        """Have `granted` called at every grant from now on."""
-        self._watchers.add(granted)
-
-    def unwatch(self, granted: Callable[[], None]) -> None:
-        """Have it called no more."""
-        self._watchers.discard(granted)

@@ -13,13 +13,13 @@ class RollingCount:
         self._counts = [0] * slots
         self._total = 0
         self._newest = 0
+        self._newest_ends_at = self._slot_seconds
         self._running_index = 0
 
     def add(self, now: float) -> None:
         """Count one more."""
-        slot = int(now / self._slot_seconds)  # `_slot`, and what `_turn` asks, written out: each call adds to several
-        if slot > self._newest:
-            self._turn(slot)
+        if now >= self._newest_ends_at:  # a look is enough until then: each call adds to several
+            self._turn(self._slot(now))
         self._counts[self._running_index] += 1
         self._total += 1
 
@@ -59,4 +59,5 @@ class RollingCount:
             self._total -= self._counts[slot % len(self._counts)]
             self._counts[slot % len(self._counts)] = 0
         self._newest = running
+        self._newest_ends_at = (running + 1) * self._slot_seconds
         self._running_index = running % len(self._counts)

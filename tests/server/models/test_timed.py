@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
@@ -189,6 +190,18 @@ def test_overtime_moves_the_callers_limit(
         with pytest.raises(error):
             virtual_time.run(clock, main())
     assert clock.monotonic() - now == pytest.approx(after)
+
+
+@pytest.mark.parametrize("steps", [(Delta("a"), DONE), (30.0,)], ids=["answered", "out of time"])
+def test_who_is_done_is_told_of_no_more_overtime(steps: tuple[Step, ...]) -> None:
+    """Work that others share may make many attempts, and holds on to none that is over."""
+    clock, overtime = VirtualClock(), Overtime()
+    call = replace(model_call(prompt(streams=True), Heard().take), overtime=overtime)
+
+    with suppress(TimedOut):
+        virtual_time.run(clock, Timed(Saying(*steps), timeouts=TIMEOUTS, clock=clock)(call))
+
+    assert not overtime.watchers
 
 
 def test_a_time_that_is_already_up_ends_at_the_first_wait() -> None:

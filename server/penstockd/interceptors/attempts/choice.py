@@ -17,6 +17,9 @@ from penstockd.resilience.allowance import Grant
 class Choice:
     """One attempt about to be made: it holds its model's permit, and knows whether its answer has begun."""
 
+    is_committed = False
+    finish_reason: FinishReason | None = None
+
     def __init__(
         self,
         model: Model,
@@ -35,8 +38,6 @@ class Choice:
         """
         self.model = model
         self.is_repeat = is_repeat
-        self.is_committed = False
-        self.finish_reason: FinishReason | None = None
         self.attempt = Attempt(
             model=model.name,
             ordinal=next(caller.outcome.ordinals),

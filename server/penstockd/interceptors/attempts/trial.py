@@ -30,6 +30,9 @@ EARLY = 0.001
 class Trial:
     """Decides one call's attempts: each usable model once, without waiting, then a second round with backoff."""
 
+    _repeats = 0
+    _patience = LONGEST_WAIT_FOR_ROOM
+
     def __init__(
         self,
         call: Call[Prompt],
@@ -45,12 +48,10 @@ class Trial:
         self._backoff = backoff
         self._attempts_left = max_attempts
         self._told_of_wait = told_of_wait
-        self._untried = list(call.request.route.order(streams=call.request.streams))
+        self._untried = call.request.route.order(streams=call.request.streams)
         self._repeatable: list[Model] = []
         self._failures: list[UpstreamFailure] = []
         self._not_before: dict[str, float] = {}
-        self._repeats = 0
-        self._patience = LONGEST_WAIT_FOR_ROOM
 
     async def next(self) -> Choice:
         """Return the next attempt to make, its permit taken, or raise what the call has come to."""
@@ -172,13 +173,11 @@ class Trial:
 
     def _choice(self, model: Model, held: int) -> Choice | None:
         """The attempt at a model whose permit is taken; if it may not be asked now, None, and the permit goes back."""
-        is_repeat = model in self._repeatable
-        remaining = self._remaining()
+        is_repeat, remaining = model in self._repeatable, self._remaining()
         ending = margin(remaining)
         has_time = remaining - ending >= MINIMUM
         may_ask = has_time and self._back_in(model) == 0 and (not is_repeat or self._is_affordable(model))
-        grant = model.allowance.take(held) if may_ask else None
-        if grant is None:
+        if not may_ask or (grant := model.allowance.take(held)) is None:
             model.permits.release()
             return None
         (self._repeatable if is_repeat else self._untried).remove(model)

@@ -12,7 +12,7 @@ from penstockd.errors import DeadlineExceeded, Internal, PenstockError, StreamBr
 from penstockd.frames import let_go
 from penstockd.interceptors.flights.work import Keep, OwnLimit, Work, is_anothers
 from penstockd.logs.log import Log
-from penstockd.outcome import CacheStatus, can_be_told
+from penstockd.outcome import CacheStatus, FinishReason, can_be_told
 from penstockd.request import Request
 from penstockd.tracing import present
 
@@ -54,8 +54,9 @@ class Flights:
         *,
         again: Handler[Request] | None = None,
     ) -> None:
-        """Join the work of `key`, or start it with `proceed`, and hand on all of its replies; `keep` gets the answer.
+        """Join the work of `key`, or start it with `proceed`, and hand on all of its replies.
 
+        `keep` gets the answer if it is whole: what broke off is none, nor is what was cut at a length.
         Callers who joined, and heard nothing before the work failed in a way that may pass, share one new flight, with
         `again` if that is given; and another one for each time that it was refused for the limit of a user or key that
         is not theirs.
@@ -104,7 +105,7 @@ class Flights:
                     raise StreamBroken("the answer does not end")
             elif type(reply) is Completed:
                 flight.end(reply)
-                if work.keep is not None and reply.may_be_kept:
+                if work.keep is not None and reply.may_be_kept and reply.finish_reason is FinishReason.STOP:
                     text, model = "".join(flight.pieces), work.call.outcome.model
                     await work.keep(Answer(text=text, finish_reason=reply.finish_reason, model=model))
 
@@ -156,13 +157,15 @@ class Flights:
             outcome.cache = CacheStatus.COALESCED
             _note_joining(work)
         try:
-            while (text := seat.read()) or (ending := flight.ending) is None:
-                if limit.is_over:
+            ending = None
+            while ending is None:
+                text, ending = seat.read(), flight.ending
+                if limit.is_over and (text or ending is None):
                     raise DeadlineExceeded("the deadline came before the end of the answer")
                 if text:
                     outcome.model = first.model
                     await call.send(Delta(text))
-                else:
+                elif ending is None:
                     news = asyncio.get_running_loop().create_future()
                     await news
             if not isinstance(ending, Completed):

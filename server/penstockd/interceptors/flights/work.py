@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from penstockd.answers import Answer
 from penstockd.call import Call, Completed
@@ -38,8 +39,7 @@ LATE = 1.0
 our own ending, half a second at most, so that only one with more came too late to be heard."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class Work:
+class Work(Struct, eq=False, kw_only=True):
     """A flight, the call that started it, and the task that does it.
 
     `keep` is told the whole answer; `successor` is the one new flight of those whom this one failed, and there is none
@@ -48,14 +48,14 @@ class Work:
 
     key: str
     call: Call[Request]
-    flight: Flight[Ending] = field(default_factory=Flight, init=False)
-    overtime: Overtime = field(default_factory=Overtime, init=False)
-    trace: Trace | None = field(default_factory=present, init=False)
-    keep: Keep | None = field(default=None, init=False)
-    task: "asyncio.Task[None]" = field(init=False)
-    timer: asyncio.TimerHandle | None = field(default=None, init=False)
-    successor: "Work | None" = field(default=None, init=False)
-    is_final: bool = field(default=False, init=False)
+    flight: Flight[Ending] = field(default_factory=Flight)
+    overtime: Overtime = field(default_factory=Overtime)
+    trace: Trace | None = field(default_factory=present)
+    keep: Keep | None = None
+    task: "asyncio.Task[None]" = None  # type: ignore[assignment]  # it is set as the work begins
+    timer: asyncio.TimerHandle | None = None
+    successor: "Work | None" = None
+    is_final: bool = False
 
     def may_be_flown_again(self, left: float) -> bool:
         """Whether it failed before anything was heard, in a way that another try of `left` seconds may not."""
@@ -71,30 +71,29 @@ class Work:
         return copy(ending)
 
 
-class OwnLimit:
+class OwnLimit(Struct, eq=False):
     """Lets work take the time that one listener has, and wakes that listener at its end, should the work have more.
 
-    A listener may itself be work that others share: what they grant it, it grants on.
+    `call` is the listener's, `overtime` the work's. A listener may itself be work that others share: what they grant
+    it, it grants on.
     """
 
-    __slots__ = ("_call", "_clock", "_overtime", "_timer", "_wake", "is_over")
+    call: Call[Request]
+    overtime: Overtime
+    clock: Clock
+    wake: Callable[[], None]
+    is_over: bool = False
+    timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, call: Call[Request], overtime: Overtime, clock: Clock, wake: Callable[[], None]) -> None:
-        """`call` is the listener's, `overtime` the work's."""
-        self.is_over = False
-        self._call = call
-        self._overtime = overtime
-        self._clock = clock
-        self._wake = wake
-        self._timer: asyncio.TimerHandle | None = None
-        if call.overtime is not None:
-            call.overtime.watch(self._extend)
+    def __post_init__(self) -> None:
+        if self.call.overtime is not None:
+            self.call.overtime.watchers.add(self._extend)
         self._begin()
 
     def close(self) -> None:
         """Grant nothing and wake nobody any more."""
-        if self._call.overtime is not None:
-            self._call.overtime.unwatch(self._extend)
+        if self.call.overtime is not None:
+            self.call.overtime.watchers.discard(self._extend)
         self._stop()
 
     def _extend(self) -> None:
@@ -104,22 +103,22 @@ class OwnLimit:
 
     def _begin(self) -> None:
         self.is_over = False
-        ends_at = self._call.ends_at
-        self._overtime.grant(ends_at)
-        if self._overtime.until <= ends_at:
-            self._overtime.watch(self._extend)
+        ends_at = self.call.ends_at
+        self.overtime.grant(ends_at)
+        if self.overtime.until <= ends_at:
+            self.overtime.watchers.add(self._extend)
             return
-        remaining = ends_at - self._clock.monotonic()
-        self._timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
+        remaining = ends_at - self.clock.monotonic()
+        self.timer = asyncio.get_running_loop().call_later(remaining - margin(remaining), self._expire)
 
     def _stop(self) -> None:
-        self._overtime.unwatch(self._extend)
-        if self._timer is not None:
-            self._timer.cancel()
+        self.overtime.watchers.discard(self._extend)
+        if self.timer is not None:
+            self.timer.cancel()
 
     def _expire(self) -> None:
         self.is_over = True
-        self._wake()
+        self.wake()
 
 
 def is_anothers(ending: PenstockError, call: Call[Request]) -> bool:

@@ -82,7 +82,8 @@ class BoundedMemoryCache(SimpleMemoryCache):
 
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> bool:
         """Keep `value` for `ttl` seconds; return whether there is room for it."""
-        self._remove(key)
+        if key in self._entries:
+            self._remove(key)
         size = _size(key, value)
         if size > self.max_bytes:
             return False

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -404,6 +405,32 @@ async def test_each_caller_ends_in_its_own_time() -> None:
     work.end()
     assert (await long.ends()).text == "a"
     assert work.cancels == 0
+
+
+@pytest.mark.parametrize(("unheard", "error"), [((), type(None)), (("b",), DeadlineExceeded)], ids=["all", "a part"])
+def test_whose_time_is_over_hears_the_end_if_it_has_all_of_the_text(
+    unheard: Sequence[str], error: type[BaseException | None]
+) -> None:
+    """A slow reader's time passes while the answer ends: the end alone takes it no time, more text would."""
+    clock = VirtualClock()
+
+    async def main() -> tuple[Caller, Caller]:
+        flights, work, now = Flights(clock, log=Log("test")), Work(), clock.monotonic()
+        slow = rides(flights, work, expires_at=now + 10.0, method=STREAM)
+        other = rides(flights, work, expires_at=now + 60.0)
+        slow.flow.clear()
+        work.say("a")
+        await settled()
+        work.say(*unheard)
+        work.end()
+        await asyncio.sleep(10.0)
+        slow.flow.set()
+        return await slow.ends(), await other.ends()
+
+    slow, other = virtual_time.run(clock, main())
+
+    assert (slow.text, type(slow.error), slow.completed is None) == ("a", error, bool(unheard))
+    assert other.text == "".join(["a", *unheard])
 
 
 async def test_the_last_to_leave_sees_what_the_work_used() -> None:
