@@ -18,7 +18,7 @@ AT_ONCE = 200
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """One subject's budget as it stands: which it is, by a demand for nothing of it, and its state."""
+    """One subject's budget as it stands: which it is, as an attempt is asked for it, and its state."""
 
     demand: BudgetDemand
     state: BudgetState
@@ -35,7 +35,7 @@ async def budget_states(rulebook: Rulebook, store: LimitStore, caller: Caller, n
     Without a key, user or agent in `caller`, budgets of that kind are left out. Raises StoreUnavailable.
     """
     demands = [
-        budget_demand(rule, caller, 0, now)
+        budget_demand(rule, caller, now)
         for rule in rulebook.of(caller.principal.tenant).budgets
         if caller.name(rule.per)
     ]

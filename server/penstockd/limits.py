@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class RateDemand(Struct, frozen=True, kw_only=True):
-    """`amount` of a rate: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state.
+    """A rate that binds: GCRA over `rate` a second with `burst` at once. `key` is where the store keeps its state.
 
     `subject` is who is counted, of the kind `per` and in `tenant`; `is_told` where the caller is to know how it stands
     then.
@@ -18,7 +18,6 @@ class RateDemand(Struct, frozen=True, kw_only=True):
     per: str
     subject: str
     rule: str
-    amount: float
     rate: float
     burst: float
     is_shadow: bool = False
@@ -44,7 +43,7 @@ class LeaseDemand(Struct, frozen=True, kw_only=True):
 
 
 class BudgetDemand(Struct, frozen=True, kw_only=True):
-    """`amount` nano-USD of `limit` in the period that ends at `resets_at` (unix seconds, None = never).
+    """`limit` nano-USD in the period that ends at `resets_at` (unix seconds, None = never).
 
     `key` names the account and its period, so that a new period starts at nothing; budgets that count the same money
     under different limits share it. What is spent under a shadow is counted as well, over the limit or not.
@@ -58,7 +57,6 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
     per: str
     subject: str
     rule: str
-    amount: int
     limit: int
     resets_at: float | None
     alert_at: tuple[float, ...] = ()
@@ -75,16 +73,31 @@ class BudgetDemand(Struct, frozen=True, kw_only=True):
 
 
 Demand = RateDemand | LeaseDemand | BudgetDemand
+"""What binds a caller, the same from call to call: what a call takes of it is said beside it."""
+
+
+class Amounts(Struct, frozen=True, kw_only=True):
+    """What a call or attempt asks, or came to: so much of each rate, and so many nano-USD of each budget.
+
+    Of leases it always takes one place each.
+    """
+
+    of_rates: float = 0
+    nanousd: int = 0
+
+
+NOTHING_USED = Amounts()
 
 
 class Denial(Struct, frozen=True, kw_only=True):
-    """The demand that could not be met, and in how many seconds it could be (inf = never as it stands).
+    """The demand that could not be met, what was asked, and in how many seconds it could be (inf = never as it stands).
 
     Exact for a rate, jittered for a lease; for a budget it is the time until the next period. `left` is what is neither
     spent nor held of a budget, in nano-USD, negative where its limit was lowered; None for what is no budget.
     """
 
     demand: Demand
+    asked: Amounts
     retry_after: float
     left: int | None = None
 
@@ -116,16 +129,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     tightest: RateState | None = None
 
 
-class Used(Struct, frozen=True, kw_only=True):
-    """What a held call or attempt came to: so much of each rate, and so much of each budget, in nano-USD."""
-
-    of_rates: float = 0
-    nanousd: int = 0
-
-
-NOTHING_USED = Used()
-
-
 class LimitStore(Protocol):
     """Keeps the state of limits and budgets, here or shared by all replicas.
 
@@ -136,15 +139,14 @@ class LimitStore(Protocol):
     def is_local(self) -> bool:
         """Whether settling needs no guard against a cancelled caller, and its state can always be reached."""
 
-    async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
-        """Check every demand, then debit all of them, in one atomic step; what is denied debits nothing.
+    async def hold(self, hold_id: str, demands: Sequence[Demand], asked: Amounts) -> Verdict:
+        """Check every demand for what is `asked`, then debit all, in one atomic step; what is denied debits nothing.
 
-        Demands with one key are of one amount, and take once. Idempotent by `hold_id`, and without effect once that is
-        settled. Raises StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds
-        nothing.
+        Demands with one key take once. Idempotent by `hold_id`, and without effect once that is settled. Raises
+        StoreUnavailable where the state cannot be reached; a hold that raises, or is cancelled, holds nothing.
         """
 
-    async def settle(self, hold_id: str, used: Used | None) -> Sequence["Crossing"]:
+    async def settle(self, hold_id: str, used: Amounts | None) -> Sequence["Crossing"]:
         """End a hold: what it took is replaced by what was `used`, which is all of it if that is None; leases end.
 
         Rates get back what was not used, or are debited what was used beyond; budgets move it from held to spent.
@@ -152,8 +154,8 @@ class LimitStore(Protocol):
         fractions that this crossed, each once per period.
         """
 
-    async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence["Crossing"]:
-        """Count as spent what `demands` ask and nobody held, whether it fits or not; demands with one key count once.
+    async def spend(self, demands: Sequence[BudgetDemand], nanousd: int) -> Sequence["Crossing"]:
+        """Count as spent what nobody held of `demands`, whether it fits or not; demands with one key count once.
 
         What cannot be counted now is counted later, and is no error. Returns the budget fractions that this crossed.
         """

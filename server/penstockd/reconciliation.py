@@ -66,12 +66,9 @@ class Reconciliation:
         crossings: list[Crossing] = []
         for loss in losses:
             caller = _caller(loss)
-            demands = [
-                budget_demand(rule, caller, loss.cost_nanousd, loss.at)
-                for rule in self.rulebook.of(loss.tenant).budgets
-            ]
+            demands = [budget_demand(rule, caller, loss.at) for rule in self.rulebook.of(loss.tenant).budgets]
             running = [demand for demand in demands if demand.resets_at is None or demand.resets_at > now]
-            crossings += await self._store.spend(running)
+            crossings += await self._store.spend(running, loss.cost_nanousd)
         self._crossed(crossings)
 
     async def keep_up(self) -> None:
@@ -148,13 +145,13 @@ class Reconciliation:
         ]
 
     async def _sums(self, rulebook: Rulebook, now: float) -> Mapping[BudgetDemand, int]:
-        """What was spent of each budget in the period that holds `now`; the keys are demands for 0."""
+        """What was spent of each budget in the period that holds `now`."""
         sums: defaultdict[BudgetDemand, int] = defaultdict(int)
         for period in {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}:
             for number, spending in enumerate(await self._ledger.spent(period.start(now)), 1):
                 caller = _caller(spending)
                 rules = [rule for rule in rulebook.of(spending.tenant).budgets if rule.period is period]
-                for demand in {budget_demand(rule, caller, 0, now) for rule in rules}:
+                for demand in {budget_demand(rule, caller, now) for rule in rules}:
                     sums[demand] += spending.cost_nanousd
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)

@@ -7,7 +7,6 @@ from math import inf
 from typing import TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from penstockd.limits import BudgetDemand, Demand, LeaseDemand, RateDemand
 from penstockd.period import HOUR, Period
@@ -129,19 +128,14 @@ class Rulebook:
         return self.tenants.get(tenant, _UNBOUND)
 
     def admission(self, caller: Caller, *, lease_ttl: float) -> Sequence[Demand]:
-        """What one call asks at its admission: a request of each rate, a place of each concurrency limit."""
+        """What binds one call at its admission: its rates of requests, and its concurrency limits."""
         names = self._told_apart(caller)
         return () if names is None else self._admission(names, lease_ttl)
 
-    def attempt(self, caller: Caller, *, tokens: int, cost_nanousd: int, now: float) -> list[Demand]:
-        """What one attempt asks before it is made, by its estimates; `now` in unix seconds."""
+    def attempt(self, caller: Caller, *, now: float) -> Sequence[Demand]:
+        """What binds one attempt: its rates of tokens, then its budgets; `now` in unix seconds."""
         names = self._told_apart(caller)
-        if names is None:
-            return []
-        rates, budgets = self._attempt(names, now // HOUR)
-        demands: list[Demand] = [replace(rate, amount=tokens) for rate in rates]
-        demands += [replace(budget, amount=cost_nanousd) for budget in budgets]
-        return demands
+        return () if names is None else self._attempt(names, now // HOUR)
 
     def _told_apart(self, caller: Caller) -> _Names | None:
         """The caller's names but for those that no rule counts by, none of any length; None where no rule is.
@@ -179,7 +173,7 @@ def _asked_at_admission(tenants: Mapping[str, TenantRules], names: _Names, lease
     for rule in tenants.get(tenant, _UNBOUND).limits:
         subject = caller.subject(rule.per)
         if rule.requests is not None:
-            demands.append(_rate(rule, rule.requests, caller, "requests", 1, is_told=not rule.is_shadow))
+            demands.append(_rate(rule, rule.requests, caller, "requests", is_told=not rule.is_shadow))
         if rule.concurrency is not None:
             demands.append(
                 LeaseDemand(
@@ -196,20 +190,18 @@ def _asked_at_admission(tenants: Mapping[str, TenantRules], names: _Names, lease
     return tuple(demands)
 
 
-def _asked_of_an_attempt(
-    tenants: Mapping[str, TenantRules], names: _Names, hour: float
-) -> tuple[Sequence[RateDemand], Sequence[BudgetDemand]]:
-    """Demands of nothing yet, of rates and budgets; periods begin and end with an `hour`, counted from 1970."""
+def _asked_of_an_attempt(tenants: Mapping[str, TenantRules], names: _Names, hour: float) -> Sequence[Demand]:
+    """Periods begin and end with an `hour`, counted from 1970."""
     caller = _called(names)
     rules = tenants.get(caller.principal.tenant, _UNBOUND)
     rates = [
-        _rate(rule, rule.tokens, caller, "tokens", 0, is_told=False) for rule in rules.limits if rule.tokens is not None
+        _rate(rule, rule.tokens, caller, "tokens", is_told=False) for rule in rules.limits if rule.tokens is not None
     ]
-    return rates, [budget_demand(rule, caller, 0, hour * HOUR) for rule in rules.budgets]
+    return (*rates, *(budget_demand(rule, caller, hour * HOUR) for rule in rules.budgets))
 
 
-def budget_demand(rule: BudgetRule, caller: Caller, amount: int, now: float) -> BudgetDemand:
-    """What `rule` asks of `amount` nano-USD for `caller` in the period that holds `now`, unix seconds.
+def budget_demand(rule: BudgetRule, caller: Caller, now: float) -> BudgetDemand:
+    """What `rule` asks of `caller` in the period that holds `now`, unix seconds.
 
     The key leaves the limit out: a changed limit finds what was already spent.
     """
@@ -220,7 +212,6 @@ def budget_demand(rule: BudgetRule, caller: Caller, amount: int, now: float) -> 
         per=_WORDS[rule.per],
         subject=subject,
         rule=rule.text,
-        amount=amount,
         limit=rule.limit,
         resets_at=span.end,
         alert_at=rule.alert_at,
@@ -229,7 +220,7 @@ def budget_demand(rule: BudgetRule, caller: Caller, amount: int, now: float) -> 
     )
 
 
-def _rate(rule: LimitRule, rate: Rate, caller: Caller, unit: str, amount: float, *, is_told: bool) -> RateDemand:
+def _rate(rule: LimitRule, rate: Rate, caller: Caller, unit: str, *, is_told: bool) -> RateDemand:
     subject = caller.subject(rule.per)
     return RateDemand(
         key=f"{unit}:{rate.key}:{subject}",
@@ -237,7 +228,6 @@ def _rate(rule: LimitRule, rate: Rate, caller: Caller, unit: str, amount: float,
         per=_WORDS[rule.per],
         subject=subject,
         rule=f"{rate.text} {unit}",
-        amount=amount,
         rate=rate.per_second,
         burst=rate.burst,
         is_shadow=rule.is_shadow,

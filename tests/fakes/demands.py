@@ -1,4 +1,4 @@
-"""What a call or an attempt asks of limits and budgets, and how a budget stands."""
+"""What binds a call or an attempt, and how a budget stands."""
 
 from math import inf
 from typing import Any
@@ -6,22 +6,21 @@ from typing import Any
 from msgspec.structs import replace
 
 from penstockd.budgets import Standing
-from penstockd.limits import BudgetDemand, BudgetState, LeaseDemand, RateDemand
+from penstockd.limits import Amounts, BudgetDemand, BudgetState, LeaseDemand, RateDemand
 
 USD = 1_000_000_000
+ONE = Amounts(of_rates=1, nanousd=USD)
+"""A request or a token, and a dollar."""
 
 
-def rate(
-    amount: float = 1, *, key: str = "rate", per_second: float = 1.0, burst: float = 10, is_shadow: bool = False
-) -> RateDemand:
-    """So much of a rate."""
+def rate(*, key: str = "rate", per_second: float = 1.0, burst: float = 10, is_shadow: bool = False) -> RateDemand:
+    """A rate."""
     return RateDemand(
         key=key,
         tenant="acme",
         per="user",
         subject="user:acme/u1",
         rule=f"{per_second:g}/s requests",
-        amount=amount,
         rate=per_second,
         burst=burst,
         is_shadow=is_shadow,
@@ -43,7 +42,6 @@ def lease(limit: int = 1, *, key: str = "lease", ttl: float = 600.0, is_shadow: 
 
 
 def budget(
-    amount: int,
     limit: int = 10 * USD,
     *,
     key: str = "budget",
@@ -51,14 +49,13 @@ def budget(
     alert_at: tuple[float, ...] = (),
     is_shadow: bool = False,
 ) -> BudgetDemand:
-    """So many nano-USD of a budget."""
+    """A budget of so many nano-USD."""
     return BudgetDemand(
         key=key,
         tenant="acme",
         per="tenant",
         subject="tenant:acme",
         rule=f"{limit / USD:g} USD in total",
-        amount=amount,
         limit=limit,
         resets_at=resets_at,
         alert_at=alert_at,
@@ -69,4 +66,4 @@ def budget(
 
 def standing(*, limit: int, spent: int = 0, held: int = 0, **fields: Any) -> Standing:  # noqa: ANN401 - as a demand has them
     """How a budget of so many nano-USD stands."""
-    return Standing(demand=replace(budget(0, limit), **fields), state=BudgetState(spent=spent, held=held))
+    return Standing(demand=replace(budget(limit), **fields), state=BudgetState(spent=spent, held=held))

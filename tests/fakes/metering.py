@@ -17,7 +17,7 @@ from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.meter import Meter
 from penstockd.ledger import Entry, EntryStatus, NoLedger
-from penstockd.limits import BudgetDemand, BudgetState, Crossing, Used
+from penstockd.limits import Amounts, BudgetDemand, BudgetState, Crossing
 from penstockd.logs.log import Log
 from penstockd.metrics.tenant_labels import TenantLabels
 from penstockd.model import Price
@@ -105,13 +105,13 @@ class DistantLimits(MemoryLimits):
         self._here = clock
         self._settle_takes = settle_takes
 
-    async def settle(self, hold_id: str, used: Used | None) -> Sequence[Crossing]:
+    async def settle(self, hold_id: str, used: Amounts | None) -> Sequence[Crossing]:
         await self._here.sleep(self._settle_takes)
         return await super().settle(hold_id, used)
 
-    async def spend(self, demands: Sequence[BudgetDemand]) -> Sequence[Crossing]:
+    async def spend(self, demands: Sequence[BudgetDemand], nanousd: int) -> Sequence[Crossing]:
         await self._here.sleep(self._settle_takes)
-        return await super().spend(demands)
+        return await super().spend(demands, nanousd)
 
 
 class MeteredCalls(ModelCalls):

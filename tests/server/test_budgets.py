@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from fakes.clock import FakeClock
 from penstockd.budgets import AT_ONCE, SHOWN, FullestBudgets, Standing, budget_states
-from penstockd.limits import BudgetState, StoreUnavailable, Used
+from penstockd.limits import Amounts, BudgetState, StoreUnavailable
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules, budget_demand
@@ -47,9 +47,9 @@ async def test_a_standing_tells_what_is_spent_and_held_until_when() -> None:
     book = Rulebook({"acme": TenantRules(budgets=[rule(Per.TENANT, Period.HOUR)])})
     store = MemoryLimits(CLOCK, random=lambda: 0.0)
     for hold_id, cost in (("spent", 5), ("held", 7)):
-        await store.hold(hold_id, book.attempt(caller(), tokens=0, cost_nanousd=cost, now=CLOCK.wall()))
-    demand = budget_demand(rule(Per.TENANT, Period.HOUR), caller(), 0, CLOCK.wall())
-    await store.settle("spent", Used(nanousd=5))
+        await store.hold(hold_id, book.attempt(caller(), now=CLOCK.wall()), Amounts(nanousd=cost))
+    demand = budget_demand(rule(Per.TENANT, Period.HOUR), caller(), CLOCK.wall())
+    await store.settle("spent", Amounts(nanousd=5))
 
     [standing] = await budget_states(book, store, caller(), CLOCK.wall())
 
@@ -75,7 +75,7 @@ async def test_the_tenants_budgets_stay_as_last_seen_while_the_store_is_away() -
     store = Fickle(CLOCK, random=lambda: 0.0)
     budgets = FullestBudgets(store, CLOCK)
     before = budgets.fullest
-    await store.hold("h", book.attempt(caller("u1"), tokens=0, cost_nanousd=25, now=CLOCK.wall()))
+    await store.hold("h", book.attempt(caller("u1"), now=CLOCK.wall()), Amounts(nanousd=25))
 
     await budgets.refresh(book)
     store.is_away = True
@@ -91,8 +91,8 @@ async def test_the_fullest_of_many_budgets_are_found() -> None:
     store = MemoryLimits(CLOCK, random=lambda: 0.0)
     budgets = FullestBudgets(store, CLOCK)
     for number in range(100):
-        demand = budget_demand(rule(Per.TENANT), caller(tenant=f"t{number * 100}"), number, CLOCK.wall())
-        await store.hold(f"h{number}", [demand])
+        demand = budget_demand(rule(Per.TENANT), caller(tenant=f"t{number * 100}"), CLOCK.wall())
+        await store.hold(f"h{number}", [demand], Amounts(nanousd=number))
 
     for _ in range(10_000 // AT_ONCE):
         await budgets.refresh(book)

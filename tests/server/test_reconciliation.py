@@ -106,13 +106,13 @@ class Desk:
     async def spent(self, user: str = "", *, agent: str = "", key: str = "", tenant: str = "acme") -> list[int]:
         """What counts in each of the caller's budgets."""
         caller, now = Caller(principal=Principal(tenant=tenant, key=key), user_id=user, agent=agent), self.clock.wall()
-        demands = [budget_demand(rule, caller, 0, now) for rule in self.reconciliation.rulebook.of(tenant).budgets]
+        demands = [budget_demand(rule, caller, now) for rule in self.reconciliation.rulebook.of(tenant).budgets]
         return [(await self.store.budget(demand.key)).spent for demand in demands]
 
     async def spend(self, rule: BudgetRule, amount: int, *, user: str = "") -> None:
         """Settle an attempt that the ledger has yet to write."""
         caller = Caller(principal=Principal(tenant="acme"), user_id=user, agent="")
-        await self.store.spend([budget_demand(rule, caller, amount, self.clock.wall())])
+        await self.store.spend([budget_demand(rule, caller, self.clock.wall())], amount)
 
     @property
     def crossed(self) -> list[float]:

@@ -41,7 +41,6 @@ def test_an_admission_asks_for_a_request_and_a_place_of_each_limit() -> None:
             per="tenant",
             subject="tenant:acme",
             rule="600/m requests",
-            amount=1,
             rate=10.0,
             burst=100,
         ),
@@ -65,17 +64,16 @@ def test_an_attempt_asks_for_tokens_and_money() -> None:
         budgets=[BudgetRule(per=Per.KEY, limit=5, period=Period.DAY, text="5 USD per day", alert_at=(0.5,))],
     )
 
-    tokens, money = Rulebook({"acme": rules}).attempt(CALLER, tokens=700, cost_nanousd=3, now=NOON)
+    tokens, money = Rulebook({"acme": rules}).attempt(CALLER, now=NOON)
 
     assert isinstance(tokens, RateDemand)
-    assert (tokens.subject, tokens.rule, tokens.amount) == ("agent:acme/support", "3000/m tokens", 700)
+    assert (tokens.subject, tokens.rule) == ("agent:acme/support", "3000/m tokens")
     assert money == BudgetDemand(
         key="budget:day:1767225600:key:acme/web",
         tenant="acme",
         per="key",
         subject="key:acme/web",
         rule="5 USD per day",
-        amount=3,
         limit=5,
         resets_at=MIDNIGHT,
         alert_at=(0.5,),
@@ -88,8 +86,8 @@ def test_a_period_that_begins_is_another_account() -> None:
     rules = [BudgetRule(per=Per.TENANT, limit=limit, period=Period.DAY, text="") for limit in (5, 6)]
     book = Rulebook({"acme": TenantRules(budgets=rules)})
 
-    before = [demand.key for demand in book.attempt(CALLER, tokens=0, cost_nanousd=0, now=MIDNIGHT - 0.001)]
-    after = [demand.key for demand in book.attempt(CALLER, tokens=0, cost_nanousd=0, now=MIDNIGHT)]
+    before = [demand.key for demand in book.attempt(CALLER, now=MIDNIGHT - 0.001)]
+    after = [demand.key for demand in book.attempt(CALLER, now=MIDNIGHT)]
 
     assert before[0] == before[1] != after[0] == after[1]
 
@@ -99,7 +97,7 @@ def test_a_tenant_without_rules_is_asked_nothing() -> None:
     book = Rulebook({"acme": TenantRules(limits=[], budgets=[])})
 
     assert not book.admission(CALLER, lease_ttl=1.0)
-    assert book.attempt(CALLER, tokens=1, cost_nanousd=1, now=NOON) == []
+    assert not book.attempt(CALLER, now=NOON)
 
 
 def test_a_metric_learns_of_a_subject_only_what_is_bounded() -> None:

@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 
 from fakes.clock import FakeClock
 from fakes.config_file import ConfigFile
-from fakes.demands import rate
+from fakes.demands import ONE, rate
 from penstockd.builders.rules import rulebook
 from penstockd.exporters.exporters import exporters_from
 from penstockd.ledger import Loss, NoLedger, Spending
@@ -64,7 +64,7 @@ async def test_a_ledger_that_hangs_stops_no_sweep(stage: Stage) -> None:
     """What a reload's budgets wait for is no reason for anything else to grow."""
     works = [asyncio.create_task(work()) for work in (stage.state.reconciliation.keep_up, stage.state.keep_up)]
     await asyncio.sleep(0)
-    await stage.state.limits.hold("h", [rate(burst=1)])
+    await stage.state.limits.hold("h", [rate(burst=1)], ONE)
     await stage.state.limits.settle("h", NOTHING_USED)
     before = repr(stage.state.limits)
 

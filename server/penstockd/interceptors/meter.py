@@ -14,7 +14,7 @@ from penstockd.interceptors.accounting.budget_alerts import BudgetAlerts
 from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.ledger import Entry, EntryStatus, Ledger, LedgerUnavailable
-from penstockd.limits import NOTHING_USED, Used
+from penstockd.limits import NOTHING_USED, Amounts
 from penstockd.logs.log import Log
 from penstockd.model import Prompt
 from penstockd.rules import Rulebook
@@ -88,7 +88,7 @@ class Meter:
             self._price_alarm.sound(account.model.name)
             raise PriceUnknown(f"the price of {account.model.name} is not known, and this call is on a budget")
         if account.demands:
-            verdict = await self._holds.take(account.hold_id, account.demands)
+            verdict = await self._holds.take(account.hold_id, account.demands, account.asked)
             self._holds.judge(verdict, account.demands)
         try:
             await self._ledger.hold(account.held)
@@ -130,7 +130,7 @@ class Meter:
     async def _close(self, account: Account, entry: Entry) -> None:
         """Settle the hold and the entry; the entry also if settling the hold fails in a way that nobody foresaw."""
         try:
-            used = Used(of_rates=entry.usage.total, nanousd=entry.cost_nanousd or 0)
+            used = Amounts(of_rates=entry.usage.total, nanousd=entry.cost_nanousd or 0)
             self._alerts.tell(await self._holds.settle(account.hold_id, used))
         finally:
             await self._write(account, entry)

@@ -7,13 +7,14 @@ from penstockd import conventions as names
 from penstockd.call import Call, Handler
 from penstockd.errors import Overloaded
 from penstockd.interceptors.accounting.holds import Holds
-from penstockd.limits import NOTHING_USED, Demand, RateState, Used
+from penstockd.limits import NOTHING_USED, Amounts, Demand, RateState
 from penstockd.request import Request
 from penstockd.rules import Caller, Rulebook
 from penstockd.tracing import present
 
 GRACE = 60.0
 """Seconds in which the longest call settles."""
+_ONE_REQUEST = Amounts(of_rates=1)
 
 
 class RateLimit:
@@ -36,13 +37,13 @@ class RateLimit:
 
     async def _limited(self, call: Call[Request], demands: Sequence[Demand], proceed: Handler[Request]) -> None:
         outcome, holds = call.outcome, self._holds
-        verdict = await holds.take(outcome.call_id, demands)
+        verdict = await holds.take(outcome.call_id, demands, _ONE_REQUEST)
         if verdict.tightest is not None:
             outcome.headers += _headers(verdict.tightest)
         holds.judge(verdict, demands)
         if trace := present():
             trace.note(names.ADMITTED_EVENT, {names.PENSTOCK_LIMITS: len(demands)})
-        used: Used | None = None
+        used: Amounts | None = None
         try:
             await proceed(call)
         except Overloaded:

@@ -5,7 +5,8 @@ import math
 from msgspec import Struct
 
 from penstockd.clock import Clock
-from penstockd.limits import BudgetDemand, BudgetState, Denial, Used
+from penstockd.limits import Amounts, BudgetDemand, BudgetState, Denial
+from penstockd.stores.memory_hold import Hold
 
 KEPT = 3600.0
 """Seconds for which a budget is kept when its period is over: the wall clock may have been wrong, and be put back."""
@@ -37,41 +38,43 @@ class BudgetAccount:
         """How it stands."""
         return BudgetState(spent=self.spent, held=self.held)
 
-    def denial(self, demand: BudgetDemand, now: float) -> Denial | None:  # noqa: ARG002 - periods are the wall clock's
+    def denial(self, demand: BudgetDemand, hold: Hold) -> Denial | None:
         """Why `demand` cannot be paid now, if it cannot."""
         left = demand.limit - self.spent - self.held
-        if demand.amount <= left:
+        if hold.asked.nanousd <= left:
             return None
         resets_at = math.inf if demand.resets_at is None else demand.resets_at
-        return Denial(demand=demand, retry_after=max(0.0, resets_at - self._clock.wall()), left=left)
+        retry_after = max(0.0, resets_at - self._clock.wall())
+        return Denial(demand=demand, asked=hold.asked, retry_after=retry_after, left=left)
 
-    def take(self, demand: BudgetDemand, hold_id: str, now: float) -> int | None:  # noqa: ARG002
-        """Hold what `demand` asks if that is left; return it, else None."""
-        amount = demand.amount
-        if amount > demand.limit - self.spent - self.held:
+    def take(self, demand: BudgetDemand, hold: Hold) -> int | None:
+        """Hold what is asked if that is left; return it, else None."""
+        asked = hold.asked.nanousd
+        if asked > demand.limit - self.spent - self.held:
             return None
-        self.held += amount
-        self._total.held += amount
-        return amount
+        self.held += asked
+        self._total.held += asked
+        return asked
 
-    def undo(self, demand: BudgetDemand, hold_id: str) -> None:  # noqa: ARG002
+    def undo(self, demand: BudgetDemand, hold: Hold) -> None:  # noqa: ARG002
         """Hold it no longer."""
-        self.held -= demand.amount
-        self._total.held -= demand.amount
+        asked = hold.asked.nanousd
+        self.held -= asked
+        self._total.held -= asked
 
-    def force(self, demand: BudgetDemand, hold_id: str, now: float) -> int:  # noqa: ARG002 - holds of one are a sum
-        """Hold what `demand` asks, left or not; return it."""
-        amount = demand.amount
-        self.held += amount
-        self._total.held += amount
-        return amount
+    def force(self, demand: BudgetDemand, hold: Hold) -> int:  # noqa: ARG002
+        """Hold what is asked, left or not; return it."""
+        asked = hold.asked.nanousd
+        self.held += asked
+        self._total.held += asked
+        return asked
 
-    def settle(self, demand: BudgetDemand, hold_id: str, used: Used | None, now: float, took: int) -> int | None:  # noqa: ARG002
-        """Turn what a demand holds into what was used; return what was spent before where that may alarm somebody."""
-        self.held -= took
-        self._total.held -= took
-        before = self.spent
-        spent = self.spent = before + (took if used is None else used.nanousd)
+    def settle(self, demand: BudgetDemand, hold: Hold, used: Amounts, now: float) -> int | None:  # noqa: ARG002
+        """Turn what is held into what was used; return what was spent before where that may alarm somebody."""
+        asked, before = hold.asked.nanousd, self.spent
+        self.held -= asked
+        self._total.held -= asked
+        spent = self.spent = before + used.nanousd
         return None if spent < demand.first_alert else before
 
     def is_idle(self, clock: Clock) -> bool:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from math import inf
 
 from penstockd.clock import Clock
-from penstockd.limits import Denial, RateDemand, RateState, Used
+from penstockd.limits import Amounts, Denial, RateDemand, RateState
 from penstockd.resilience.token_bucket import TOLERANCE, Level
+from penstockd.stores.memory_hold import Hold
 
 
 class RateAccount(Level):
@@ -13,38 +14,37 @@ class RateAccount(Level):
 
     full_at_before: float = -inf
 
-    def denial(self, demand: RateDemand, now: float) -> Denial | None:
-        """Why `demand` does not fit now, if it does not."""
-        wait = self.wait(now, demand.amount, demand.rate, demand.burst)
-        return Denial(demand=demand, retry_after=wait) if wait else None
+    def denial(self, demand: RateDemand, hold: Hold) -> Denial | None:
+        """Why what is asked does not fit now, if it does not."""
+        wait = self.wait(hold.since, hold.asked.of_rates, demand.rate, demand.burst)
+        return Denial(demand=demand, asked=hold.asked, retry_after=wait) if wait else None
 
-    def take(self, demand: RateDemand, hold_id: str, now: float) -> float | None:  # noqa: ARG002
-        """Debit what `demand` asks if that fits; return since when the bucket is short, else None."""
+    def take(self, demand: RateDemand, hold: Hold) -> float | None:
+        """Debit what is asked if that fits; return since when the bucket is short, else None."""
         # `wait` and `debit` in one: a call has several of these, and most find their bucket full.
-        amount, full_at = demand.amount, self.full_at
+        asked, now, full_at = hold.asked.of_rates, hold.since, self.full_at
         if full_at <= now:
-            if amount > demand.burst:
+            if asked > demand.burst:
                 return None
-            self.full_at_before, self.full_at, self.short_since = full_at, now + amount / demand.rate, now
+            self.full_at_before, self.full_at, self.short_since = full_at, now + asked / demand.rate, now
             return now
-        if self.wait(now, amount, demand.rate, demand.burst):
+        if self.wait(now, asked, demand.rate, demand.burst):
             return None
-        self.full_at_before, self.full_at = full_at, full_at + amount / demand.rate
+        self.full_at_before, self.full_at = full_at, full_at + asked / demand.rate
         return self.short_since
 
-    def undo(self, demand: RateDemand, hold_id: str) -> None:  # noqa: ARG002
+    def undo(self, demand: RateDemand, hold: Hold) -> None:  # noqa: ARG002
         """Be as before the latest `take`; of a bucket that was full it says nothing since when it had been short."""
         self.full_at = self.full_at_before
 
-    def force(self, demand: RateDemand, hold_id: str, now: float) -> float:  # noqa: ARG002 - holds of one rate are a sum
-        """Debit what `demand` asks, whether it fits or not; return since when the bucket is short."""
-        self.debit(now, demand.amount, demand.rate)
+    def force(self, demand: RateDemand, hold: Hold) -> float:
+        """Debit what is asked, whether it fits or not; return since when the bucket is short."""
+        self.debit(hold.since, hold.asked.of_rates, demand.rate)
         return self.short_since
 
-    def settle(self, demand: RateDemand, hold_id: str, used: Used | None, now: float, took: float) -> None:  # noqa: ARG002
-        """Replace what a demand took by what was used; the bucket was short since `took` then."""
-        if used is not None:
-            self.credit(now, demand.amount - used.of_rates, demand.rate, took)
+    def settle(self, demand: RateDemand, hold: Hold, used: Amounts, now: float) -> None:
+        """Replace what was asked by what was used."""
+        self.credit(now, hold.asked.of_rates - used.of_rates, demand.rate, hold.took[demand.key])
 
     def state(self, demand: RateDemand, now: float) -> RateState:
         """How it stands."""

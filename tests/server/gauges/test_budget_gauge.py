@@ -7,6 +7,7 @@ from fakes.telescope import Telescope
 from penstockd.budgets import FullestBudgets
 from penstockd.gauges.budget_gauge import show_budgets
 from penstockd.gauges.gauges import Gauges
+from penstockd.limits import Amounts
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.rules import BudgetRule, Caller, Per, Rulebook, TenantRules
@@ -25,7 +26,7 @@ async def test_it_shows_how_full_the_tenants_budgets_are_and_what_all_hold() -> 
     show_budgets(Gauges(telescope.meter), budgets, held=lambda: store.held_nanousd)
     before = telescope.points("penstock.budget.fraction")
     caller = Caller(principal=Principal(tenant="acme"), user_id="u1", agent="")
-    await store.hold("h", book.attempt(caller, tokens=0, cost_nanousd=25, now=CLOCK.wall()))
+    await store.hold("h", book.attempt(caller, now=CLOCK.wall()), Amounts(nanousd=25))
 
     await budgets.refresh(book)
 

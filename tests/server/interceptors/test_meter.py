@@ -12,7 +12,7 @@ from fakes.scripted_model import HANGS, Answer, Thought
 from penstockd.call import Completed, Reply, Send
 from penstockd.errors import PenstockError
 from penstockd.ledger import EntryStatus
-from penstockd.limits import BudgetState
+from penstockd.limits import Amounts, BudgetState
 from penstockd.outcome import FinishReason
 from penstockd.principal import Principal
 from penstockd.resilience.circuit import BreakerPolicy
@@ -56,10 +56,9 @@ def test_a_limit_of_tokens_is_charged_what_was_used() -> None:
 
     async def fits() -> list[bool]:
         await calls.ask(calls.model("a", ["hi", USED]))
-        rest, another = (
-            calls.in_use.attempt(CALLER, tokens=tokens, cost_nanousd=0, now=0.0) for tokens in (1000 - USED.total, 1)
-        )
-        return [(await calls.store.hold(str(asked), asked)).denial is None for asked in (rest, another)]
+        demands = calls.in_use.attempt(CALLER, now=0.0)
+        rest, another = (Amounts(of_rates=tokens) for tokens in (1000 - USED.total, 1))
+        return [(await calls.store.hold(str(asked), demands, asked)).denial is None for asked in (rest, another)]
 
     assert calls.run(fits()) == [True, False]
 

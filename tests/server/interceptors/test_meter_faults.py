@@ -9,7 +9,7 @@ from fakes.metering import ESTIMATE, INPUT, MeteredCalls, a_budget, left
 from fakes.model_calls import Asked
 from penstockd.errors import AccountingUnavailable
 from penstockd.ledger import EntryStatus, LedgerUnavailable
-from penstockd.limits import BudgetState, Demand, StoreUnavailable, Verdict
+from penstockd.limits import Amounts, BudgetState, Demand, StoreUnavailable, Verdict
 from penstockd.usage import Usage
 
 USED = Usage(uncached_input=4, cached_input=2, cache_write_input=1, output=3)
@@ -66,7 +66,7 @@ def test_a_store_that_cannot_be_asked_refuses_the_attempt(monkeypatch: pytest.Mo
     calls = MeteredCalls(a_budget(PLENTY), settle_takes=1.0)
     model = calls.model("a", allowance=calls.grant())
 
-    async def unavailable(hold_id: str, demands: list[Demand]) -> Verdict:
+    async def unavailable(hold_id: str, demands: list[Demand], asked: Amounts) -> Verdict:
         raise StoreUnavailable
 
     monkeypatch.setattr(calls.store, "hold", unavailable)

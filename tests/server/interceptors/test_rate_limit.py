@@ -17,7 +17,7 @@ from penstockd.interceptors.accounting.holds import Holds
 from penstockd.interceptors.accounting.settlement import Settlements
 from penstockd.interceptors.rate_limit import RateLimit
 from penstockd.interceptors.shed import Shed
-from penstockd.limits import Demand, StoreUnavailable, Verdict
+from penstockd.limits import Amounts, Demand, StoreUnavailable, Verdict
 from penstockd.logs.log import Log
 from penstockd.metrics.instruments import Instruments
 from penstockd.metrics.tenant_labels import TenantLabels
@@ -234,7 +234,7 @@ class OutOfReach(MemoryLimits):
 
     is_local = False
 
-    async def hold(self, hold_id: str, demands: Sequence[Demand]) -> Verdict:
+    async def hold(self, hold_id: str, demands: Sequence[Demand], asked: Amounts) -> Verdict:
         raise StoreUnavailable
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.calls import a_call
 from fakes.clock import FakeClock
-from fakes.demands import rate, standing
+from fakes.demands import ONE, rate, standing
 from fakes.scripted_model import ScriptedModel
 from penstockd import conventions as names
 from penstockd.answers import Lookups
@@ -210,7 +210,7 @@ async def test_denials_name_their_victim() -> None:
     denials = Denials(scene.instruments, TenantLabels())
     for _ in range(4):
         with pytest.raises(RateLimited):
-            denials.judge(Verdict(denial=Denial(demand=demand, retry_after=1.0)), [demand])
+            denials.judge(Verdict(denial=Denial(demand=demand, asked=ONE, retry_after=1.0)), [demand])
 
     it = scene.take()
 

@@ -10,9 +10,9 @@ from random import Random
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.demands import USD, budget, lease, rate
+from fakes.demands import ONE, USD, budget, lease, rate
 from penstockd.interceptors.accounting.settlement import Settlements
-from penstockd.limits import NOTHING_USED, BudgetState, Used
+from penstockd.limits import NOTHING_USED, Amounts, BudgetState
 from penstockd.logs.log import Log
 from penstockd.stores.idle_table import SMALL, IdleTable
 from penstockd.stores.memory_budgets import KEPT
@@ -49,12 +49,12 @@ def traced() -> Iterator[Callable[[], int]]:
 @pytest.mark.timeout(900 if SOAK else 60)
 async def test_a_million_users_leave_nothing_behind(clock: FakeClock, store: MemoryLimits) -> None:
     """Once they are idle, a few sweeps later their memory is free again."""
-    resets_at = clock.wall() + 3600
+    resets_at, of_each = clock.wall() + 3600, Amounts(of_rates=1, nanousd=2)
     with traced() as growth:
         for user in range(USERS):
-            money = budget(2, key=f"budget:{user}", resets_at=resets_at)
-            await store.hold(f"h{user}", [rate(key=f"rate:{user}"), lease(8, key=f"lease:{user}"), money])
-            await store.settle(f"h{user}", Used(of_rates=1, nanousd=user % 2))
+            money = budget(key=f"budget:{user}", resets_at=resets_at)
+            await store.hold(f"h{user}", [rate(key=f"rate:{user}"), lease(8, key=f"lease:{user}"), money], of_each)
+            await store.settle(f"h{user}", Amounts(of_rates=1, nanousd=user % 2))
         full = growth()
 
         for seconds in (3600, KEPT):
@@ -71,8 +71,8 @@ async def test_users_who_come_and_go_are_forgotten_without_a_sweep(clock: FakeCl
     """Each new key looks at two others, so that a busy store does not hold all of the past."""
     for user in range(10_000):
         clock.advance(0.01)
-        await store.hold(f"h{user}", [rate(key=f"rate:{user}")])
-        await store.settle(f"h{user}", Used(of_rates=1))
+        await store.hold(f"h{user}", [rate(key=f"rate:{user}")], ONE)
+        await store.settle(f"h{user}", Amounts(of_rates=1))
 
     assert int(repr(store).split()[1]) <= SMALL
 
@@ -80,9 +80,9 @@ async def test_users_who_come_and_go_are_forgotten_without_a_sweep(clock: FakeCl
 async def test_a_sweep_keeps_what_is_in_use(clock: FakeClock, store: MemoryLimits) -> None:
     """Half full buckets, money held or spent in a running period, places taken."""
     resets_at = clock.wall() + 3600
-    await store.hold("spent", [rate(9), budget(USD, resets_at=resets_at)])
-    await store.settle("spent", Used(of_rates=9, nanousd=USD))
-    await store.hold("held", [lease(), budget(USD, key="other", resets_at=clock.wall() + 1)])
+    await store.hold("spent", [rate(), budget(resets_at=resets_at)], Amounts(of_rates=9, nanousd=USD))
+    await store.settle("spent", Amounts(of_rates=9, nanousd=USD))
+    await store.hold("held", [lease(), budget(key="other", resets_at=clock.wall() + 1)], ONE)
     clock.advance(5)
 
     store.sweep()
@@ -95,8 +95,8 @@ async def test_a_sweep_keeps_what_is_in_use(clock: FakeClock, store: MemoryLimit
 async def test_a_budget_outlives_a_wall_clock_that_was_wrong(clock: FakeClock, store: MemoryLimits) -> None:
     """For an hour of true time: put forward by a year, and back, it forgets nothing; then what is past is forgotten."""
     now, ends = clock.wall(), clock.wall() + 3600
-    await store.hold("h", [budget(USD, resets_at=ends)])
-    await store.settle("h", Used(nanousd=USD))
+    await store.hold("h", [budget(resets_at=ends)], Amounts(nanousd=USD))
+    await store.settle("h", Amounts(nanousd=USD))
 
     for wall in (now + 366 * 86400, now):
         clock.put(wall)
@@ -114,7 +114,7 @@ async def test_a_budget_outlives_a_wall_clock_that_was_wrong(clock: FakeClock, s
 
 async def test_a_hold_that_is_never_settled_is_charged_what_it_held(clock: FakeClock, store: MemoryLimits) -> None:
     """A day later; its place is free again too."""
-    await store.hold("lost", [rate(), lease(), budget(USD)])
+    await store.hold("lost", [rate(), lease(), budget()], ONE)
     clock.advance(LONGEST_HOLD - 1)
     store.sweep()
     assert await store.budget("budget") == BudgetState(spent=0, held=USD)
@@ -139,11 +139,13 @@ def test_new_keys_make_room_for_themselves() -> None:
 
 async def test_lost_holds_of_one_key_end_one_by_one(clock: FakeClock, store: MemoryLimits) -> None:
     """Their places may have been cleared before."""
-    await store.hold("a", [lease(2, ttl=1)])
-    await store.hold("b", [lease(2, ttl=1)])
-    await store.hold("full", [rate(10)])
+    await store.hold("a", [lease(2, ttl=1)], ONE)
+    await store.hold("b", [lease(2, ttl=1)], ONE)
+    await store.hold("full", [rate()], Amounts(of_rates=10))
     clock.advance(2)
-    assert (await store.hold("c", [lease(2), rate(10, key="rate", per_second=0.001)])).denial is not None
+    assert (
+        await store.hold("c", [lease(2), rate(key="rate", per_second=0.001)], Amounts(of_rates=10))
+    ).denial is not None
 
     await store.settle("a", NOTHING_USED)
     await store.settle("b", NOTHING_USED)
@@ -155,18 +157,18 @@ async def test_a_hold_that_finds_the_table_made_anew_holds_what_it_takes(clock: 
     """Two budgets may count the same money: what is held of it is in the account that settles it."""
     resets_at = clock.wall() + 10 * KEPT
     for user in range(9 * SMALL):
-        await store.hold(f"h{user}", [budget(2, key=f"budget:{user}", resets_at=resets_at)])
+        await store.hold(f"h{user}", [budget(key=f"budget:{user}", resets_at=resets_at)], Amounts(nanousd=2))
     for user in range(SMALL + 1, 9 * SMALL):
         await store.settle(f"h{user}", NOTHING_USED)
     store.sweep()
     for user in range(SMALL + 1):
         await store.settle(f"h{user}", NOTHING_USED)
-    twice = [budget(100, 1000, key="new"), budget(100, 500, key="new", is_shadow=True)]
+    twice = [budget(1000, key="new"), budget(500, key="new", is_shadow=True)]
 
-    await store.hold("twice", twice)
+    await store.hold("twice", twice, Amounts(nanousd=100))
 
     assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=0, held=100), 100)
-    await store.settle("twice", Used(nanousd=70))
+    await store.settle("twice", Amounts(nanousd=70))
     assert (await store.budget("new"), store.held_nanousd) == (BudgetState(spent=70, held=0), 0)
 
 
@@ -224,7 +226,7 @@ class Crowd:
 
     async def _call(self, hold_id: str) -> None:
         estimate = self._random.randint(1, 9)
-        verdict = await self._store.hold(hold_id, [budget(estimate, self.LIMIT, key=self.key)])
+        verdict = await self._store.hold(hold_id, [budget(self.LIMIT, key=self.key)], Amounts(nanousd=estimate))
         await self._look()
         if verdict.denial is not None:
             self.denied += 1
@@ -242,7 +244,7 @@ class Crowd:
 
     async def _settle(self, hold_id: str, cost: int) -> None:
         await asyncio.sleep(0)  # as if the store were far away
-        await self._store.settle(hold_id, Used(nanousd=cost))
+        await self._store.settle(hold_id, Amounts(nanousd=cost))
         self.spent += cost
         await self._look()
 

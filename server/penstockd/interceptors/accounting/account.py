@@ -1,12 +1,10 @@
 """One attempt's account: what is held for it, and what it is charged in the end."""
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
 from penstockd.call import Call
 from penstockd.ledger import Entry, EntryStatus
-from penstockd.limits import BudgetDemand, Demand
+from penstockd.limits import Amounts, BudgetDemand
 from penstockd.model import BYTES_PER_TOKEN, Prompt, chosen, estimate
 from penstockd.rules import Caller, Rulebook
 from penstockd.upstream import UNBILLED
@@ -29,11 +27,7 @@ class Account:
         self._estimate = estimated = estimate(prompt)
         self._bytes_said = 0
         self.is_settled = False
-        # A hold is the most it may cost, not the likeliest: the provider may count all of the input as a cache write.
-        most = model.price.most(estimated) if model.price else 0
-        self.demands: Sequence[Demand] = rulebook.attempt(
-            self.caller, tokens=estimated.total, cost_nanousd=most, now=now
-        )
+        self.demands = rulebook.attempt(self.caller, now=now)
         self.held = Entry(
             call_id=outcome.call_id,
             attempt=attempt.ordinal,
@@ -50,6 +44,15 @@ class Account:
             is_estimated=True,
             labels=prompt.labels,
         )
+
+    @property
+    def asked(self) -> Amounts:
+        """What it holds of its demands: the most it may cost, not the likeliest.
+
+        The provider may count all of the input as a cache write.
+        """
+        estimated, price = self._estimate, self.model.price
+        return Amounts(of_rates=estimated.total, nanousd=price.most(estimated) if price else 0)
 
     @property
     def needs_a_price(self) -> bool:

@@ -28,6 +28,6 @@ class AddedBudgets:
         if not entry.cost_nanousd:
             return ()
         held = {demand.key for demand in account.demands}
-        demands = self._rulebook().attempt(account.caller, tokens=0, cost_nanousd=entry.cost_nanousd, now=entry.at)
+        demands = self._rulebook().attempt(account.caller, now=entry.at)
         added = [demand for demand in demands if isinstance(demand, BudgetDemand) and demand.key not in held]
-        return await self._store.spend(added) if added else ()
+        return await self._store.spend(added, entry.cost_nanousd) if added else ()

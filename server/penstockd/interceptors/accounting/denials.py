@@ -1,10 +1,9 @@
 """What comes of a denial: a number for operators, and for the caller whom it binds, by which rule, and until when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import isinf
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from penstockd import conventions as names
 from penstockd.errors import SMALLER, BudgetExhausted, PenstockError, Quota, RateLimited, too_large
@@ -12,16 +11,14 @@ from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDema
 from penstockd.metrics.instruments import Count, Counter, Instruments
 from penstockd.metrics.rule_labels import rule_label, untold
 from penstockd.metrics.tenant_labels import TenantLabels
-from penstockd.rules import kind_and_tenant
+from penstockd.rules import CALLERS, kind_and_tenant
 from penstockd.tracing import present
 
 _LABELS = (names.PENSTOCK_RULE, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE_SHADOW, names.PENSTOCK_TENANT)
 _NAMELESS = {"user": "calls without a user_id", "key": "calls without a key"}
 """Who are counted together, for want of a name."""
-KEPT = 1024
-"""Rules whose series are remembered: a call is counted under every rule that binds it."""
-
-CountedBy: TypeAlias = Callable[[str, str, bool, str], Count]
+KEPT = 2 * CALLERS
+"""Demands whose series are remembered: those that rules keep of callers, at their admission and of an attempt."""
 
 
 class Denials:
@@ -30,55 +27,65 @@ class Denials:
     def __init__(self, instruments: Instruments, tenants: TenantLabels) -> None:
         """Count by rule, and by tenant as far as `tenants` tells them apart."""
         self._tenants = tenants
-        admissions = instruments.counter(
+        self._admissions = instruments.counter(
             names.PENSTOCK_LIMIT_ADMISSIONS,
             unit="{call}",
             description="Calls and attempts that a limit or budget let pass.",
             labels=_LABELS,
             beyond=_without_rule,
         )
-        denials = instruments.counter(
+        self._denials = instruments.counter(
             names.PENSTOCK_LIMIT_DENIALS,
             unit="{call}",
             description="Calls and attempts that a limit or budget denied, or would have denied were it no shadow.",
             labels=_LABELS,
             beyond=_without_rule,
         )
-        self._admission, self._denial = _counted_by(admissions), _counted_by(denials)
+        # With the demands themselves, as an id is another's once its owner is gone.
+        self._admitted: dict[tuple[int, str], tuple[Sequence[Demand], Sequence[Count]]] = {}
 
     def judge(self, verdict: Verdict, demands: Sequence[Demand]) -> None:
         """Count what `verdict` means for `demands`; raise what a denial means for the caller."""
         if verdict.denial is None and not verdict.shadows:
-            self._count(self._admission, demands)
+            self._admit(demands)
             return
         denied = [shadow.demand for shadow in verdict.shadows]
-        self._count(self._denial, denied)
+        self._count(self._denials, denied)
         if verdict.denial is not None:
             denied_by = verdict.denial.demand
-            self._count(self._denial, [denied_by])
+            self._count(self._denials, [denied_by])
             if trace := present():
                 rule = {names.PENSTOCK_RULE: denied_by.rule, names.PENSTOCK_RULE_PER: denied_by.per}
                 trace.note(names.DENIED_EVENT, rule)
             raise refusal(verdict.denial)
-        self._count(self._admission, [demand for demand in demands if demand not in denied])
+        self._count(self._admissions, [demand for demand in demands if demand not in denied])
 
-    def _count(self, counted_by: CountedBy, demands: Sequence[Demand]) -> None:
+    def _admit(self, demands: Sequence[Demand]) -> None:
+        """Count that all of `demands` let a call pass, which are the same ones at each call of their caller."""
+        if not demands:
+            return
+        label = self._tenants.of(demands[0].tenant)
+        admitted = self._admitted.get((id(demands), label))
+        if admitted is None:
+            if len(self._admitted) >= KEPT:
+                self._admitted.clear()
+            admitted = demands, [_series(self._admissions, demand, label) for demand in demands]
+            self._admitted[id(demands), label] = admitted
+        for count in admitted[1]:
+            count.value += 1
+
+    def _count(self, counter: Counter, demands: Sequence[Demand]) -> None:
         """Count `demands`, all of one caller."""
         if not demands:
             return
         label = self._tenants.of(demands[0].tenant)
         for demand in demands:
-            counted_by(demand.per, demand.rule, demand.is_shadow, label).value += 1
+            _series(counter, demand, label).add()
 
 
-def _counted_by(counter: Counter) -> CountedBy:
-    """What finds the series of `counter`: by whom a rule counts, the rule, whether it is a shadow, and whose it is."""
-
-    @lru_cache(maxsize=KEPT)
-    def counted_by(per: str, rule: str, is_shadow: bool, label: str) -> Count:  # noqa: FBT001 - a key
-        return counter.of(rule_label(rule, label), per, "true" if is_shadow else "false", label)
-
-    return counted_by
+def _series(counter: Counter, demand: Demand, label: str) -> Count:
+    """What `counter` counts `demand` by, of a tenant with this label."""
+    return counter.of(rule_label(demand.rule, label), demand.per, "true" if demand.is_shadow else "false", label)
 
 
 def _without_rule(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,24 +101,24 @@ def refusal(denial: Denial) -> PenstockError:
     match demand:
         case RateDemand() if isinf(denial.retry_after):
             return too_large(
-                f"the call may take {demand.amount:.0f}, but {demand.rule} allow {demand.burst:.0f} at once"
+                f"the call may take {denial.asked.of_rates:.0f}, but {demand.rule} allow {demand.burst:.0f} at once"
             )
         case RateDemand() | LeaseDemand():
             message = f"{_whom(demand.subject)} is over its limit of {demand.rule}"
             return RateLimited(message, retry_after=denial.retry_after, quota=quota)
         case BudgetDemand():
-            message = _shortage(demand, denial.left or 0)
+            message = _shortage(demand, denial.asked.nanousd, denial.left or 0)
             return BudgetExhausted(message, retry_after=-1, metadata=_reset_time(demand), quota=quota)
         case _:
             assert_never(demand)
 
 
-def _shortage(demand: BudgetDemand, left: int) -> str:
-    """Whether the budget is used up, or the call asks more than the nano-USD that are `left` of it."""
+def _shortage(demand: BudgetDemand, asked: int, left: int) -> str:
+    """Whether the budget is used up, or more nano-USD are `asked` than are `left` of it."""
     budget = f"the budget of {_whom(demand.subject)}, {demand.rule},"
     if left <= 0:
         return f"{budget} is used up"
-    most, rest = _dollars(demand.amount), _dollars(left)
+    most, rest = _dollars(asked), _dollars(left)
     return f"this call may cost up to {most}, and {rest} of {budget} is left: {SMALLER}"
 
 

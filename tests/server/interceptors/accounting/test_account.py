@@ -7,7 +7,7 @@ from fakes.metering import ESTIMATE, HOLD, INPUT, OUTPUT, PRICE, MeteredCalls, a
 from fakes.model_calls import a_prompt
 from penstockd.interceptors.accounting.account import Account
 from penstockd.ledger import EntryStatus
-from penstockd.limits import BudgetDemand
+from penstockd.limits import Amounts, BudgetDemand
 from penstockd.model import Price
 from penstockd.outcome import Attempt, Outcome
 from penstockd.principal import Principal
@@ -247,7 +247,8 @@ def test_what_is_held_covers_every_kind_of_input() -> None:
     (demand,) = begun.demands
 
     assert isinstance(demand, BudgetDemand)
-    assert demand.amount == HOLD == PRICE.cost(Usage(cache_write_input=INPUT, output=OUTPUT))
+    assert begun.asked == Amounts(of_rates=INPUT + OUTPUT, nanousd=HOLD)
+    assert PRICE.cost(Usage(cache_write_input=INPUT, output=OUTPUT)) == HOLD
     assert begun.held.cost_nanousd == ESTIMATE < HOLD
 
 

@@ -59,7 +59,7 @@ def test_it_counts_in_the_period_in_which_it_began() -> None:
     """As the ledger has it, and as a budget does of which it held."""
     calls = MeteredCalls()
     rule = BudgetRule(per=Per.TENANT, limit=PLENTY, period=Period.HOUR, text="in an hour")
-    begun = budget_demand(rule, Caller(principal=Principal(tenant="acme"), user_id="", agent=""), 0, calls.clock.wall())
+    begun = budget_demand(rule, Caller(principal=Principal(tenant="acme"), user_id="", agent=""), calls.clock.wall())
     model = calls.model("a", [2 * HOUR, "hi", USED], timeouts=Timeouts(first_token=3 * HOUR, total=3 * HOUR))
 
     async def main() -> BudgetState:

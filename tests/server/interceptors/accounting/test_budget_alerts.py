@@ -22,7 +22,7 @@ def test_each_crossing_is_one_event_and_one_count(caplog: pytest.LogCaptureFixtu
     alerts = BudgetAlerts(
         log=Log("penstockd"), instruments=telescope.instruments, tenants=TenantLabels(), changes=changes
     )
-    demand = budget(0, 10 * USD)
+    demand = budget(10 * USD)
 
     with caplog.at_level(logging.WARNING):
         alerts.tell([Crossing(demand=demand, fraction=fraction, spent=9 * USD) for fraction in (0.5, 0.8)])
@@ -54,7 +54,7 @@ def test_budgets_of_tenants_that_are_not_told_apart_are_counted_as_one() -> None
     )
 
     for number in range(FIRST + 20):
-        demand = replace(budget(0, (number + 1) * USD), tenant=f"tenant-{number}", subject=f"tenant:tenant-{number}")
+        demand = replace(budget((number + 1) * USD), tenant=f"tenant-{number}", subject=f"tenant:tenant-{number}")
         alerts.tell([Crossing(demand=demand, fraction=0.5, spent=USD)])
 
     told = {tuple(labels.values()): value for labels, value in telescope.points("penstock.budget.alerts")}

@@ -5,18 +5,18 @@ from math import inf
 import pytest
 from msgspec.structs import replace
 
-from fakes.demands import USD, budget, lease, rate
+from fakes.demands import ONE, USD, budget, lease, rate
 from fakes.telescope import Telescope
 from penstockd.errors import BudgetExhausted, InvalidRequest, Quota, RateLimited, Violation
-from penstockd.interceptors.accounting.denials import Denials, refusal
-from penstockd.limits import BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
+from penstockd.interceptors.accounting.denials import KEPT, Denials, refusal
+from penstockd.limits import Amounts, BudgetDemand, Demand, Denial, LeaseDemand, RateDemand, Verdict
 from penstockd.metrics.instruments import MOST_SERIES
-from penstockd.metrics.tenant_labels import FIRST, TenantLabels
+from penstockd.metrics.tenant_labels import BUSY_USES, FIRST, TenantLabels
 
 
-def denial(demand: Demand, retry_after: float, left: int | None = None) -> Denial:
+def denial(demand: Demand, retry_after: float, left: int | None = None, *, asked: Amounts = ONE) -> Denial:
     """A denial of this demand."""
-    return Denial(demand=demand, retry_after=retry_after, left=left)
+    return Denial(demand=demand, asked=asked, retry_after=retry_after, left=left)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_over_a_rate_or_a_concurrency_limit(denied: Denial, quota: Quota) -> Non
 def test_callers_without_a_name_are_told_what_they_lack(subject: str, whom: str) -> None:
     """They are counted together, which nobody guesses from a name that ends early; programs read what they did."""
     limited = refusal(denial(replace(lease(8), subject=subject), 0.25))
-    spent = refusal(denial(replace(budget(1, 2 * USD), subject=subject), inf, left=0))
+    spent = refusal(denial(replace(budget(2 * USD), subject=subject), inf, left=0))
 
     assert limited.message == f"{whom} is over its limit of 8 concurrent requests"
     assert spent.message == f"the budget of {whom}, 2 USD in total, is used up"
@@ -56,7 +56,7 @@ def test_callers_without_a_name_are_told_what_they_lack(subject: str, whom: str)
 
 def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
     """It names both that make it large, and what to do about them: the input alone may be too much."""
-    error = refusal(denial(rate(5000, burst=1000), inf))
+    error = refusal(denial(rate(burst=1000), inf, asked=Amounts(of_rates=5000)))
 
     assert isinstance(error, InvalidRequest)
     description = (
@@ -75,7 +75,7 @@ def test_a_call_that_never_fits_is_the_callers_mistake() -> None:
 )
 def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | None, metadata: dict[str, str]) -> None:
     """And not to retry before: clients' own retries would be a long wait."""
-    error = refusal(denial(budget(1, 2 * USD, resets_at=resets_at), inf, left=0))
+    error = refusal(denial(budget(2 * USD, resets_at=resets_at), inf, left=0))
 
     assert isinstance(error, BudgetExhausted)
     assert (error.retry_after, error.metadata) == (-1, metadata)
@@ -83,7 +83,7 @@ def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | N
 
 
 @pytest.mark.parametrize(
-    ("amount", "left", "message"),
+    ("asked", "left", "message"),
     [
         (USD, 0, "the budget of tenant:acme, 2 USD in total, is used up"),
         (USD, -USD, "the budget of tenant:acme, 2 USD in total, is used up"),
@@ -105,9 +105,9 @@ def test_a_budget_that_is_used_up_says_when_the_next_begins(resets_at: float | N
         ),
     ],
 )
-def test_a_budget_is_called_used_up_only_where_it_is(amount: int, left: int, message: str) -> None:
+def test_a_budget_is_called_used_up_only_where_it_is(asked: int, left: int, message: str) -> None:
     """Else its caller can do something: ask for less; what programs read is the same."""
-    error = refusal(denial(budget(amount, 2 * USD), inf, left=left))
+    error = refusal(denial(budget(2 * USD), inf, left=left, asked=Amounts(nanousd=asked)))
 
     assert isinstance(error, BudgetExhausted)
     assert error.message == message
@@ -125,13 +125,10 @@ def test_what_passes_and_what_is_denied_is_counted_by_tenant_and_rule() -> None:
     with pytest.raises(RateLimited):
         denials.judge(Verdict(denial=denial(lease(), 0.1)), [shadow, lease()])
 
-    def counted(name: str) -> dict[tuple[object, ...], float]:
-        return {tuple(attributes.values()): value for attributes, value in telescope.points(name)}
-
     of_the_rate = ("1/s requests", "user", "true", "acme")
     of_the_lease = ("1 concurrent requests", "tenant", "false", "acme")
-    assert counted("penstock.limit.denials") == {of_the_rate: 1, of_the_lease: 1}
-    assert counted("penstock.limit.admissions") == {of_the_rate: 1, of_the_lease: 2}
+    assert denied(telescope) == {of_the_rate: 1, of_the_lease: 1}
+    assert admitted(telescope) == {of_the_rate: 1, of_the_lease: 2}
 
 
 def test_rules_of_tenants_that_are_not_told_apart_use_up_no_series() -> None:
@@ -143,7 +140,7 @@ def test_rules_of_tenants_that_are_not_told_apart_use_up_no_series() -> None:
 
     for number in range(FIRST, 3 * MOST_SERIES):
         tenant = f"tenant-{number}"
-        for shadow in (rate(per_second=number, is_shadow=True), budget(0, number * USD, is_shadow=True)):
+        for shadow in (rate(per_second=number, is_shadow=True), budget(number * USD, is_shadow=True)):
             denials.judge(Verdict(shadows=(denial(of(tenant, shadow), 1.0),)), ())
     with pytest.raises(RateLimited):
         denials.judge(Verdict(denial=denial(of("tenant-0", rate()), 1.0)), ())
@@ -167,9 +164,9 @@ def test_where_rules_are_too_many_only_their_texts_are_lost() -> None:
         shadow = rate(per_second=number, is_shadow=True)
         denials.judge(Verdict(shadows=(denial(shadow, 1.0),)), ())
 
-    for one_too_many in (rate(per_second=0.5, is_shadow=True), budget(1, 3 * USD, is_shadow=True)):
+    for one_too_many in (rate(per_second=0.5, is_shadow=True), budget(3 * USD, is_shadow=True)):
         denials.judge(Verdict(shadows=(denial(one_too_many, 1.0),)), ())
-    for refused in (of("globex", rate(per_second=0.5)), of("globex", budget(1, 3 * USD))):
+    for refused in (of("globex", rate(per_second=0.5)), of("globex", budget(3 * USD))):
         with pytest.raises((RateLimited, BudgetExhausted)):
             denials.judge(Verdict(denial=denial(refused, 1.0)), ())
 
@@ -190,7 +187,18 @@ def of(tenant: str, demand: RateDemand | LeaseDemand | BudgetDemand) -> Demand:
 
 def denied(telescope: Telescope) -> dict[tuple[str, ...], float]:
     """How often rules denied, by rule, whom they count, whether they are shadows, and tenant."""
-    return {tuple(map(str, labels.values())): value for labels, value in telescope.points("penstock.limit.denials")}
+    return counted(telescope, "denials")
+
+
+def admitted(telescope: Telescope) -> dict[tuple[str, ...], float]:
+    """How often they let pass."""
+    return counted(telescope, "admissions")
+
+
+def counted(telescope: Telescope, what: str) -> dict[tuple[str, ...], float]:
+    """What was counted of all limits."""
+    points = telescope.points(f"penstock.limit.{what}")
+    return {tuple(map(str, labels.values())): value for labels, value in points}
 
 
 def test_a_denial_is_told_of_on_its_call() -> None:
@@ -210,3 +218,38 @@ def test_a_denial_is_told_of_on_its_call() -> None:
         "penstock.denied",
         {"penstock.rule": "2/s requests", "penstock.rule.per": "user"},
     )
+
+
+def test_the_same_demands_are_counted_under_the_label_that_their_tenant_has_by_then() -> None:
+    """A busy tenant gets one of its own while its demands stay the same from call to call."""
+    telescope, tenants = Telescope(), TenantLabels()
+    denials, late = Denials(telescope.instruments, tenants), [of("late", rate())]
+    for number in range(FIRST):
+        tenants.of(f"tenant-{number}")
+
+    for _ in range(BUSY_USES):
+        denials.judge(Verdict(), late)
+    tenants.promote()
+    for _ in range(2):
+        denials.judge(Verdict(), late)
+
+    assert admitted(telescope) == {
+        ("other", "tenant", "false", "other"): BUSY_USES,
+        ("1/s requests", "tenant", "false", "late"): 2,
+    }
+
+
+def test_demands_of_any_number_of_callers_are_counted_by_what_they_are() -> None:
+    """They come and go, and another's may be where theirs were."""
+    telescope = Telescope()
+    denials = Denials(telescope.instruments, TenantLabels())
+
+    for number in range(3 * KEPT):
+        denials.judge(Verdict(), [rate(is_shadow=number % 3 == 0), lease(1 + number % 2)])
+
+    assert admitted(telescope) == {
+        ("1/s requests", "user", "true", "acme"): KEPT,
+        ("1/s requests", "user", "false", "acme"): 2 * KEPT,
+        ("1 concurrent requests", "tenant", "false", "acme"): 3 * KEPT / 2,
+        ("2 concurrent requests", "tenant", "false", "acme"): 3 * KEPT / 2,
+    }

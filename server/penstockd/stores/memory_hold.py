@@ -1,0 +1,25 @@
+"""A hold of one process."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from penstockd.limits import Amounts, Demand, Verdict
+
+_GRANTED = Verdict()
+
+
+class Hold(Struct):
+    """What is `asked` of `demands`, `since` which monotonic second.
+
+    Once it is granted, `debited` are those that it took, and `took` is by key what their accounts have to know of that
+    at the end.
+    """
+
+    id: str
+    since: float
+    asked: Amounts
+    demands: Sequence[Demand]
+    debited: Sequence[Demand] = ()
+    took: dict[str, float] = {}
+    verdict: Verdict = _GRANTED
