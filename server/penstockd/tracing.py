@@ -1,7 +1,7 @@
 """The spans of sampled calls; of a call that is not sampled no span is ever made, as even an empty one costs."""
 
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import (
-    INVALID_SPAN_CONTEXT,
     SpanKind,
     Status,
     StatusCode,
@@ -34,9 +33,8 @@ from penstockd.upstream import UpstreamFailure
 _present: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 
 
-def present() -> "Trace | None":
-    """The trace of the call that is being handled, also by work that goes on behind it; None if it is not sampled."""
-    return _present.get()
+present: Callable[[], "Trace | None"] = _present.get
+"""The trace of the call that is being handled, also by work that goes on behind it; None if it is not sampled."""
 
 
 class Within:
@@ -142,10 +140,13 @@ class Tracing:
         """Begin the server span of a call that is sampled."""
         if self._tracer is None:
             return None
-        parent = get_current_span(caller).get_span_context() if caller else INVALID_SPAN_CONTEXT
         # Random in all its bits: everyone who samples by it decides alike.
-        trace_id = parent.trace_id if parent.is_valid else new_id(128)
-        if caller is None and trace_id & _LOW_BITS >= self._bound:
+        parent, trace_id = None, new_id(128)
+        if caller is not None:
+            named = get_current_span(caller).get_span_context()
+            if named.is_valid:
+                parent, trace_id = named, named.trace_id
+        elif trace_id & _LOW_BITS >= self._bound:
             return None
         decided = self._sampler.should_sample(caller or _NOWHERE, trace_id, name, SpanKind.SERVER, attributes)
         if decided.decision is not Decision.RECORD_AND_SAMPLE:
@@ -156,7 +157,7 @@ class Tracing:
             SpanKind.SERVER,
             {**attributes, **decided.attributes},
             trace_id=trace_id,
-            parent=parent if parent.is_valid else None,
+            parent=parent,
             state=decided.trace_state,
         )
         return Trace(span, self._tracer, captures_content=self._captures_content)
