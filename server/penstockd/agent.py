@@ -1,6 +1,6 @@
 """An agent as the floors above see it, and where they are found."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class Agent(Protocol):
 
     @property
     def parameters(self) -> Parameters:
-        """How answers are generated where the caller does not say."""
+        """How answers are generated where the caller does not say; what its definition leaves open is by DEFAULTS."""
 
     @property
     def caching(self) -> Caching | None:
@@ -55,11 +55,9 @@ class Directory:
     """The agents of one configuration; bare models are found by name, not listed."""
 
     def __init__(self, agents: Sequence[Agent], *, bare: Sequence[Agent] = (), default: str) -> None:
-        """Answer requests that name no agent with the one called `default`."""
+        """Answer requests that name no agent with the one called `default`; `find` returns one by its name, or None."""
         self.default = default
         self.listed = sorted(agents, key=lambda agent: agent.name)
-        self._by_name: Mapping[str, Agent] = {agent.name: agent for agent in (*bare, *agents)}
-
-    def find(self, name: str) -> Agent | None:
-        """Return the agent called `name`, if there is one."""
-        return self._by_name.get(name)
+        by_name: Mapping[str, Agent] = {agent.name: agent for agent in (*bare, *agents)}
+        # Every call looks twice, and so calls nothing of Python's.
+        self.find: Callable[[str], Agent | None] = by_name.get
