@@ -37,7 +37,7 @@ class Agent(Protocol):
 
     @property
     def parameters(self) -> Parameters:
-        """How answers are generated where the caller does not say."""
+        """How answers are generated where the caller does not say; what its definition leaves open is by DEFAULTS."""
 
     @property
     def caching(self) -> Caching | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from penstockd.agent import Agent
 from penstockd.call import Call
-from penstockd.request import DEFAULTS, Parameters, Request
+from penstockd.request import Parameters, Request
 
 VERSION = 1
 """Of the keys' form: another one makes other keys of the same requests."""
@@ -41,7 +41,7 @@ class AnswerKeys:
             agent.fingerprint,
             request.input,
             [(turn.role, turn.content) for turn in request.history] if request.history else [],
-            _numbers(request.parameters.over(agent.parameters).over(DEFAULTS)),
+            _numbers(request.parameters.over(agent.parameters)),
             (request.user_id, _pairs(request.labels), _numbers(request.parameters)) if is_per_user else (),
         )
         return f"{tenant}:{agent.name}:{VERSION}:{digest}"

@@ -50,16 +50,20 @@ class Replies:
 
     async def send(self, reply: Reply) -> None:
         """Write what is due with `reply`, or keep it for the end; the headers go out with the first message."""
-        outcome, running = self.outcome, self._running
-        self._are_whole = type(reply) is not Delta
-        if not self._are_whole and outcome.first_content_at is None:
-            outcome.first_content_at = self._clock.monotonic()
-        if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
-            self._context.set_trailing_metadata(((COST, str(cost)),))
+        outcome = self.outcome
+        if type(reply) is Delta:
+            self._are_whole = False
+            if outcome.first_content_at is None:
+                outcome.first_content_at = self._clock.monotonic()
+        else:
+            self._are_whole = True
+            if type(reply) is Completed and (cost := outcome.cost_nanousd) is not None:
+                self._context.set_trailing_metadata(((COST, str(cost)),))
         for written in self._edge(reply):
             if not self._streams:
                 self._message = written
                 continue
+            running = self._running
             if not running.has_written:
                 await self._write_headers()
             running.writing_since = self._clock.monotonic()

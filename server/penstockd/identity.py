@@ -49,7 +49,7 @@ class Identities:
         self._keys = {key.hash: key for key in keys}
         # A key that was shown is known again by a seal that a busy daemon makes in a third of the time that the digest
         # takes; nobody else has what it is made with, and it tells nobody the key.
-        self._sealing_key = secrets.token_bytes()
+        self._sealing = blake2b(key=secrets.token_bytes(), digest_size=32)
         self._known: dict[bytes, Key] = {}
         self._tenants = tenants
         self._anonymous = anonymous
@@ -78,7 +78,9 @@ class Identities:
     def _by_key(self, authorization: str, now: float) -> Principal | Refusal:
         if len(authorization) != len("Bearer ") + api_key.LENGTH:
             return Refusal.MALFORMED  # before any work that grows with what is sent
-        seal = blake2b(authorization.encode(errors="replace"), key=self._sealing_key, digest_size=32).digest()
+        sealing = self._sealing.copy()
+        sealing.update(authorization.encode(errors="replace"))
+        seal = sealing.digest()
         key = self._known.get(seal)
         if key is None:
             scheme, _, text = authorization.partition(" ")

@@ -193,14 +193,14 @@ def response(outcome: Outcome, finish_reason: FinishReason, *, output: str, late
         response.cost_nanousd = cost
     if outcome.is_estimated:
         response.cost_estimated = True
-    usage = outcome.usage
-    _set_usage(response.usage, usage)
+    usage, used = outcome.usage, response.usage
+    _set_usage(used, usage)
     _set_duration(response.latency, latency)
     for attempt in outcome.attempts:
         told = response.attempts.add()
         _set_attempt(told, attempt)
         if attempt.usage is usage:
-            told.usage.CopyFrom(response.usage)  # as a rule one attempt is all there is
+            told.usage.CopyFrom(used)  # as a rule one attempt is all there is
         else:
             _set_usage(told.usage, attempt.usage)
     return response

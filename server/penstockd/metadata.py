@@ -22,7 +22,7 @@ class Metadata:
         if last is None:
             return []
         if len(self._last) == len(self._entries):
-            return [_text(last)]
+            return [last if isinstance(last, str) else _text(last)]  # without a call, as every call has a key
         return [_text(value) for each, value in self._entries if each == name]
 
     def last(self, name: str) -> str | None:

@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import (
-    INVALID_SPAN_CONTEXT,
     SpanKind,
     Status,
     StatusCode,
@@ -141,10 +140,13 @@ class Tracing:
         """Begin the server span of a call that is sampled."""
         if self._tracer is None:
             return None
-        parent = get_current_span(caller).get_span_context() if caller else INVALID_SPAN_CONTEXT
         # Random in all its bits: everyone who samples by it decides alike.
-        trace_id = parent.trace_id if parent.is_valid else new_id(128)
-        if caller is None and trace_id & _LOW_BITS >= self._bound:
+        parent, trace_id = None, new_id(128)
+        if caller is not None:
+            named = get_current_span(caller).get_span_context()
+            if named.is_valid:
+                parent, trace_id = named, named.trace_id
+        elif trace_id & _LOW_BITS >= self._bound:
             return None
         decided = self._sampler.should_sample(caller or _NOWHERE, trace_id, name, SpanKind.SERVER, attributes)
         if decided.decision is not Decision.RECORD_AND_SAMPLE:
@@ -155,7 +157,7 @@ class Tracing:
             SpanKind.SERVER,
             {**attributes, **decided.attributes},
             trace_id=trace_id,
-            parent=parent if parent.is_valid else None,
+            parent=parent,
             state=decided.trace_state,
         )
         return Trace(span, self._tracer, captures_content=self._captures_content)

@@ -8,7 +8,7 @@ from penstockd.agent import Caching
 from penstockd.answers import Answer
 from penstockd.call import Call
 from penstockd.outcome import FinishReason
-from penstockd.request import Parameters, Request
+from penstockd.request import DEFAULTS, Parameters, Request
 from penstockd.stores.answers.memory_answers import MemoryAnswers
 from penstockd.stores.answers.seal import Seal
 
@@ -22,7 +22,7 @@ class KeptAgent:
     name: str = "default"
     caching: Caching | None = field(default_factory=lambda: Caching(ttl=300.0))
     fingerprint: str = "1"
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Parameters = DEFAULTS
     description: str = ""
     models: Sequence[str] = ()
     streams: bool = True

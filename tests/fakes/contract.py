@@ -16,7 +16,7 @@ from penstockd.models.pool import Pool
 from penstockd.models.route import Route, priority
 from penstockd.outcome import Outcome
 from penstockd.principal import KeyRole, Principal
-from penstockd.request import Parameters
+from penstockd.request import DEFAULTS
 from penstockd.resilience.allowance import Allowance
 from penstockd.resilience.circuit import Transition
 from penstockd.resilience.token_bucket import TokenBucket
@@ -71,7 +71,7 @@ class Contract:
             description=f"Agent {name}.",
             instructions="",
             route=Route([self.fast], priority),
-            parameters=Parameters(),
+            parameters=DEFAULTS,
             ask=self.asked,
             caching=None,
             fingerprint="",

@@ -22,7 +22,7 @@ PROMPTS = [
     KeptAgent(name=name, fingerprint=fingerprint, parameters=parameters)
     for name in ("a", "model/a")
     for fingerprint in ("1", "2")
-    for parameters in (Parameters(), Parameters(temperature=0.5, max_output_tokens=10, stop=("x",)))
+    for parameters in (DEFAULTS, Parameters(temperature=0.5, max_output_tokens=10, stop=("x",)))
 ]
 PYTHON = [KeptAgent(name="a", fingerprint="1", caching=Caching(ttl=1.0, per_user=True))]
 
@@ -66,7 +66,7 @@ def changed(draw: random.Random, tenant: str, request: Request, agent: KeptAgent
 
 def shape(tenant: str, request: Request, agent: KeptAgent) -> object:
     """What shapes the answer, by another way than the keys': JSON of plain values."""
-    resolved = request.parameters.over(agent.parameters).over(DEFAULTS)
+    resolved = request.parameters.over(agent.parameters)
     seen: list[object] = [tenant, agent.name, agent.fingerprint, request.input, request.history, numbers(resolved)]
     if agent.caching and agent.caching.per_user:
         seen += [request.user_id, sorted(request.labels.items()), numbers(request.parameters)]
@@ -140,7 +140,7 @@ def test_the_order_of_labels_and_the_way_of_the_reply_do_not_matter(key: Callabl
 
 def test_a_default_is_the_same_unsaid_and_said() -> None:
     """The agent's, and Penstock's own where the agent has none."""
-    agent = KeptAgent(parameters=Parameters(temperature=1))
+    agent = KeptAgent(parameters=Parameters(temperature=1).over(DEFAULTS))
     said = replace(REQUEST, parameters=Parameters(temperature=1.0, max_output_tokens=4096))
 
     assert KEYS.key_of(call_of(REQUEST), agent) == KEYS.key_of(call_of(said), agent)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from penstockd.call import Call, Completed, Delta, Handler, Reply
 from penstockd.model import Prompt, Route
 from penstockd.outcome import FinishReason, Outcome
-from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
+from penstockd.request import Parameters, Request, Role, Turn
 from penstockd.usage import Usage
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class Models:
         return Prompt(
             instructions=instructions,
             turns=_turns(question),
-            parameters=Parameters(**parameters).over(self._parameters).over(DEFAULTS),
+            parameters=Parameters(**parameters).over(self._parameters),
             route=self._route if route is None else self._routes[route],
             streams=streams,
             user_id=self._call.request.user_id,

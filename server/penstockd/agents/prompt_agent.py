@@ -8,7 +8,7 @@ from penstockd.agent import Caching
 from penstockd.agents.agent_span import agent_span
 from penstockd.call import Call, Handler
 from penstockd.model import Prompt, Route
-from penstockd.request import DEFAULTS, Parameters, Request, Role, Turn
+from penstockd.request import Parameters, Request, Role, Turn
 from penstockd.tracing import present
 
 
@@ -37,7 +37,7 @@ class PromptAgent:
         prompt = Prompt(
             instructions=self.instructions,
             turns=(*request.history, Turn(Role.USER, request.input)),
-            parameters=request.parameters.over(self.parameters).over(DEFAULTS),
+            parameters=request.parameters.over(self.parameters),
             route=self.route,
             streams=call.method.streams,
             user_id=request.user_id,

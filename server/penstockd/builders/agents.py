@@ -21,7 +21,7 @@ from penstockd.logs.log import Log
 from penstockd.model import Model, Prompt
 from penstockd.models.pool import Pool
 from penstockd.models.route import LeastLatency, Route, Strategy, Weighted, priority
-from penstockd.request import Parameters
+from penstockd.request import DEFAULTS, Parameters
 
 
 class AgentBuilder:
@@ -75,7 +75,7 @@ class AgentBuilder:
             description="",
             instructions="",
             route=Route([model], priority),
-            parameters=Parameters(),
+            parameters=DEFAULTS,
             ask=self._ask,
             caching=self._default_caching(),
             fingerprint=_digest(self._models_of([model.name])),
@@ -141,4 +141,4 @@ def _digest(text: str) -> str:
 
 
 def _parameters(settings: ParameterSettings) -> Parameters:
-    return Parameters(**dict(settings))
+    return Parameters(**dict(settings)).over(DEFAULTS)

@@ -94,9 +94,14 @@ def _flags(context: SpanContext | None) -> int:
 def _attributes(tag: bytes, attributes: Mapping[str, Value] | None) -> bytes:
     parts = []
     for key, value in attributes.items() if attributes else ():
-        is_short = len(value) <= SHORT if type(value) is str else type(value) in _WHOLE
+        is_short = len(value) <= SHORT if isinstance(value, str) else type(value) in _WHOLE or _is_word(value)
         parts.append((_common if is_short and len(key) <= LONGEST_KEY else _tagged)(tag, key, value))
     return b"".join(parts)
+
+
+def _is_word(value: Value) -> bool:
+    """Whether it is a single short text, in a tuple as the reasons are for which a model finished."""
+    return isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str) and len(value[0]) <= SHORT
 
 
 def _tagged(tag: bytes, key: str, value: Value) -> bytes:
@@ -110,6 +115,8 @@ def _value(value: Value) -> bytes:
             return _field(b"\x0a", value.encode())
         case bool():
             return b"\x10\x01" if value else b"\x10\x00"
+        case int() if 0 <= value < _TOO_LARGE:
+            return b"\x18" + _varint(value)
         case int():
             return AnyValue(int_value=value).SerializeToString()
         case float():
@@ -155,6 +162,7 @@ def _status(status: SpanStatus) -> bytes:
 _common = lru_cache(maxsize=2048, typed=True)(_tagged)
 _common_text = lru_cache(maxsize=256)(_text)
 _WHOLE = (int, bool)
+_TOO_LARGE = 1 << 63
 _BYTES = tuple(bytes((number,)) for number in range(0x80))
 _IDS = Struct("BB16sBB8s").pack
 _TIME = Struct("<BQ").pack

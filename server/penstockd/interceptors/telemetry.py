@@ -43,7 +43,8 @@ class Telemetry:
         method = call.method.path[1:]
         caller = self._tracing.caller(call.metadata)
         trace = self._tracing.begin(method, caller, _attributes(method))
-        call.outcome.trace_ids = ids_of(trace, caller)
+        if trace is not None or caller is not None:
+            call.outcome.trace_ids = ids_of(trace, caller)
         return self._told_of(call, proceed) if trace is None else self._traced(trace, call, proceed)
 
     async def _traced(self, trace: Trace, call: Call[Q], proceed: Handler[Q]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from penstockd.call import Call
-from penstockd.outcome import Attempt, Outcome
+from penstockd.outcome import Attempt
 
 UNDER_WAY = "under_way"
 
@@ -35,21 +35,16 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
         fields["agent"] = outcome.agent
         fields["cache"] = outcome.cache
     if outcome.model or outcome.attempts:
-        fields |= _answer(outcome)
-    fields |= outcome.trace_ids
+        # Who answered and what that took; nothing, where the answer was there already.
+        usage = outcome.usage
+        fields["model"] = outcome.model
+        fields["attempts"] = list(map(_attempt, outcome.attempts))
+        fields["input_tokens"] = usage.input
+        fields["output_tokens"] = usage.output
+        fields["cost_nanousd"] = outcome.cost_nanousd
+    if outcome.trace_ids:
+        fields |= outcome.trace_ids
     return fields
-
-
-def _answer(outcome: Outcome) -> Mapping[str, object]:
-    """Who answered and what that took; nothing, where the answer was there already."""
-    usage = outcome.usage
-    return {
-        "model": outcome.model,
-        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cost_nanousd": outcome.cost_nanousd,
-    }
 
 
 def _attempt(attempt: Attempt) -> Mapping[str, object]:

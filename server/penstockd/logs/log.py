@@ -21,7 +21,7 @@ class _Line(logging.LogRecord):
         self.name = name
         self.msg = message
         self.levelno = level
-        self.levelname = logging.getLevelName(level)
+        self.levelname = _LEVELS[level]
         self.created = now
         self.msecs = now % 1 * 1000
         self.fields = fields
@@ -71,9 +71,15 @@ class Log:
         logger = self._logger
         if logger.isEnabledFor(level):
             all_of_them = _beside(self._fields, fields) if self._fields else fields
-            logger.handle(kind(logger.name, level, message, all_of_them))
+            line = kind(logger.name, level, message, all_of_them)
+            # Where there are no filters, as a rule, `handle` would do no more than this.
+            if logger.filters:
+                logger.handle(line)
+            else:
+                logger.callHandlers(line)
 
 
+_LEVELS: Final = {level: logging.getLevelName(level) for level in (logging.INFO, logging.WARNING, logging.ERROR)}
 _BLANK: Final[dict[str, object]] = {
     **dict.fromkeys(("exc_info", "exc_text", "stack_info")),
     **dict.fromkeys(("thread", "threadName", "taskName", "process", "processName")),

@@ -50,8 +50,13 @@ class LogSink(logging.Handler):
         """Write none of these from now on, nor those of last time."""
         self._redaction.hide(secrets)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a line; what is wrong with it is no affair of whoever wrote it."""
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a line; what is wrong with it is no affair of whoever wrote it.
+
+        Without the lock: a deque needs none, and nobody waits for a thread that writes.
+        """
+        if self.filters and not self.filter(record):
+            return False
         if type(record) is Told and len(self._lines) < UNWORDED:
             self._lines.append(record)
         elif record.levelno < logging.WARNING:
@@ -65,12 +70,6 @@ class LogSink(logging.Handler):
                 self._take_all(told)
         if not self._has_news.is_set():
             self._has_news.set()
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Take a line without the lock: a deque needs none, and nobody waits for a thread that writes."""
-        if self.filters and not self.filter(record):
-            return False
-        self.emit(record)
         return True
 
     def close(self) -> None:

@@ -61,7 +61,8 @@ def _asking(attempts: Iterable[Attempt], until: float) -> float:
     for attempt in attempts:
         if attempt.asked_at is not None:
             begin = max(attempt.asked_at, counted_until)
-            end = until if attempt.answered_at is None else min(attempt.answered_at, until)
-            total += max(0.0, end - begin)
-            counted_until = max(end, counted_until)
+            end = until if attempt.answered_at is None or attempt.answered_at > until else attempt.answered_at
+            if end > begin:
+                total += end - begin
+                counted_until = end
     return total

@@ -1,6 +1,7 @@
 """Keeps the tenants that metrics tell apart to a few, however many there are."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from penstockd.metrics.instruments import OTHER
 
@@ -21,22 +22,31 @@ class TenantLabels:
     """
 
     def __init__(self) -> None:
-        """Nobody has a label yet."""
-        self._labelled: set[str] = set()
+        """Nobody has a label yet; `of` returns what a tenant is called in metrics."""
+        self._labels = _Labels(self._new)
+        # Asked several times for each call: as a rule it calls nothing of Python's.
+        self.of: Callable[[str], str] = self._labels.__getitem__
         self._uses: Counter[str] = Counter()
 
-    def of(self, tenant: str) -> str:
-        """Return what `tenant` is called in metrics."""
-        if tenant in self._labelled:
-            return tenant
-        if len(self._labelled) < FIRST:
-            self._labelled.add(tenant)
-            return tenant
+    def _new(self, tenant: str) -> str:
+        if len(self._labels) < FIRST:
+            return self._labels.setdefault(tenant, tenant)
         self._uses[tenant] += 1
         return OTHER
 
     def promote(self) -> None:
         """End a stretch: give labels to those who were busy in it, as far as there are any left."""
         busiest = [tenant for tenant, uses in self._uses.most_common(BUSY) if uses >= BUSY_USES]
-        self._labelled.update(busiest[: FIRST + BUSY - len(self._labelled)])
+        self._labels.update({tenant: tenant for tenant in busiest[: FIRST + BUSY - len(self._labels)]})
         self._uses.clear()
+
+
+class _Labels(dict[str, str]):
+    """The labels by their tenants; `new` tells that of a tenant who has none, and may give it one."""
+
+    def __init__(self, new: Callable[[str], str]) -> None:
+        super().__init__()
+        self._new = new
+
+    def __missing__(self, tenant: str) -> str:
+        return self._new(tenant)

@@ -20,7 +20,7 @@ def agent(ask: Inner) -> PromptAgent:
         description="Answers.",
         instructions="Be terse.",
         route=Route([MODEL], priority),
-        parameters=Parameters(temperature=0.2, seed=7),
+        parameters=Parameters(temperature=0.2, max_output_tokens=800, seed=7),
         ask=ask,
         caching=None,
         fingerprint="",
@@ -39,7 +39,7 @@ async def test_one_request_becomes_one_prompt(method: Method) -> None:
     (call,) = ask.calls
     assert call.request.instructions == "Be terse."
     assert call.request.turns == (*history, Turn(Role.USER, "and?"))
-    assert call.request.parameters == Parameters(temperature=0.0, seed=7, max_output_tokens=4096)
+    assert call.request.parameters == Parameters(temperature=0.0, seed=7, max_output_tokens=800)
     assert call.request.streams is method.streams
     assert call.request.route.models == [MODEL]
 

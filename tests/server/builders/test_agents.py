@@ -54,6 +54,17 @@ async def test_a_prompt_agent_asks_as_its_settings_say(config: ConfigFile) -> No
     assert agents.default == "support"
 
 
+@pytest.mark.parametrize(("agent", "own"), [("shared", None), ("model/fast", None), ("warm", 0.7), ("own", None)])
+def test_what_an_agent_does_not_say_is_penstocks_own(config: ConfigFile, agent: str, own: float | None) -> None:
+    """Of whatever kind it is."""
+    warm = "  warm: {route: both, parameters: {temperature: 0.7}}\nallow_bare_models: true\n"
+
+    found = build(config.load(AGENTS + warm)).find(agent)
+
+    assert found
+    assert found.parameters == Parameters(temperature=own, max_output_tokens=4096)
+
+
 @pytest.mark.parametrize(
     ("agent", "strategy"), [("shared", type(priority)), ("mixed", Weighted), ("quick", LeastLatency)]
 )

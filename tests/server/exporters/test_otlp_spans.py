@@ -64,7 +64,7 @@ def assert_alike(spans: Sequence[ReadableSpan]) -> None:
     assert ExportTraceServiceRequest.FromString(data) == encode_spans(spans)
 
 
-VALUES = ["", "text", "x" * SHORT, "x" * (SHORT + 1), "ü€", Word.HIT, True, False, 0, 1, -1, 2**63 - 1]
+VALUES = ["", "text", "x" * SHORT, "x" * (SHORT + 1), "ü€", Word.HIT, True, False, 0, 1, -1, 127, 128, 2**63 - 1]
 MORE = [0.0, 1.0, 1.5, 1e300, (), ("stop",), ("stop", "length")]
 
 
@@ -131,7 +131,7 @@ def test_events_links_and_what_was_dropped_are_told(scene: Scene) -> None:
     assert_alike(scene.spans)
 
 
-ODD = [b"bytes", {"k": 1}, [1, "a"], (1, 2), ("a", 2.5), (b"a",), 2**64, "\ud800", None]
+ODD = [b"bytes", {"k": 1}, [1, "a"], (1, 2), ("a", 2.5), (b"a",), 2**63, 2**64, "\ud800", None]
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)

@@ -14,7 +14,7 @@ from penstockd.logs.log import Log
 from penstockd.logs.setup import set_level, write_logs_to
 
 SWITCHES = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
-FILTERED = ("grpc._cython.cygrpc", "opentelemetry.util.re")
+FILTERED = ("grpc._cython.cygrpc", "opentelemetry.util.re", "penstockd.test")
 
 
 class Terminal(io.StringIO):
@@ -248,6 +248,18 @@ def test_other_handlers_find_what_they_know_of(caplog: pytest.LogCaptureFixture)
     assert vars(plain).keys() - vars(record).keys() == set()
     assert record.getMessage() == "it happened"
     assert record.msecs == pytest.approx(record.created % 1 * 1000)
+
+
+def test_a_filter_decides_what_is_told() -> None:
+    """Anybody may put one on our logger, as on any."""
+    stream = io.StringIO()
+    log = written(stream)
+
+    logging.getLogger("penstockd.test").addFilter(lambda record: record.msg != "secret")
+    log.info("secret")
+    log.info("heard")
+
+    assert [json.loads(line)["message"] for line in lines(stream)] == ["heard"]
 
 
 def test_the_level_may_change() -> None:

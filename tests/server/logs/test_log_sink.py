@@ -116,12 +116,12 @@ def test_what_is_said_of_every_call_is_put_into_words_by_the_thread(monkeypatch:
     class Watched(JsonFormatter):
         def format(self, record: logging.LogRecord) -> str:
             by[threading.current_thread().name] += 1
-            return super().format(record) if record.levelno else str(1 / 0)
+            return super().format(record) if record.levelno == logging.INFO else str(1 / 0)
 
     sink = sink_to(stream)
     sink.setFormatter(Watched())
     for number in range(UNWORDED + 10):
-        sink.handle(Told("penstockd", logging.INFO if number else 0, "call finished", {"number": number}))
+        sink.handle(Told("penstockd", logging.INFO if number else logging.ERROR, "call finished", {"number": number}))
     sink.close()
 
     assert by == {"log": UNWORDED, threading.current_thread().name: 10}

@@ -100,4 +100,4 @@ def test_the_names_of_tenants_beyond_are_forgotten() -> None:
     labels.promote()
 
     assert not labels._uses  # noqa: SLF001 - memory is what this is about
-    assert len(labels._labelled) == FIRST  # noqa: SLF001 - as above
+    assert len(labels._labels) == FIRST  # noqa: SLF001 - as above

@@ -134,10 +134,10 @@ class Connection(asyncio.Protocol):
         self._fields += 1
         if self._fields > MAX_FIELDS:
             raise ValueError("too many header fields")
-        if not self._response.status:
-            headers = self._response.headers
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        response = self._response
+        if not response.status:
+            headers, name = response.headers, name.lower()
+            headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
 
     def on_headers_complete(self) -> None:
         """Start the response, unless this head is an interim one's (RFC 9110, 15.2)."""
@@ -180,4 +180,4 @@ class Connection(asyncio.Protocol):
 
 def _ends_with_its_connection(response: Response) -> bool:
     """Whether nothing else says where the body ends (RFC 9112, 6.3)."""
-    return bool(response.status) and not response.headers.keys() & {"content-length", "transfer-encoding"}
+    return bool(response.status) and not response.headers.keys() & {b"content-length", b"transfer-encoding"}

@@ -44,5 +44,5 @@ class OpenAIUsage(Struct):
             cached_input=cached,
             cache_write_input=written,
             output=output,
-            reasoning=min(reasoning, output),
+            reasoning=min(reasoning, output) if reasoning else 0,
         )

@@ -20,7 +20,7 @@ class Response:
     """What has arrived of one response and was not read yet: its connection writes it, one reader reads it.
 
     `status` is 0 until the head is whole; `is_ended` says that all has arrived. Header names are in lower case, and
-    values of one name are joined by commas.
+    values of one name are joined by commas; they are bytes, as most are never read.
     """
 
     __slots__ = ("_failure", "_pieces", "_source", "_waiter", "headers", "is_ended", "status", "unread")
@@ -28,7 +28,7 @@ class Response:
     def __init__(self, source: Source) -> None:
         """Expect a response from `source`."""
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.headers: dict[bytes, bytes] = {}
         self.is_ended = False
         self.unread = 0
         self._pieces: list[bytes] = []

@@ -30,7 +30,7 @@ _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _LETS_IN = re.compile(r"auth|key|token|secret|cookie|pass|credential|session|signature", re.IGNORECASE)
 """What the names of headers have in them whose values let somebody in."""
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
-_PAGE = "text/html"
+_PAGE = b"text/html"
 _BOM = b"\xef\xbb\xbf"
 _BLANK = _BOM + b" \t\r\n"
 """What may stand before JSON or before events."""
@@ -122,7 +122,7 @@ class Wire:
 class Exchange:
     """One response as it arrives. Closing it cuts the connection, unless all of it has been received."""
 
-    __slots__ = ("_ahead", "_is_finished", "_read", "_response", "headers", "status")
+    __slots__ = ("_ahead", "_is_finished", "_read", "_response", "status")
 
     def __init__(self, response: Response) -> None:
         self._response = response
@@ -130,12 +130,17 @@ class Exchange:
         self._is_finished = False
         self._read = 0
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """All of its headers, names in lower case."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._response.headers.items()}
 
     @property
     def is_encoded(self) -> bool:
         """Whether the body is compressed, though we asked for it not to be."""
-        return self.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+        encoding = self._response.headers.get(b"content-encoding")
+        return encoding is not None and encoding.strip().lower() not in (b"", b"identity")
 
     async def is_whole(self) -> bool:
         """Whether the body comes in one piece, whatever was asked for: JSON, or a page that somebody put in between.
@@ -165,8 +170,8 @@ class Exchange:
         return ahead or await self._response.read()
 
     @property
-    def _content_type(self) -> str:
-        content_type, _, _ = self.headers.get("content-type", "").partition(";")
+    def _content_type(self) -> bytes:
+        content_type, _, _ = self._response.headers.get(b"content-type", b"").partition(b";")
         return content_type.strip().lower()
 
     @property
