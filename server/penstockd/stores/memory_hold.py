@@ -12,8 +12,8 @@ _GRANTED = Verdict()
 class Hold(Struct):
     """What is `asked` of `demands`, `since` which monotonic second.
 
-    Once it is granted, `debited` are those that it took, and `took` is by key what their accounts have to know of that
-    at the end.
+    Once it is granted, `debited` are those that it took, and `took` has what the account of each key said then: a
+    rate's, since when its bucket is short, which it is to know at the end.
     """
 
     id: str

@@ -40,7 +40,7 @@ class _Account(Protocol[D_contra]):
         """Why what `hold` asks of `demand` cannot be had now, if it cannot."""
 
     def take(self, demand: D_contra, hold: Hold) -> float | None:
-        """Debit what `hold` asks if it fits; return what the account has to know of it at the end, else None."""
+        """Debit what `hold` asks if it fits; return what is remembered of that, else None."""
 
     def undo(self, demand: D_contra, hold: Hold) -> None:
         """Be as before the latest `take`."""

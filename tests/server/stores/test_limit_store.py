@@ -93,6 +93,8 @@ async def test_more_than_the_burst_never_fits(bench: Bench) -> None:
     verdict = await bench.store.hold("h", [rate(burst=10)], Amounts(of_rates=11))
 
     assert denied(verdict) == ("rate", math.inf)
+    assert verdict.denial is not None
+    assert verdict.denial.asked == Amounts(of_rates=11)
 
 
 @pytest.mark.parametrize(("spent", "left"), [(0, 3), (2, 1), (3, 0), (9, -6)])
@@ -104,7 +106,7 @@ async def test_a_budget_tells_what_is_left_of_it(bench: Bench, spent: int, left:
     verdict = await bench.store.hold("h", [budget(4 * USD)], Amounts(nanousd=5 * USD))
 
     assert verdict.denial is not None
-    assert verdict.denial.left == left * USD
+    assert (verdict.denial.asked, verdict.denial.left) == (Amounts(nanousd=5 * USD), left * USD)
 
 
 async def test_where_one_demand_is_denied_no_other_is_debited(bench: Bench) -> None:

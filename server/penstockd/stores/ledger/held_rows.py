@@ -53,7 +53,7 @@ class HeldRows:
             return ()
         left: dict[str, Row] = {}
         for line in lines:
-            said = msgspec.json.decode(line, type=dict[str, object])
+            said = msgspec.json.decode(line, type=dict[str, str | int | bool | None])
             if said.keys() == {_RELEASED}:
                 left.pop(str(said[_RELEASED]), None)
             else:

@@ -138,6 +138,7 @@ class Journal:
             return
         if not self._database.commits_fast:
             self._task = asyncio.create_task(self._write_in_thread())
+        # Company that is away together, as callers are whose commit was shared, comes back together.
         elif self._shared_for and (gap := self._committed_at + LONGEST_GAP - self._clock.monotonic()) > 0:
             self._task = asyncio.create_task(self._write_after(gap))
         elif self._database.has_company:

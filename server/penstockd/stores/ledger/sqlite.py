@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import asdict, astuple
 from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError
 
 from penstockd.ledger import CannotOpenLedger, LedgerUnavailable
 from penstockd.stores.ledger import ledger_file
@@ -115,7 +115,7 @@ class SqliteDatabase:
                 self._writer.execute("BEGIN IMMEDIATE")
             for operation in operations:
                 text, values_of = _TEXTS[operation.kind]
-                self._writer.execute(text, values_of(operation.row))
+                self._writer.execute(text, values_of(operation.row) if operation.row else ())
             if len(operations) > 1:
                 self._writer.execute("COMMIT")
         except sqlite3.Error as error:
@@ -175,7 +175,7 @@ class SqliteDatabase:
             self._held.clear()
         except OSError as error:
             raise LedgerUnavailable(f"{self._held}: {error.strerror}") from error
-        except (ValueError, StatementError) as error:
+        except (ValueError, OverflowError) as error:
             raise LedgerUnavailable(f"{self._held} is damaged: move it away, and its attempts go uncharged") from error
 
     def _connect_patiently(self) -> sqlite3.Connection:
@@ -215,17 +215,13 @@ def _explain(error: DBAPIError | sqlite3.Error) -> str:
     return _FAULTS.get(code) or _FAULTS.get(code & 0xFF, f"SQLite says: {cause}")
 
 
-def _text(kind: Kind) -> tuple[str, Callable[[Any], Sequence[object]]]:
+def _text(kind: Kind) -> tuple[str, Callable[[Row], Sequence[object]]]:
     """The statement as the driver takes it, and what takes the values of its question marks out of a row."""
     compiled = SQLITE[kind].compile(dialect=sqlite_dialect(paramstyle="qmark"))
     names = tuple(compiled.positiontup or ())
     if names == Row.__struct_fields__:
         return compiled.string, astuple
-    return compiled.string, attrgetter(*names) if names else _nothing
-
-
-def _nothing(_: None) -> Sequence[object]:
-    return ()
+    return compiled.string, attrgetter(*names) if names else astuple
 
 
 _TEXTS: Final = {kind: _text(kind) for kind in Kind}

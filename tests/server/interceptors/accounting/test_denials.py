@@ -1,5 +1,6 @@
 """What a denial means to the caller, and to operators."""
 
+import sys
 from math import inf
 
 import pytest
@@ -253,3 +254,16 @@ def test_demands_of_any_number_of_callers_are_counted_by_what_they_are() -> None
         ("1 concurrent requests", "tenant", "false", "acme"): 3 * KEPT / 2,
         ("2 concurrent requests", "tenant", "false", "acme"): 3 * KEPT / 2,
     }
+
+
+def test_of_callers_who_are_gone_nothing_is_kept_for_long() -> None:
+    """However many came after them."""
+    denials, first = Denials(Telescope().instruments, TenantLabels()), [rate()]
+    before = sys.getrefcount(first)
+
+    denials.judge(Verdict(), first)
+    while_known = sys.getrefcount(first)
+    for _ in range(KEPT):
+        denials.judge(Verdict(), [rate()])
+
+    assert (while_known, sys.getrefcount(first)) == (before + 1, before)

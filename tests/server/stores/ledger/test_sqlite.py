@@ -1,6 +1,7 @@
 """The ledger in a file: whose it is, what it survives, and what it says when the disk fails it."""
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import Connection
 
 from fakes.clock import FakeClock
@@ -342,7 +344,18 @@ async def test_what_is_rolled_up_is_not_charged_again_after_a_fault_of_the_held_
     assert not path.with_name("ledger.db.held").exists()
 
 
-@pytest.mark.parametrize("line", ["not JSON", "{}", '"a text"'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not JSON",
+        "{}",
+        '"a text"',
+        '{"forgotten": [1]}',
+        '{"forgotten": ' + "[" * 100_000,
+        json.dumps(asdict(row_of(held(), 1)) | {"attempt": "1"}),
+        json.dumps(asdict(row_of(held(), 1)) | {"output": 2**63}),
+    ],
+)
 def test_held_rows_that_are_damaged_are_refused_with_what_to_do(path: Path, line: str) -> None:
     """They may hold what somebody owes; when they are gone, nothing else is in the way."""
     SqliteDatabase(path, is_durable=False).close()
