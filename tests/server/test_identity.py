@@ -1,7 +1,10 @@
 """Who is believed, and why others are not."""
 
+from collections.abc import Callable
+
 import pytest
 
+from penstockd import api_key
 from penstockd.api_key import digest, generate
 from penstockd.identity import Identities, Key, Refusal, everyone_is
 from penstockd.principal import Principal
@@ -58,6 +61,28 @@ def test_a_key_says_who_calls(scheme: str) -> None:
 def test_what_is_no_valid_key_is_not_believed(authorization: list[str], refusal: Refusal) -> None:
     """Each for a reason of its own, which operators count."""
     assert identities().identify(authorization, None, NOW) is refusal
+
+
+def test_a_key_that_was_shown_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest is made once, however often it is shown, and whatever is shown in between."""
+    made: list[str] = []
+    digest_of = api_key.digester(PEPPER)
+
+    def digester(_: str) -> Callable[[str], str]:
+        def counted(key: str) -> str:
+            made.append(key)
+            return digest_of(key)
+
+        return counted
+
+    monkeypatch.setattr(api_key, "digester", digester)
+    known = identities()
+    made.clear()
+    for _ in range(3):
+        assert known.identify([f"Bearer {WEB}"], None, NOW) == ACME_WEB
+        assert known.identify([f"Bearer {OTHER}"], None, NOW) == GLOBEX
+
+    assert made == [WEB, OTHER]
 
 
 def test_a_key_ends_at_the_moment_it_expires() -> None:

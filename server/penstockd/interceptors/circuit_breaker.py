@@ -69,6 +69,9 @@ class _Report(Struct, eq=False, kw_only=True):
     changed: Changed
     has_verdict: bool = False
 
+    def __repr__(self) -> str:
+        return f"<_Report of {self.model.name}>"
+
     def send(self, reply: Reply) -> Awaitable[None]:
         if not self.has_verdict:
             self.has_verdict = True

@@ -88,9 +88,9 @@ class _Watch:
             self._timer.move(self._limit[0])
 
     def heard(self) -> None:
-        """Count the model's silence from now on."""
-        self._silence = (self._clock.monotonic() + self._timeouts.idle, "idle_timeout")
-        self.wait()
+        """Count the model's silence anew, unless something is being handed on: then none counts."""
+        if self._silence is not _NEVER:
+            self._listen()
 
     async def send(self, reply: Reply) -> None:
         """Hand `reply` on; the model's silence counts from when that is done, since a slow reader is not its fault."""
@@ -100,7 +100,7 @@ class _Watch:
         await self._call.send(reply)
         self.is_whole = type(reply) is Completed
         if self._streams:
-            self.heard()
+            self._listen()
 
     def verdict(self) -> UpstreamFailure:
         """Whose fault it was that the time ran out."""
@@ -112,6 +112,10 @@ class _Watch:
         if reason:
             return TimedOut(f"{reason} after {given:.3g} s", reason=reason)
         return OutOfTime(f"the caller's time was up after {given:.3g} s")
+
+    def _listen(self) -> None:
+        self._silence = (self._clock.monotonic() + self._timeouts.idle, "idle_timeout")
+        self.wait()
 
     def _limits(self) -> tuple[_Limit, _Limit]:
         """When the answer must be whole, by the caller and by the model, and when its content must have begun."""

@@ -19,6 +19,9 @@ class Seat(Struct, eq=False):
     wants_pieces: bool
     position: int = 0
 
+    def __repr__(self) -> str:
+        return f"<Seat at {self.position}>"
+
     def read(self) -> str:
         """Return all that was said since the last read, in one piece; empty when there is nothing new."""
         text = "".join(self.pieces[self.position :])  # of a single piece that is the piece itself

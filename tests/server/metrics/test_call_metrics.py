@@ -65,10 +65,20 @@ def test_the_first_content_is_measured_from_the_arrival() -> None:
         ([attempt(0.125, 0.375), attempt(0.5, 0.875)], 0.375),
         ([attempt(0.125, 0.625), attempt(0.375, 0.875)], 0.25),
         ([attempt(0.125, 0.875), attempt(0.25, 0.5)], 0.25),
+        ([attempt(0.125, 0.875), attempt(0.25, 0.375), attempt(0.5, 0.625)], 0.25),
         ([attempt(0.25, None)], 0.25),
         ([attempt(None, None)], 1.0),
     ],
-    ids=["none", "one", "two", "two that overlap", "one within the other", "one still going on", "one refused"],
+    ids=[
+        "none",
+        "one",
+        "two",
+        "two that overlap",
+        "one within the other",
+        "two within one",
+        "one still going on",
+        "one refused",
+    ],
 )
 def test_what_models_take_is_not_ours(attempts: list[Attempt], ours: float) -> None:
     """However many are asked, and whether or not at once."""

@@ -54,6 +54,16 @@ def test_whoever_reads_counts_each_value_once() -> None:
     assert (list(series.counts), series.sum) == ([0, many, 0], 1.5 * many)
 
 
+def test_the_smallest_and_the_largest_are_of_all_that_was_ever_observed() -> None:
+    """Not of what came since it was counted last."""
+    series = seconds().of("ask", "")
+    for value in (0.25, 8.0, 1.0):
+        series.observe(value)
+        series.settle()
+
+    assert (series.smallest, series.largest) == (0.25, 8.0)
+
+
 def test_what_waits_to_be_counted_is_settled() -> None:
     """Whether or not anybody reads it."""
     measures = Instruments()

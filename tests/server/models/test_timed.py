@@ -146,6 +146,35 @@ def test_a_slow_reader_is_not_the_models_fault() -> None:
         attempt(1.0, Delta("a"), 1.0, Delta("b"), 1.0, DONE, send=slowly, within=60.0)
 
 
+@pytest.mark.parametrize("streams_for", [14.0, 1000.0])
+def test_a_model_that_thinks_aloud_meanwhile_is_not_taken_for_its_reader(streams_for: float) -> None:
+    """Whatever is heard of it while a reply is handed on, it is the reader who takes that long."""
+
+    async def slowly(_: Reply) -> None:
+        await asyncio.sleep(streams_for)
+
+    async def thinks(call: Call[Prompt]) -> None:
+        while True:
+            await asyncio.sleep(5.0)
+            call.request.thought()
+
+    async def says(call: Call[Prompt]) -> None:
+        thinking = asyncio.create_task(thinks(call))
+        try:
+            await Saying(Delta("a"), 1.0, DONE)(call)
+        finally:
+            thinking.cancel()
+
+    clock = VirtualClock()
+    timed = Timed(says, timeouts=TIMEOUTS, clock=clock)
+    call = model_call(prompt(streams=True), slowly)
+    if streams_for < TIMEOUTS.total:
+        virtual_time.run(clock, timed(call))
+        return
+    with pytest.raises(SlowReader, match="total_timeout"):
+        virtual_time.run(clock, timed(call))
+
+
 def test_a_unary_answer_has_no_slow_reader() -> None:
     """What its end waits for is our own ledger."""
 

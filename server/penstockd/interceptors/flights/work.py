@@ -57,6 +57,9 @@ class Work(Struct, eq=False, kw_only=True):
     successor: "Work | None" = None
     is_final: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Work {self.flight!r}>"
+
     def may_be_flown_again(self, left: float) -> bool:
         """Whether it failed before anything was heard, in a way that another try of `left` seconds may not."""
         ending = self.flight.ending
@@ -84,6 +87,9 @@ class OwnLimit(Struct, eq=False):
     wake: Callable[[], None]
     is_over: bool = False
     timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<OwnLimit at {self.call.ends_at:.3f}>"
 
     def __post_init__(self) -> None:
         if self.call.overtime is not None:

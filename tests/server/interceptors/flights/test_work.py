@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fakes import virtual_time
 from fakes.calls import REQUEST, a_call
 from fakes.virtual_time import VirtualClock
-from penstockd.interceptors.flights.work import OwnLimit
+from penstockd.interceptors.flights.work import OwnLimit, Work
 from penstockd.resilience.overtime import Overtime
 
 
@@ -45,6 +45,16 @@ def clock() -> Iterator[VirtualClock]:
     """Time that jumps."""
     with VirtualClock() as it:
         yield it
+
+
+def test_what_is_said_of_it_repeats_no_prompt(clock: VirtualClock) -> None:
+    """An event loop names whom it called, should that fail."""
+    call = a_call(replace(REQUEST, input="a secret"))
+    limit, work = OwnLimit(call, Overtime(), clock, lambda: None), Work(key="k", call=call)
+    seat = work.flight.board(lambda: None, wants_pieces=True)
+    work.flight.say("another secret")
+
+    assert "secret" not in f"{limit!r} {work!r} {work.flight!r} {seat!r}"
 
 
 def test_a_listener_is_woken_at_its_own_end_if_the_work_has_more(clock: VirtualClock) -> None:

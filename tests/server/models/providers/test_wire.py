@@ -117,6 +117,18 @@ async def test_bad_chunks_are_no_answer(upstream: Upstream, provide: Provide, ba
     assert (await failed(provide(OPENAI))).reason in ("truncated", "malformed")
 
 
+async def test_a_refusal_is_read_whatever_else_its_headers_say(upstream: Upstream, provide: Provide) -> None:
+    """Bytes that are no UTF-8, and names and values in capitals, are no reason to miss when to come back."""
+    body = b'{"error": {"code": "slow_down"}}'
+    upstream.answer(response(body, 429, x_note="\xff\xfe", Retry_After="7", Content_Encoding=" Identity "))
+
+    failure = await failed(provide(OPENAI))
+
+    assert isinstance(failure, CoolingDown)
+    assert failure.retry_after == 7.0
+    assert "slow_down" in str(failure)
+
+
 async def test_redirects_are_not_followed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
     """A key goes where the config says and nowhere else."""
     upstream.answer(response(b"", 307, location=f"{upstream.url}/elsewhere"))
