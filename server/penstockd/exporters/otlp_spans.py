@@ -10,7 +10,7 @@ from struct import Struct
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -112,7 +112,7 @@ def _value(value: Value) -> bytes:
     """An AnyValue, in which a default is said as well."""
     match value:
         case str():
-            return _field(b"\x0a", value.encode())
+            return _field(b"\x0a", _utf8(value))
         case bool():
             return b"\x10\x01" if value else b"\x10\x00"
         case int() if 0 <= value < _TOO_LARGE:
@@ -122,8 +122,7 @@ def _value(value: Value) -> bytes:
         case float():
             return AnyValue(double_value=value).SerializeToString()
         case tuple() if all(isinstance(text, str) for text in value):
-            texts = [AnyValue(string_value=text) for text in value]
-            return AnyValue(array_value=ArrayValue(values=texts)).SerializeToString()
+            return _field(b"\x2a", b"".join([_field(b"\x0a", _value(text)) for text in value]))
     raise TypeError(value)
 
 
@@ -134,7 +133,12 @@ def _field(tag: bytes, data: bytes) -> bytes:
 
 def _text(tag: bytes, text: str) -> bytes:
     """Empty for an empty one, as the default is."""
-    return _field(tag, text.encode()) if text else b""
+    return _field(tag, _utf8(text)) if text else b""
+
+
+def _utf8(text: str) -> bytes:
+    """Half a surrogate pair, which an agent may have cut a text to, is a question mark, and costs no other span."""
+    return text.encode(errors="replace")
 
 
 def _name(tag: bytes, name: str) -> bytes:
@@ -155,7 +159,8 @@ def _varint(number: int) -> bytes:
 def _status(status: SpanStatus) -> bytes:
     if status.is_unset and not status.description:
         return b""
-    return Status(code=_CODES[status.status_code], message=status.description or "").SerializeToString()
+    description = _utf8(status.description or "").decode()
+    return Status(code=_CODES[status.status_code], message=description).SerializeToString()
 
 
 # Many spans have these alike.

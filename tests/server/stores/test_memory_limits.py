@@ -251,3 +251,17 @@ class Crowd:
     async def _look(self) -> None:
         state = await self._store.budget(self.key)
         assert 0 <= state.held <= state.held + state.spent <= self.LIMIT
+
+
+@pytest.mark.parametrize("others", [0, REMEMBERED - 1, REMEMBERED + 1])
+async def test_a_hold_that_was_settled_takes_nothing_again(store: MemoryLimits, others: int) -> None:
+    """Nor once many others were settled since: whoever asks again has waited long, and was answered."""
+    money = [budget(key="money")]
+    await store.hold("h", money, Amounts(nanousd=5))
+    await store.settle("h", Amounts(nanousd=3))
+    for number in range(others):
+        await store.settle(f"other-{number}", None)
+
+    await store.hold("h", money, Amounts(nanousd=5))
+
+    assert await store.budget("money") == BudgetState(spent=3, held=0)
