@@ -6,6 +6,7 @@ import pytest
 
 from fakes import answers
 from fakes.models import anthropic, openai
+from fakes.stage import Stage
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, chunk, response
 from fakes.upstream import stream as streamed
 from peers.live_daemon import Daemons
@@ -146,11 +147,10 @@ async def test_a_cancelled_call_asks_no_other_model_whatever_its_own_makes_of_it
 
     async with AgentClient(daemon.target) as client:
         call = asyncio.ensure_future(client.process("hi"))
-        await asyncio.sleep(0.5)
+        await Stage(daemon, client).until("own", lambda model: model.in_flight == 1)
         call.cancel()
-        line = await daemon.line("call finished")
+        line = await daemon.line("call finished", code="CANCELLED")
 
-    assert line["code"] == "CANCELLED"
     assert [attempt["reason"] for attempt in line["attempts"]] == ["cancelled"]
     assert upstream.requests == []
     assert daemon.logged("an attempt failed") == []

@@ -99,6 +99,13 @@ class Stage:
         """Return once no call is on its way to the model."""
         await self.until(name, lambda model: not model.in_flight)
 
+    async def until_under_way(self, number: int) -> None:
+        """Return once the daemon has taken on this many calls that it has not ended."""
+        while True:
+            if (await self.daemon.status())["calls"]["in_flight"] == number:
+                return
+            await asyncio.sleep(POLLED_EVERY)
+
     async def _read(self, seen: Seen, agent: str, text: str, timeout: float) -> None:
         async with self.client.stream(text, agent=agent, timeout=timeout) as stream:
             async for piece in stream:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
+import aiohttp
+
 PROGRAMS = Path(sys.executable).parent
 TESTS = Path(__file__).parents[1]
 PATIENCE = 20.0
@@ -70,6 +72,12 @@ class Penstockd:
         """Every line so far with this message and these fields."""
         wanted = {"message": message, **fields}
         return [line for line in self.lines if wanted.items() <= line.items()]
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return its snapshot, as its admin port gives it to those who need no token."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/status") as answer:
+            snapshot: Mapping[str, Any] = await answer.json()
+            return snapshot
 
     async def line(self, message: str, *, count: int = 1, **fields: object) -> Line:
         """Return the `count`-th line with this message and these fields, waiting for it."""

@@ -97,15 +97,17 @@ async def test_a_call_cancelled_while_it_waits_for_room_leaves_the_queue(daemon:
     """The model's one permit goes to who is still there, and the upstream never hears of the one who left."""
     done = asyncio.Event()
     sick.respond(lambda request: (done, *well(request)))
-    before = sick.calls
+    before, left = sick.calls, len(daemon.daemon.logged("call finished", code="CANCELLED"))
     first = asyncio.create_task(daemon.ask("default"))
     await sick.received(before + 1)
     second = asyncio.create_task(daemon.ask("default"))
+    await daemon.until_under_way(2)
     third = asyncio.create_task(daemon.ask("default"))
-    await asyncio.sleep(0.1)
+    await daemon.until_under_way(3)
 
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
+    await daemon.daemon.line("call finished", count=left + 1, code="CANCELLED")
     done.set()
 
     assert [(await call).text for call in (first, third)] == ["well", "well"]
