@@ -49,6 +49,16 @@ class Prometheus:
             while not await self.query("up == 1"):  # noqa: ASYNC110 - as below
                 await asyncio.sleep(0.2)
 
+    async def until_known(self, names: set[str]) -> None:
+        """Return once it has seen all of these metrics; what it was told may show in its own only later."""
+        unknown = names
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while unknown := names - await self.names():  # noqa: ASYNC110 - as below
+                    await asyncio.sleep(0.2)
+        except TimeoutError as error:
+            raise AssertionError(unknown) from error
+
     async def until(self, is_so: Callable[[list[Alert]], bool]) -> list[Alert]:
         """Return the alerts that fire once they are so."""
         alerts: list[Alert] = []
