@@ -46,6 +46,7 @@ async def test_each_cause_is_named_to_whoever_looks(daemons: Daemons, tmp_path: 
             served = set(innocent.ended)
             with tonight.locked_ledger():
                 late = await watching.until(fire(LEDGER))
+                refused = await tonight.ask_unchecked()  # the others may all have heard of it before they called
                 board, problems = await look(tonight.daemon)
             await watching.until(lambda alerts: not fire(LEDGER)(alerts))
             await watching.until_known(asked_for() - NOT_TONIGHT)
@@ -57,6 +58,7 @@ async def test_each_cause_is_named_to_whoever_looks(daemons: Daemons, tmp_path: 
     assert "server_error" in description("PenstockCircuitOpen", midnight)
     assert [alert for alert in late if "error expanding" in json.dumps(alert)] == []
     assert served == {"answered"}
+    assert refused == "ACCOUNTING_UNAVAILABLE"
     assert served < set(innocent.ended) <= served | {"ACCOUNTING_UNAVAILABLE", "UNREACHABLE"}
     assert {("circuit", "fast"), ("tenant", "acme"), ("budget", "globex"), ("ledger", "ledger")} <= problems
     assert [words for words in SAID if words not in board] == []

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import grpc
+
 import penstock
 from fakes import answers
 from fakes.certificates import self_signed
 from fakes.models import openai
+from fakes.rpc import PROCESS, wire
 from fakes.upstream import Received, Script, Upstream, response, stream
 from peers import peer
 from peers.live_daemon import Daemons, Penstockd
+from penstock.v1.agent_service_pb2 import ProcessRequest
 from penstockd.api_key import digest, generate
 from penstockd.usage import Usage
 
@@ -71,6 +75,9 @@ class Night:
     strong: Upstream
     callers: Mapping[str, Caller]
     state: Path
+    ca: Path
+    key: str
+    """Of a caller who does as its tenant may."""
 
     def misbehave(self) -> None:
         """Let a model die, a tenant flood its limit, another run through its budget, and a stranger try keys."""
@@ -78,6 +85,13 @@ class Night:
         self.callers["acme"].rate = 20
         self.callers["globex"].rate = 10
         self.callers[STRANGER].rate = 10
+
+    async def ask_unchecked(self) -> str:
+        """Call past the health that the others' channels watch, and return the reason of the status."""
+        trust = grpc.ssl_channel_credentials(self.ca.read_bytes())
+        metadata = (("authorization", f"Bearer {self.key}"),)
+        async with wire(self.daemon.target, credentials=trust) as caller:
+            return (await caller.ask(PROCESS, ProcessRequest(input="all the same"), metadata=metadata)).reason
 
     @contextmanager
     def locked_ledger(self) -> Iterator[None]:
@@ -123,6 +137,6 @@ async def night(daemons: Daemons, directory: Path) -> AsyncIterator[Night]:
         callers[STRANGER].rate = 0.5
         async with asyncio.TaskGroup() as tasks:
             calling = [tasks.create_task(caller.call()) for caller in callers.values()]
-            yield Night(daemon, fast, strong, callers, directory / "state")
+            yield Night(daemon, fast, strong, callers, directory / "state", cert, keys["initech"])
             for task in calling:
                 task.cancel()
