@@ -84,8 +84,11 @@ class Ledger(Protocol):
     async def usage(self, query: "UsageQuery") -> "UsageReport":
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
 
-    async def spent(self, since: float) -> Sequence["Spending"]:
-        """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
+    async def spent(self, since: float, until: float | None) -> Sequence["Spending"]:
+        """What each tenant's users, agents and keys have cost from `since` until before `until`, HELD entries left out.
+
+        In unix seconds; None is no end.
+        """
 
 
 class NoLedger:
@@ -107,7 +110,7 @@ class NoLedger:
         """Nothing was used."""
         return UsageReport(total=Totals(), by_agent=(), by_model=(), by_user=())
 
-    async def spent(self, since: float) -> Sequence["Spending"]:  # noqa: ARG002 - as above
+    async def spent(self, since: float, until: float | None) -> Sequence["Spending"]:  # noqa: ARG002 - as above
         """Nothing was spent."""
         return ()
 

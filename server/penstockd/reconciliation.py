@@ -1,7 +1,7 @@
 """Reconciles the budgets with the ledger: after a start, a reload, a loss, or a clock that was put back."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from penstockd.clock import Clock
@@ -127,28 +127,33 @@ class Reconciliation:
         seen = {demand.key: (await store.budget(demand.key)).spent for demand in added}
         demands = await self._sums(new, now)
         for demand, amount in demands.items():
-            if demand.key in seen:
+            before_reading = seen.pop(demand.key, None)  # once, though several budgets may count the same money
+            if before_reading is not None:
                 # What the store has counted and the ledger has yet to write is kept.
-                meanwhile = (await store.budget(demand.key)).spent - seen[demand.key]
-                await store.set_spent(demand.key, max(amount, seen[demand.key]) + meanwhile, demand.resets_at)
+                meanwhile = (await store.budget(demand.key)).spent - before_reading
+                await store.set_spent(demand.key, max(amount, before_reading) + meanwhile, demand.resets_at)
         standing = {demand.key: (await store.budget(demand.key)).spent for demand in demands}
-        told = {
+        told = Counter(
             (demand.key, demand.is_shadow, crossing.fraction)
             for demand in earlier
             for crossing in demand.crossings(0, standing.get(demand.key, 0))
-        }
-        return [
-            crossing
-            for demand in demands
-            for crossing in demand.crossings(0, standing[demand.key])
-            if (demand.key, demand.is_shadow, crossing.fraction) not in told
-        ]
+        )
+        crossings: list[Crossing] = []
+        for demand in sorted(demands, key=lambda demand: demand not in earlier):
+            for crossing in demand.crossings(0, standing[demand.key]):
+                which = (demand.key, demand.is_shadow, crossing.fraction)
+                if told[which] > 0:
+                    told[which] -= 1  # of this budget, or of the one that it has come instead of
+                else:
+                    crossings.append(crossing)
+        return crossings
 
     async def _sums(self, rulebook: Rulebook, now: float) -> Mapping[BudgetDemand, int]:
         """What was spent of each budget in the period that holds `now`."""
         sums: defaultdict[BudgetDemand, int] = defaultdict(int)
         for period in {rule.period for rules in rulebook.tenants.values() for rule in rules.budgets}:
-            for number, spending in enumerate(await self._ledger.spent(period.start(now)), 1):
+            span = period.span(now)
+            for number, spending in enumerate(await self._ledger.spent(span.start, span.end), 1):
                 caller = _caller(spending)
                 rules = [rule for rule in rulebook.of(spending.tenant).budgets if rule.period is period]
                 for demand in {budget_demand(rule, caller, now) for rule in rules}:

@@ -56,9 +56,11 @@ class Books(NoLedger):
         self.is_open = asyncio.Event()
         self.is_open.set()
         self.reads = 0
+        self.asked: list[tuple[float, float | None]] = []
 
-    async def spent(self, since: float) -> Sequence[Spending]:
+    async def spent(self, since: float, until: float | None) -> Sequence[Spending]:
         self.reads += 1
+        self.asked.append((since, until))
         await self.is_open.wait()
         if self.is_away:
             raise LedgerUnavailable("the disk is gone")
@@ -190,6 +192,8 @@ async def test_losses_of_a_period_that_is_over_bind_nobody(desk: Desk) -> None:
             [OF_A_USER, replace(OF_A_USER, is_shadow=True)],
             {0.5},
         ),
+        ([OF_A_USER, replace(OF_A_USER, limit=1000)], [OF_A_USER, replace(OF_A_USER, limit=110)], {0.5}),
+        ([OF_A_USER, replace(OF_A_USER, limit=110)], [replace(OF_A_USER, limit=110), OF_A_USER], set()),
         ([OF_A_USER], [OF_A_USER], set()),
         ([OF_A_USER], [], set()),
     ],
@@ -238,14 +242,26 @@ async def test_a_budget_that_is_new_counts_what_was_spent_before(desk: Desk) -> 
     ]
 
 
+async def test_new_budgets_of_one_subject_and_period_count_what_was_spent_once(desk: Desk) -> None:
+    """They count the same money, a shadow too, and what is spent meanwhile."""
+    await desk.start(of_acme(), spending(60))
+    await desk.spend(OF_A_USER, 20, user="u1")
+
+    await desk.reload(of_acme(OF_A_USER, replace(OF_A_USER, limit=90, is_shadow=True), replace(OF_A_USER, limit=1000)))
+
+    assert await desk.spent("u1") == [60, 60, 60]
+    crossings = [(each.demand.limit, each.fraction, each.spent) for each in desk.crossings]
+    assert sorted(crossings) == [(90, 0.5, 60), (100, 0.5, 60)]
+
+
 async def test_what_is_spent_while_the_ledger_is_read_is_not_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be in what was read or not: it is counted, rather twice than never."""
     await desk.start(of_acme(), spending(40))
     read = desk.ledger.spent
 
-    async def spent(since: float) -> Sequence[Spending]:
+    async def spent(since: float, until: float | None) -> Sequence[Spending]:
         await desk.spend(OF_A_USER, 7, user="u1")
-        return await read(since)
+        return await read(since, until)
 
     monkeypatch.setattr(desk.ledger, "spent", spent)
 
@@ -408,6 +424,19 @@ async def test_a_wall_clock_that_is_put_back_takes_nothing_back(desk: Desk) -> N
 
     assert before == [67, 67, 67]
     assert await desk.spent() == [67, 60, 67]
+
+
+async def test_what_is_asked_of_the_ledger_ends_with_the_period(desk: Desk) -> None:
+    """It may hold later rows, of a clock that was put back."""
+    await desk.start(of_acme(rule(Per.TENANT, Period.HOUR), rule(Per.TENANT, Period.TOTAL)))
+    hour = Period.HOUR.span(START)
+
+    async with desk.kept_up():
+        desk.clock.put(hour.start - 9 * LOOK_EVERY)
+        await desk.look()
+
+    assert sorted(desk.ledger.asked[:2]) == [(0.0, None), (hour.start, hour.end)]
+    assert set(desk.ledger.asked[2:]) == {(hour.start - 3600, hour.start)}
 
 
 async def test_a_wall_clock_that_is_put_back_within_a_period_asks_nobody(desk: Desk) -> None:

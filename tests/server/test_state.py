@@ -20,9 +20,9 @@ from penstockd.state import UPKEEP_EVERY, State
 class Hanging(NoLedger):
     """A ledger that never tells what was spent."""
 
-    async def spent(self, since: float) -> Sequence[Spending]:
+    async def spent(self, since: float, until: float | None) -> Sequence[Spending]:
         await asyncio.Event().wait()
-        return await super().spent(since)
+        return await super().spent(since, until)
 
 
 class Stage:

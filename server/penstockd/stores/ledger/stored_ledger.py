@@ -122,9 +122,12 @@ class StoredLedger:
         """Sum the settled and lost entries that match. Raises LedgerUnavailable."""
         return await self._read(partial(sums.usage, query=query), longest=LONGEST_STATEMENT)
 
-    async def spent(self, since: float) -> Sequence[Spending]:
-        """What each tenant's users, agents and keys have cost since `since` (unix seconds), HELD entries left out."""
-        return await self._read(partial(sums.spent, since=since), longest=LONGEST_SUM)
+    async def spent(self, since: float, until: float | None) -> Sequence[Spending]:
+        """What each tenant's users, agents and keys have cost from `since` until before `until`, HELD entries left out.
+
+        In unix seconds; None is no end.
+        """
+        return await self._read(partial(sums.spent, since=since, until=until), longest=LONGEST_SUM)
 
     async def stop(self) -> None:
         """Write what has arrived, and let go of the database; what cannot be written is charged at the next start."""

@@ -28,14 +28,14 @@ def usage(connection: Connection, query: UsageQuery) -> UsageReport:
     )
 
 
-def spent(connection: Connection, since: float) -> Sequence[Spending]:
-    """What each combination has cost since `since`, unix seconds."""
+def spent(connection: Connection, since: float, until: float | None) -> Sequence[Spending]:
+    """What each combination has cost from `since` until before `until`, unix seconds; None is no end."""
     attempts, days = ATTEMPTS.c, DAYS.c
     parts = union_all(
         select(*(attempts[name] for name in SPENDERS), attempts.cost_nanousd).where(
-            ~IS_HELD, attempts.at_us >= _us(since)
+            ~IS_HELD, *_within(attempts.at_us, _us, since, until)
         ),
-        select(*(days[name] for name in SPENDERS), days.cost_nanousd).where(days.day >= _day(since)),
+        select(*(days[name] for name in SPENDERS), days.cost_nanousd).where(*_within(days.day, _day, since, until)),
     ).subquery()
     names = [parts.c[name] for name in SPENDERS]
     cost = _sum(parts.c.cost_nanousd).label("cost_nanousd")
@@ -89,10 +89,18 @@ def _matching(query: UsageQuery, table: Table, moment: Column[int], unit: Callab
     """What of `table` the query asks for, whose rows are of a `moment` that is counted in `unit`."""
     names = ("tenant", "user_id", "agent", "model")
     conditions: list[Condition] = [table.c[name] == value for name in names if (value := getattr(query, name))]
-    if query.since is not None:
-        conditions.append(moment >= unit(query.since))
-    if query.until is not None:
-        conditions.append(moment < unit(query.until))
+    return conditions + _within(moment, unit, query.since, query.until)
+
+
+def _within(
+    moment: Column[int], unit: Callable[[float], int], since: float | None, until: float | None
+) -> list[Condition]:
+    """What is of a `moment` from `since` until before `until`, as far as these are given."""
+    conditions: list[Condition] = []
+    if since is not None:
+        conditions.append(moment >= unit(since))
+    if until is not None:
+        conditions.append(moment < unit(until))
     return conditions
 
 

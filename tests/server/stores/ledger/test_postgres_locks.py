@@ -128,7 +128,7 @@ async def test_a_sum_of_what_was_spent_may_take_longer_than_other_looks(
     monkeypatch.setattr(sums, "spent", look)
     ledger = ledger_on(PostgresDatabase(server.database()))
     await ledger.usage(UsageQuery())
-    await ledger.spent(0.0)
+    await ledger.spent(0.0, None)
     await ledger.stop()
 
     assert limits == ["1min", "10min"]
@@ -252,7 +252,7 @@ async def test_a_start_under_a_lock_says_who_has_it(server: Postgres) -> None:
         blamed = rf"process {other.info.backend_pid} there has it locked: .* SELECT pg_terminate_backend"
 
         with pytest.raises(LedgerUnavailable, match=blamed):
-            await ledger.spent(0.0)
+            await ledger.spent(0.0, None)
         with pytest.raises(CannotOpenLedger, match=f"cannot write the ledger: .*{blamed}"):
             await ledger.start(lambda _: None, uncounted)
 
@@ -286,13 +286,13 @@ async def test_a_look_that_takes_too_long_is_given_up(server: Postgres, monkeypa
         other.execute("LOCK TABLE attempts")
 
         with pytest.raises(LedgerUnavailable, match=r"the database has not answered within 0\.2 seconds"):
-            await ledger.spent(0.0)
+            await ledger.spent(0.0, None)
         with pytest.raises(LedgerUnavailable, match=r"the database has not answered within 0\.1 seconds"):
             await ledger.usage(UsageQuery())
         with pytest.raises(CannotOpenLedger, match="cannot write the ledger: the database does not answer"):
             await ledger.start(lambda _: None, uncounted)
 
-    assert await ledger.spent(0.0) == []
+    assert await ledger.spent(0.0, None) == []
     await ledger.stop()
 
 

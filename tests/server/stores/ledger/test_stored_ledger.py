@@ -211,7 +211,7 @@ async def test_a_breakdown_is_the_dearest_thousand(ledger: StoredLedger) -> None
 
 
 async def test_what_was_spent_is_told_by_who_spent_it(ledger: StoredLedger) -> None:
-    """Since a moment, held attempts left out, for budgets to start from."""
+    """From one moment to another, held attempts left out, for budgets to start from."""
     await put(
         ledger,
         settled(at=100.0, cost_nanousd=1),
@@ -219,10 +219,11 @@ async def test_what_was_spent_is_told_by_who_spent_it(ledger: StoredLedger) -> N
         settled(at=300.0, cost_nanousd=4),
         settled(at=300.0, user_id="u2", cost_nanousd=8),
         settled(at=300.0, user_id="u3", cost_nanousd=None),
+        settled(at=400.0, user_id="u4", cost_nanousd=16),
     )
     await ledger.hold(held(at=300.0))
 
-    spent = await ledger.spent(200.0)
+    spent = await ledger.spent(200.0, 400.0)
 
     assert sorted(spent, key=lambda one: one.user_id) == [
         Spending(tenant="acme", user_id="u1", agent="support", key="web", cost_nanousd=6),
@@ -241,14 +242,18 @@ async def test_rolling_up_by_day_changes_no_sum(open_database: OpenDatabase, mon
     await put(ledger, *(entry for number in range(60) for entry in call(number, clock.wall(), chance)))
     queries = [ALL, UsageQuery(model="fast"), UsageQuery(user_id="u1"), UsageQuery(tenant="acme", agent="support")]
     before = [await ledger.usage(query) for query in queries]
-    spent = await ledger.spent(0.0)
+    spent = await ledger.spent(0.0, None)
 
     steps = roll_up(database, clock.wall() + 3 * DAY)
 
     assert steps == 10  # nine with calls in them, one that found none
     assert count_rows(database) == 0
     assert [await ledger.usage(query) for query in queries] == before
-    assert sorted(await ledger.spent(0.0), key=str) == sorted(spent, key=str)
+    assert sorted(await ledger.spent(0.0, None), key=str) == sorted(spent, key=str)
+    midnight = clock.wall() // DAY * DAY
+    days = [await ledger.spent(midnight + day * DAY, midnight + (day + 1) * DAY) for day in range(-4, 4)]
+    assert sum(each.cost_nanousd for day in days for each in day) == sum(each.cost_nanousd for each in spent)
+    assert sum(map(bool, days)) > 1
     await ledger.stop()
 
 
@@ -307,7 +312,7 @@ async def test_a_retention_of_thirty_days_keeps_all_of_the_longest_month(
     await ledger.start(lambda _: None, uncounted)
     await until(lambda: count_rows(database) + count_rows(database, "days") == is_kept, clock, step=1.0)
 
-    assert [spending.cost_nanousd for spending in await ledger.spent(march)] == [1000] * is_kept
+    assert [spending.cost_nanousd for spending in await ledger.spent(march, None)] == [1000] * is_kept
     await ledger.stop()
 
 
