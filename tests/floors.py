@@ -44,7 +44,7 @@ FLOORS = (
         "usage",
     },
     {"agents", "interceptors", "models", "stores"},
-    {"endpoint", "grpc_adapter", "grpc_replies", "messages", "running", "service", "services", "status"},
+    {"endpoint", "grpc_adapter", "grpc_replies", "messages", "mistakes", "running", "service", "services", "status"},
     {
         "admin",
         "certificate_expiry",

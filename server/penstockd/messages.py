@@ -1,41 +1,29 @@
 """Translates between the contract's messages and the values inside: checks what comes in, renders what goes out."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
 from penstock.v1 import agent_service_pb2 as pb
 from penstockd import request_id
 from penstockd.errors import InvalidRequest, Violation
+from penstockd.mistakes import (
+    CACHE_POLICIES,
+    MOST_LABELS,
+    MOST_STOPS,
+    MOST_TURNS,
+    MOST_VIOLATIONS,
+    ROLES,
+    ProcessMessage,
+    mistakes_of,
+)
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
-from penstockd.request import UNSET, CachePolicy, Parameters, Request, Role, Turn
+from penstockd.request import UNSET, CachePolicy, Parameters, Request, Turn
 from penstockd.usage import Usage
 
 M = TypeVar("M", bound=Message)
-ProcessMessage = pb.ProcessRequest | pb.ProcessStreamRequest
-
-MOST_VIOLATIONS = 20
-"""Mistakes of one request that are named."""
-MOST_LABELS = 16
-"""Labels of one request."""
-MOST_OF_LABELS = 5
-"""Mistakes of labels that are named: their keys can be long, and a status has room for so much."""
-LONGEST_LABEL = 63
-"""Characters of a label's key."""
-NUL = "\0"
-"""The one character that PostgreSQL does not store, neither in a row nor in what is asked of one."""
-
-_ROLES = {pb.ROLE_USER: Role.USER, pb.ROLE_ASSISTANT: Role.ASSISTANT}
-_CACHE_POLICIES = {
-    pb.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
-    pb.CACHE_POLICY_BYPASS: CachePolicy.BYPASS,
-    pb.CACHE_POLICY_REFRESH: CachePolicy.REFRESH,
-    pb.CACHE_POLICY_OFF: CachePolicy.OFF,
-}
 _FINISH_REASONS = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
     FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
@@ -65,15 +53,15 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
     request = Request(
         agent=message.agent or default_agent,
         input=message.input,
-        history=_turns(message) if message.history else (),
+        history=_turns(message) if message.history and len(message.history) <= MOST_TURNS else (),
         user_id=message.user_id,
         request_id=message.request_id,
         idempotency_key=message.idempotency_key,
         parameters=_parameters(message.parameters) if message.HasField("parameters") else UNSET,
-        cache=_CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
+        cache=CACHE_POLICIES.get(message.cache, CachePolicy.DEFAULT),
         labels=dict(message.labels) if message.labels and len(message.labels) <= MOST_LABELS else {},
     )
-    mistakes = _mistakes(message, request)
+    mistakes = mistakes_of(message, request)
     if mistakes:
         violations = [Violation(field, description) for field, description in mistakes[:MOST_VIOLATIONS]]
         summary = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
@@ -85,7 +73,7 @@ def read_request(message: ProcessMessage, *, default_agent: str) -> Request:
 def _turns(message: ProcessMessage) -> tuple[Turn, ...]:
     """What was said; nothing where a role is none, which is one of the mistakes."""
     try:
-        return tuple(Turn(_ROLES[turn.role], turn.content) for turn in message.history)
+        return tuple(Turn(ROLES[turn.role], turn.content) for turn in message.history)
     except KeyError:
         return ()
 
@@ -95,66 +83,9 @@ def _parameters(message: pb.GenerationParameters) -> Parameters:
         temperature=message.temperature if message.HasField("temperature") else None,
         top_p=message.top_p if message.HasField("top_p") else None,
         max_output_tokens=message.max_output_tokens if message.HasField("max_output_tokens") else None,
-        stop=tuple(message.stop),
+        stop=tuple(message.stop[:MOST_STOPS]),
         seed=message.seed if message.HasField("seed") else None,
     )
-
-
-def _mistakes(message: ProcessMessage, request: Request) -> list[tuple[str, str]]:
-    """What is wrong with what was read, field by field: all of it, or at least as much as is told of."""
-    mistakes: list[tuple[str, str]] = []
-    if not request.input:
-        mistakes.append(("input", "must not be empty"))
-    if message.history:
-        mistakes += islice(_turn_violations(message), MOST_VIOLATIONS)
-    if len(request.user_id) > 128 or NUL in request.user_id:
-        mistakes.append(("user_id", "must have at most 128 characters, none of them NUL"))
-    if request.request_id and not request_id.is_valid(request.request_id):
-        mistakes.append(("request_id", "must be 1 to 128 of A-Z a-z 0-9 . _ -"))
-    if len(request.idempotency_key) > 255:
-        mistakes.append(("idempotency_key", "must have at most 255 characters"))
-    if message.cache not in _CACHE_POLICIES:
-        mistakes.append(("cache", "must be a CachePolicy"))
-    if request.parameters is not UNSET:
-        mistakes += _parameter_violations(message.parameters)
-    if message.labels:
-        mistakes += _label_violations(message)
-    return mistakes
-
-
-def _turn_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
-    for index, turn in enumerate(message.history):
-        if turn.role not in _ROLES:
-            yield f"history[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"
-
-
-def _parameter_violations(parameters: pb.GenerationParameters) -> Iterator[tuple[str, str]]:
-    if parameters.HasField("temperature") and not 0 <= parameters.temperature <= 2:
-        yield "parameters.temperature", "must be from 0 to 2"
-    if parameters.HasField("top_p") and not 0 < parameters.top_p <= 1:
-        yield "parameters.top_p", "must be above 0, at most 1"
-    if parameters.HasField("max_output_tokens") and parameters.max_output_tokens < 1:
-        yield "parameters.max_output_tokens", "must be at least 1"
-    if len(parameters.stop) > 4:
-        yield "parameters.stop", "must have at most 4 texts"
-    if any(not text for text in parameters.stop):
-        yield "parameters.stop", "must not hold an empty text"
-
-
-def _label_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
-    if len(message.labels) > MOST_LABELS:
-        yield "labels", f"must have at most {MOST_LABELS} entries"
-    yield from islice(_entry_violations(message), MOST_OF_LABELS)
-
-
-def _entry_violations(message: ProcessMessage) -> Iterator[tuple[str, str]]:
-    for key, value in message.labels.items():
-        # Quoted as JSON is: a key can hold anything.
-        field = f"labels[{msgspec.json.encode(key[:LONGEST_LABEL]).decode()}]"
-        if not 1 <= len(key) <= LONGEST_LABEL:
-            yield field, f"must have a key of 1 to {LONGEST_LABEL} characters"
-        if len(value) > 256:
-            yield field, "must have a value of at most 256 characters"
 
 
 def started(outcome: Outcome) -> pb.ProcessStreamResponse:

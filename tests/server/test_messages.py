@@ -1,12 +1,14 @@
 """Messages of the contract become values, and values become messages."""
 
+import sys
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.v1 import agent_service_pb2 as pb
-from penstockd import messages
+from penstockd import messages, mistakes
 from penstockd.errors import InvalidRequest, Violation
 from penstockd.outcome import Attempt, CacheStatus, FinishReason, Outcome
 from penstockd.request import CachePolicy, Parameters, Request, Role, Turn
@@ -15,12 +17,12 @@ from penstockd.usage import Usage
 KINDS = pytest.mark.parametrize("kind", [pb.ProcessRequest, pb.ProcessStreamRequest])
 
 
-def read(message: messages.ProcessMessage) -> Request:
+def read(message: mistakes.ProcessMessage) -> Request:
     """Read with the default agent "house"."""
     return messages.read_request(message, default_agent="house")
 
 
-def complaints(message: messages.ProcessMessage) -> dict[str, str]:
+def complaints(message: mistakes.ProcessMessage) -> dict[str, str]:
     """The fields that are refused, and why."""
     with pytest.raises(InvalidRequest) as raised:
         read(message)
@@ -100,6 +102,7 @@ def test_a_bad_field_is_named(message: pb.ProcessRequest, field: str) -> None:
         (pb.GenerationParameters(max_output_tokens=0), "max_output_tokens"),
         (pb.GenerationParameters(stop=["a"] * 5), "stop"),
         (pb.GenerationParameters(stop=["a", ""]), "stop"),
+        (pb.GenerationParameters(stop=[""] * 1000), "stop"),
     ],
 )
 def test_a_bad_parameter_is_named(parameters: pb.GenerationParameters, field: str) -> None:
@@ -129,6 +132,43 @@ def test_every_mistake_is_named_at_once() -> None:
 
     assert len(raised.value.violations) == 20
     assert raised.value.message.count("must") == 3
+
+
+def test_what_is_too_many_is_not_read() -> None:
+    """Nobody knows yet who asks: a message that is full of the smallest parts costs no more than another."""
+    turn, stop, label = b"\x1a\x02\x08\x01", b"\x22\x01a", b"\x52\x08\x0a\x04%04x\x12\x00"
+    stops = stop * 60_000
+    data = b"\x12\x01x" + turn * 60_000 + b"\x3a" + varint(len(stops)) + stops
+    message = pb.ProcessRequest.FromString(data + b"".join(label % number for number in range(60_000)))
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(InvalidRequest) as raised:
+            read(message)
+    finally:
+        sys.setprofile(None)
+
+    assert (len(message.history), len(message.parameters.stop), len(message.labels)) == (60_000,) * 3
+    assert {violation.field for violation in raised.value.violations} == {"history", "parameters.stop", "labels"}
+    assert calls < 1000
+
+
+def test_a_history_of_many_turns_is_read() -> None:
+    """As many as there may be."""
+    history = [pb.Message(role=pb.ROLE_USER, content="a")] * mistakes.MOST_TURNS
+
+    assert len(read(pb.ProcessRequest(input="x", history=history)).history) == mistakes.MOST_TURNS
+
+
+def varint(number: int) -> bytes:
+    """A number as a message has it."""
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
 
 
 def test_a_few_bad_labels_stand_for_all() -> None:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, ValidationInfo
 
 from penstockd.config.context import Context
 from penstockd.config.errors import Mistake, nearest
+
+T = TypeVar("T")
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _BARE: Final = "model/"
@@ -22,7 +24,7 @@ def existing(kind: str, name: str, names: Iterable[str]) -> str:
     return name
 
 
-def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     """`values`, if none of them is there twice."""
     if len(set(values)) == len(values):
         return values

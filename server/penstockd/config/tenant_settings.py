@@ -71,7 +71,7 @@ class BudgetSettings(Section):
     per: Subject
     usd: NanoUsd
     period: Literal["hour", "day", "month", "total"] = "month"
-    alert_at: tuple[SomeShare, ...] = (0.5, 0.8, 1.0)
+    alert_at: Annotated[tuple[SomeShare, ...], AfterValidator(distinct)] = (0.5, 0.8, 1.0)
     shadow: bool = False
 
     @field_validator("usd")

@@ -15,7 +15,7 @@ from penstockd.clock import Clock
 from penstockd.errors import AccountingUnavailable, Overloaded, PermissionDenied, Violation, invalid
 from penstockd.ledger import Ledger, LedgerUnavailable, Totals, UsageQuery
 from penstockd.limits import StoreUnavailable
-from penstockd.messages import NUL
+from penstockd.mistakes import NUL
 from penstockd.period import Period
 from penstockd.principal import Principal
 from penstockd.resilience.backoff import soon

@@ -21,6 +21,7 @@ TENANT = "models: {{m: {{provider: echo}}}}\ntenants: {{t: {{{rules}}}}}"
         ("budgets: [{per: user, usd: 0}]", "budgets[0].usd: must be more than 0"),
         ("budgets: [{per: user, usd: 1, period: week}]", "budgets[0].period: must be hour or day or month or total"),
         ("budgets: [{per: user, usd: 1, alert_at: [1.5]}]", "budgets[0].alert_at[0]: must be at most 1"),
+        ("budgets: [{per: user, usd: 1, alert_at: [0.2, 0.8, 0.2]}]", 'budgets[0].alert_at: "0.2" is given twice'),
         ("budgets: [{per: planet, usd: 1}]", "budgets[0].per: must be tenant or user or agent or key"),
     ],
 )
