@@ -136,7 +136,7 @@ def test_every_mistake_is_named_at_once() -> None:
 
 def test_what_is_too_many_is_not_read() -> None:
     """Nobody knows yet who asks: a message that is full of the smallest parts costs no more than another."""
-    turn, stop, label = b"\x1a\x02\x08\x01", b"\x22\x01a", b"\x52\x08\x0a\x04%04x\x12\x00"
+    turn, stop, label = b"\x1a\x02\x08\x01", b"\x22\x01a", b"\x4a\x08\x0a\x04%04x\x12\x00"
     stops = stop * 60_000
     data = b"\x12\x01x" + turn * 60_000 + b"\x3a" + varint(len(stops)) + stops
     message = pb.ProcessRequest.FromString(data + b"".join(label % number for number in range(60_000)))
