@@ -97,6 +97,13 @@ class CircuitBreaker:
             until = max(until, self._blocked_until + self._open_for * self._spread)
         return until - now if until - now > TOLERANCE else 0.0
 
+    def recovery(self) -> float:
+        """Seconds until it is worth coming back: as `wait`, but a probe's verdict comes long before it is due."""
+        wait = self.wait()
+        if self._probe is None or not self._is_enabled or self._has_lapsed(self._clock.monotonic()):
+            return wait
+        return max(self.cooldown, min(wait, self._policy.open_for))
+
     def admit(self) -> Ticket | None:
         """Let one call pass if none has to wait: any while closed, else the one probe."""
         if self.wait() > 0.0:

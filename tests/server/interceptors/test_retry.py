@@ -646,6 +646,20 @@ def test_a_model_that_passes_a_call_over_is_not_asked_again_at_once() -> None:
     assert asked.attempts == []
 
 
+def test_who_comes_behind_a_probe_is_told_to_come_back_soon() -> None:
+    """Not when the probe's time is over: its verdict comes long before that, as a rule."""
+    calls = ModelCalls()
+    policy = BreakerPolicy(open_for=3.0, probe_timeout=120.0)
+    a = calls.model("a", policy=policy)
+    a.model.breaker.trip("test", 0.0)
+    a.model.breaker.admit()
+
+    asked = calls.answer(a)
+
+    assert isinstance(asked.refusal, ModelsUnavailable)
+    assert asked.refusal.retry_after == 3.0
+
+
 def test_a_circuit_whose_probe_comes_due_ends_a_wait_for_room() -> None:
     """It needs somebody's call to close again."""
     calls = ModelCalls()

@@ -194,18 +194,33 @@ def test_a_hung_probe_counts_as_failed_at_its_timeout() -> None:
     clock = FakeClock()
     breaker = opened(clock)
     probe = probed(clock, breaker)
-    assert breaker.wait() == 30.0
+    assert (breaker.wait(), breaker.recovery()) == (30.0, 5.0)
+    clock.advance(28.0)
+    assert (breaker.wait(), breaker.recovery()) == (2.0, 2.0)
 
-    clock.advance(33.0)
+    clock.advance(5.0)
 
     assert breaker.state is OPEN
     assert breaker.cause == "probe timed out"
-    assert breaker.wait() == 7.0  # of the 10 s that began at the timeout
+    assert breaker.wait() == breaker.recovery() == 7.0  # of the 10 s that began at the timeout
     assert breaker.admit() is None
     assert breaker.succeeded(probe) == Transition(HALF_OPEN, OPEN, "probe timed out")
     assert breaker.wait() == 7.0
     clock.advance(7.0)
     assert admitted(breaker).is_probe
+
+
+def test_a_recovery_is_hoped_for_behind_a_probe_only() -> None:
+    """What the model asked for, and what operators want, holds all the same."""
+    clock = FakeClock()
+    breaker = opened(clock)
+    assert breaker.recovery() == breaker.wait() == 5.0
+
+    probed(clock, breaker)
+    breaker.cool_down(20.0)
+    assert breaker.recovery() == 20.0
+    breaker.disable()
+    assert breaker.recovery() == math.inf
 
 
 def test_a_probe_that_fails_after_its_timeout_failed_once() -> None:

@@ -227,10 +227,9 @@ class Trial:
         if not self._failures and not self._has_time():
             return DeadlineExceeded("too little time is left to ask a model")
         models = self._call.request.route.models
-        most = max((model.allowance.most_tokens for model in models), default=inf)
-        if self._tokens > most:
+        if self._tokens > (most := max((model.allowance.most_tokens for model in models), default=inf)):
             return conclusion.of_a_size(self._tokens, most)
-        soonest = min(map(self._wait, models))
+        soonest = min(self._wait(model, model.breaker.recovery()) for model in models)
         retry_after = None if isinf(soonest) else max(soonest, self._backoff.pause())
         unasked = [model.breaker.cause for model in self._untried]
         return conclusion.of_all(self._failures, unasked=unasked, retry_after=retry_after)
@@ -240,11 +239,12 @@ class Trial:
         wait = self._wait(model)
         return self._clock.monotonic() + (wait + EARLY if wait else 0.0)
 
-    def _wait(self, model: Model) -> float:
+    def _wait(self, model: Model, admitted_in: float | None = None) -> float:
         """Seconds until the model may answer this request: inf if it never will, though asked again."""
-        return max(self._back_in(model), model.allowance.wait(self._held(model)))
+        return max(self._back_in(model, admitted_in), model.allowance.wait(self._held(model)))
 
-    def _back_in(self, model: Model) -> float:
+    def _back_in(self, model: Model, admitted_in: float | None = None) -> float:
         """Seconds for which the model is to be left alone, or its circuit is open; inf if that is for good."""
-        not_before, admitted_in = self._not_before.get(model.name), model.breaker.wait()
-        return admitted_in if not_before is None else max(not_before - self._clock.monotonic(), admitted_in)
+        not_before = self._not_before.get(model.name)
+        circuit = model.breaker.wait() if admitted_in is None else admitted_in
+        return circuit if not_before is None else max(not_before - self._clock.monotonic(), circuit)
