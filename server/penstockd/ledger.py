@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from math import inf
 from typing import Protocol
 
 from msgspec import Struct
@@ -61,10 +62,10 @@ class Ledger(Protocol):
     def waiting(self) -> int:
         """How many settled entries are not yet written."""
 
-    async def hold(self, entry: Entry) -> None:
-        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable.
+    async def hold(self, entry: Entry, ends_at: float = inf) -> None:
+        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable, in time for a call that `ends_at`.
 
-        A hold that raises, or is cancelled, leaves nothing.
+        That is in monotonic seconds. A hold that raises, or is cancelled, leaves nothing.
         """
 
     async def settle(self, entry: Entry) -> None:
@@ -97,7 +98,7 @@ class NoLedger:
     fault = ""
     waiting = 0
 
-    async def hold(self, entry: Entry) -> None:
+    async def hold(self, entry: Entry, ends_at: float = inf) -> None:
         """Forget it."""
 
     async def settle(self, entry: Entry) -> None:

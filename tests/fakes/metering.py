@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from fakes.model_calls import Asked, ModelCalls
@@ -47,12 +48,14 @@ class FakeLedger(NoLedger):
         self.rows: dict[tuple[str, int], Entry] = {}
         self.settled: list[Entry] = []
         self.hold_takes = self.settle_takes = 0.0
+        self.asked_until = inf
         self.hold_fails: list[BaseException | None] = []
         self.settle_fails: list[BaseException | None] = []
         self.release_fails: list[BaseException | None] = []
         self._clock = clock
 
-    async def hold(self, entry: Entry) -> None:
+    async def hold(self, entry: Entry, ends_at: float = inf) -> None:
+        self.asked_until = ends_at
         await self._take_time(self.hold_takes, self.hold_fails)
         assert entry.status is EntryStatus.HELD
         assert _key(entry) not in self.rows, "an attempt is held once"

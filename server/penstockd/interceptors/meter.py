@@ -54,7 +54,7 @@ class Meter:
         """Proceed if the attempt is covered, else raise what is in its way."""
         account = Account(call, self._rulebook, self._clock.wall())
         try:
-            await self._open(account)
+            await self._open(account, call.ends_at)
         except BaseException:
             account.give_back_grant(used=0)
             raise
@@ -82,7 +82,7 @@ class Meter:
             if not account.is_settled:
                 await self._settle(account, account.broken(status, reason))
 
-    async def _open(self, account: Account) -> None:
+    async def _open(self, account: Account, ends_at: float) -> None:
         """Hold what the attempt may cost, and put it on the ledger; both or neither."""
         if account.needs_a_price:
             self._price_alarm.sound(account.model.name)
@@ -91,7 +91,7 @@ class Meter:
             verdict = await self._holds.take(account.hold_id, account.demands, account.asked)
             self._holds.judge(verdict, account.demands)
         try:
-            await self._ledger.hold(account.held)
+            await self._ledger.hold(account.held, ends_at)
         except LedgerUnavailable as error:
             await self._release(account)
             raise AccountingUnavailable("the call cannot be accounted for just now", retry_after=1.0) from error

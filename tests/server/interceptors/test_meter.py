@@ -190,6 +190,16 @@ def test_a_caller_who_leaves_takes_nothing_along_of_what_a_distant_store_settles
     calls.assert_settled(model)
 
 
+def test_the_ledger_is_asked_until_the_call_ends() -> None:
+    """One that stands still is to be told of in time."""
+    calls = MeteredCalls()
+    began = calls.clock.monotonic()
+
+    calls.answer(calls.model("a", ["text", USED]), within=7.0)
+
+    assert calls.ledger.asked_until == began + 7.0
+
+
 def test_an_attempt_that_its_circuit_does_not_admit_costs_nothing() -> None:
     """It is no attempt of the call's, and all that it took is given back."""
     calls = MeteredCalls(a_budget(PLENTY))

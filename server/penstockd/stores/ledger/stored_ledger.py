@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf, isinf
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from penstockd.clock import Clock
 from penstockd.ledger import CannotOpenLedger, Entry, LedgerUnavailable, Spending, UsageQuery, UsageReport
 from penstockd.logs.log import Log
 from penstockd.resilience.backoff import Backoff
+from penstockd.resilience.deadline import margin
 from penstockd.stores.ledger import sums
 from penstockd.stores.ledger.database import LONGEST_STATEMENT, Database, within
 from penstockd.stores.ledger.journal import SILENT, Journal
@@ -94,12 +96,21 @@ class StoredLedger:
             raise CannotOpenLedger(f"cannot write the ledger: {str(fault) or SILENT}") from fault
         self._upkeep = [asyncio.create_task(self._tidy_up()), asyncio.create_task(self._tending.keep_up(charged))]
 
-    async def hold(self, entry: Entry) -> None:
-        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable. Cut short, it leaves nothing."""
+    async def hold(self, entry: Entry, ends_at: float = inf) -> None:
+        """Write a HELD entry; returns when it is durable. Raises LedgerUnavailable, in time for a call that `ends_at`.
+
+        That is in monotonic seconds. Cut short, it leaves nothing.
+        """
         row = row_of(entry, self._database.instance)
         # Nobody is to be asked for what cannot be settled: after a pause, a commit must first go well.
-        if not self._journal.is_sound or not self._database.hold(row):
-            await self._journal.write(Operation(Kind.HOLD, row))
+        if self._journal.is_sound and self._database.hold(row):
+            return
+        remaining = ends_at - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(None if isinf(remaining) else remaining - margin(remaining)):
+                await self._journal.write(Operation(Kind.HOLD, row))
+        except TimeoutError as late:
+            raise LedgerUnavailable(SILENT) from late
 
     async def settle(self, entry: Entry) -> None:
         """Settle an entry that is held; returns when it is durable.

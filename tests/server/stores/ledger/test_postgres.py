@@ -125,6 +125,29 @@ async def test_a_server_that_stands_still_holds_up_nobody(postgres: Postgres, mo
     await ledger.stop()
 
 
+async def test_whose_time_ends_first_is_told_that_the_server_stands_still(postgres: Postgres) -> None:
+    """Before it ends, while nobody knows yet whether that is a fault; and what it would have held is taken back."""
+    clock, database = SystemClock(), PostgresDatabase(postgres.database())
+    ledger = ledger_on(database, clock)
+    await ledger.start(lambda _: None, uncounted)
+    postgres.freeze()
+    try:
+        ends_at = clock.monotonic() + 0.5
+        with pytest.raises(LedgerUnavailable, match="does not answer"):
+            await ledger.hold(held(), ends_at)
+        left, fault = ends_at - clock.monotonic(), ledger.fault
+        with pytest.raises(LedgerUnavailable, match="does not answer"):
+            await ledger.hold(held(), clock.monotonic())
+    finally:
+        postgres.thaw()
+    await put(ledger, settled())
+    with database.transaction() as connection:
+        rows = connection.exec_driver_sql("SELECT status FROM attempts").scalars().all()
+    await ledger.stop()
+
+    assert (left > 0, fault, rows) == (True, "", ["ok"])
+
+
 async def test_a_server_that_stands_still_is_left_in_time(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not written then is charged at the next start, and the daemon's own patience is never used up."""
     assert stored_ledger.LONGEST_FLUSH + stored_ledger.LONGEST_CLOSE <= lifecycle.LONGEST_CLOSE - 5
