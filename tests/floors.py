@@ -57,6 +57,7 @@ FLOORS = (
         "ledger_watch",
         "lifecycle",
         "listener",
+        "loop_watch",
         "page",
         "reflection",
         "signals",

@@ -27,6 +27,7 @@ from penstockd.listener import Listener
 from penstockd.logs.log import Log
 from penstockd.logs.log_sink import LogSink
 from penstockd.logs.setup import write_logs_to
+from penstockd.loop_watch import LoopWatch
 from penstockd.metrics.loop_lag import LoopLag
 from penstockd.reflection import add_reflection
 from penstockd.reload import Reload
@@ -90,8 +91,14 @@ async def serve(load: Callable[[], Settings], *, environ: Mapping[str, str], ver
     reload = Reload(app, load, started=settings, clock=clock, sink=sink, log=log)
     reloading = upkeep.start(partial(reload.whenever, signals.reload_asked))
     signals.on_stop(reloading.cancel)
-    state, lag = app.state, LoopLag(telemetry.instruments, clock=clock)
-    works = (state.keep_up, state.reconciliation.keep_up, lag.watch, snapshots.keep_up, app.adapter.cut_stalled_readers)
+    works = (
+        app.state.keep_up,
+        app.state.reconciliation.keep_up,
+        LoopLag(telemetry.instruments, clock=clock).watch,
+        LoopWatch(clock=clock, log=log).watch,
+        snapshots.keep_up,
+        app.adapter.cut_stalled_readers,
+    )
     kept_up = [upkeep.start(work) for work in works]
     await daemon.run()
     for task in kept_up:

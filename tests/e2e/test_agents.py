@@ -47,6 +47,18 @@ async def test_an_agent_yields_its_text_piece_by_piece(daemons: Daemons) -> None
     assert (pieces, whole.output) == (["one", " two", " three"], "one two three")
 
 
+async def test_an_agent_that_blocks_is_named_in_the_log(daemons: Daemons) -> None:
+    """By where it is, while all others wait for it."""
+    daemon = await daemons.start(agents={"sleeper": python("blocks")})
+
+    async with AgentClient(daemon.target) as client:
+        await client.process("2.5")
+    line = await daemon.line("the event loop is held up")
+
+    assert line["by"][0].endswith(" blocks")
+    assert "imported/agents.py:" in line["by"][0]
+
+
 async def test_the_model_calls_of_an_agent_are_accounted_together(daemons: Daemons, upstream: Upstream) -> None:
     """Usage and cost are those of all its questions."""
     usage = Usage(uncached_input=10, output=5)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -113,3 +114,9 @@ async def waits_in_a_thread(request: AgentRequest, context: AgentContext) -> str
     context.log.info("begun")
     await asyncio.to_thread(threading.Event().wait)
     return ""
+
+
+async def blocks(request: AgentRequest, context: AgentContext) -> str:
+    """Hold up everybody else, for the seconds that it is told."""
+    time.sleep(float(request.input))  # noqa: ASYNC251 - that is its mistake
+    return "done"
