@@ -9,8 +9,8 @@ from penstockd.model import Prompt
 from penstockd.models.providers.complaint import MAX_MESSAGE
 from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.halves import Halves
-from penstockd.models.providers.refusal import refusal
-from penstockd.models.providers.sse import EventStream
+from penstockd.models.providers.refusal import refusal, refusal_told
+from penstockd.models.providers.sse import ErrorEvent, EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
 from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
 
@@ -89,7 +89,7 @@ class Chat:
             if not chunk:
                 raise Broken("the stream ended before its last event", reason="truncated")
             unsaid = answer.bytes_unsaid
-            text = self._read_events(call.request, map(halves.joined, stream.feed(chunk)), answer)
+            text = self._read_events(call.request, stream.feed(chunk), halves, answer)
             # Only text is kept by those who wait for the end; what is around it may be many times as long.
             said += len(text)
             if said > MAX_BODY:
@@ -101,11 +101,13 @@ class Chat:
         await call.send(_completed(answer))
         exchange.finish()
 
-    def _read_events(self, prompt: Prompt, events: Iterable[bytes], answer: Progress) -> str:
+    def _read_events(self, prompt: Prompt, events: Iterable[bytes], halves: Halves, answer: Progress) -> str:
         pieces = []
         try:
             for event in events:
-                pieces.append(self._dialect.read_event(event, answer))
+                if isinstance(event, ErrorEvent):
+                    raise refusal_told(event)
+                pieces.append(self._dialect.read_event(halves.joined(event), answer))
                 if answer.is_whole:
                     break
         except UpstreamFailure:

@@ -67,6 +67,11 @@ def refusal_within(error: object) -> UpstreamFailure:
     return failure
 
 
+def refusal_told(data: bytes) -> UpstreamFailure:
+    """Classify the data of an event that is named an error: JSON, or words."""
+    return refusal_within(_json(data) or data.decode(errors="replace"))
+
+
 def _classified_within(complaint: Complaint) -> UpstreamFailure:
     known = (status for label, status in STATUSES.items() if label in complaint.labels)
     status = complaint.status or next(known, None)

@@ -33,6 +33,8 @@ from penstockd.usage import Usage
 
 PIECES = ("Grüße ", "an 😀", " alle\r\n\u2028\x00")
 TEXT = "".join(PIECES)
+ENDED = b'{"message": "engine died", "type": "server_error"}'
+"""What may come as the data of an event whose name alone says that it is an error."""
 
 
 async def failed(provider: Chat, heard: Heard | None = None, *, streams: bool = True) -> UpstreamFailure:
@@ -302,12 +304,15 @@ async def test_a_character_that_is_cut_between_two_events_is_one(
     assert (await ask(provide(kind), streams=True)).text == "a😀b😀😀c"
 
 
-async def test_an_error_after_half_a_character_is_that_error(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_error_after_half_a_character_is_that_error(
+    kind: Kind, upstream: Upstream, provide: Provide, *, named: bool
+) -> None:
     """It says why the other half is missing."""
     events = [event.replace(b"<", b"\\ud83d") for event in kind.events(("a<",))[:-2]]
     if kind.name == "anthropic":
         events = [event for event in events if b"block_stop" not in event]
-    upstream.answer(*stream(*events, kind.error))
+    upstream.answer(*stream(*events, b"event: error\ndata: " + ENDED + b"\n\n" if named else kind.error))
 
     assert (await failed(provide(kind))).reason == "stream_error"
 
@@ -606,6 +611,47 @@ async def test_an_error_with_a_200_is_an_error(
     assert failure.reason == "stream_error"
     assert heard.completed is None
     assert heard.text == ("a" if streams else "")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (ENDED, "stream_error"),
+        (b'{"error": ' + ENDED + b"}", "stream_error"),
+        (b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', "stream_error"),
+        (b'{"code": 429, "type": "rate_limit_error", "message": "Slow"}', "rate_limited"),
+        (b'{"message": 5, "type": "rate_limit_error", "choices": 1, "delta": "x"}', "rate_limited"),
+        (b'"engine died"', "stream_error"),
+        (b"engine died\xff", "stream_error"),
+        (b"Content violates usage guidelines.", "content_filter"),
+        (b"{}", "stream_error"),
+        (b"null", "stream_error"),
+        (b"", "stream_error"),
+    ],
+)
+@pytest.mark.parametrize("begun", [True, False])
+async def test_an_event_that_is_named_an_error_ends_a_stream(
+    kind: Kind, upstream: Upstream, provide: Provide, *, data: bytes, reason: str, begun: bool
+) -> None:
+    """However it is written, and whatever end may follow."""
+    *first, ending, last = kind.events(("a",))
+    event = b"event: error\ndata: " + data + b"\n\n"
+    upstream.answer(*stream(*(first if begun else ()), event, ending, last))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard)
+
+    assert (failure.reason, heard.completed) == (reason, None)
+    assert heard.text == ("a" if begun else "")
+
+
+async def test_what_repeats_the_prompt_in_an_event_that_is_named_an_error_is_not_told(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """As in every other error of the upstream's own."""
+    upstream.answer(*stream(b"event: error\ndata: you said: hello\n\n"))
+
+    assert (await failed(provide(kind))).message == "HTTP 500 (no reason given)"
 
 
 async def test_text_that_arrives_with_an_error_is_not_handed_on(
