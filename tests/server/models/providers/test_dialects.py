@@ -365,6 +365,97 @@ async def test_anthropic_thinking_is_no_text(upstream: Upstream, provide: Provid
     assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
 
 
+ODD = [
+    anthropic_event("status", message="warming up"),
+    anthropic_event("future_delta", delta="x", content_block=[1], message={"content": 5}),
+    anthropic_event("content_block_stop", content_block="x"),
+    anthropic_event("content_block_start", content_block={"type": "web_search_tool_result", "text": {"odd": 1}}),
+    anthropic_event("content_block_start", content_block={"type": "text", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": "thinking_delta", "thinking": "", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": "text_delta", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": None, "text": 5}),
+    anthropic_event("message_delta", delta={"type": None, "text": None, "stop_reason": None}),
+]
+
+
+@pytest.mark.parametrize("event", ODD, ids=repr)
+async def test_what_anthropics_events_do_not_say_does_not_matter(
+    upstream: Upstream, provide: Provide, event: bytes
+) -> None:
+    """A null is nothing, and what is no text may have any shape under a name that text has elsewhere."""
+    first, *rest = anthropic_events(("a",))
+    upstream.answer(*stream(first, event, *rest))
+
+    assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
+
+
+async def test_what_anthropics_blocks_do_not_say_does_not_matter(upstream: Upstream, provide: Provide) -> None:
+    """In one piece as in a stream."""
+    body = msgspec.json.decode(anthropic_answer("a"))
+    body["content"] += [
+        {"type": "tool_result", "text": None},
+        {"type": "web_search_tool_result", "text": {"odd": 1}},
+        {"type": "text", "text": None},
+        {"type": None},
+    ]
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    assert (await ask(provide(ANTHROPIC))).text == "a"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        anthropic_event("content_block_delta", delta={"type": "text_delta", "text": 5}),
+        anthropic_event("content_block_delta", delta={"type": "text_delta", "text": ["a"]}),
+        anthropic_event("content_block_delta", delta={"type": 5, "text": "a"}),
+        anthropic_event("content_block_delta", delta="x"),
+        anthropic_event("content_block_start", content_block={"type": "text", "text": {"odd": 1}}),
+        anthropic_event("content_block_start", content_block=["x"]),
+        anthropic_event("message_start", message="x"),
+        anthropic_event("message_delta", delta="x"),
+        anthropic_event("message_delta", delta={"stop_reason": 5}),
+        b'data: {"type": 5}\n\n',
+        b'data: {"type": "status", "message": "warming up}\n\n',
+    ],
+    ids=repr,
+)
+async def test_a_text_or_an_end_of_anthropics_that_is_none_is_malformed(
+    upstream: Upstream, provide: Provide, event: bytes
+) -> None:
+    """Text may be lost with it."""
+    first, *rest = anthropic_events(("a",))
+    upstream.answer(*stream(first, event, *rest))
+
+    with pytest.raises(Broken) as failure:
+        await ask(provide(ANTHROPIC), streams=True)
+
+    assert failure.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("block", [{"type": "text", "text": 5}, {"type": 5, "text": "a"}, "a"], ids=repr)
+async def test_a_block_of_anthropics_that_is_none_is_malformed(
+    upstream: Upstream, provide: Provide, block: object
+) -> None:
+    """In one piece as in a stream."""
+    body = msgspec.json.decode(anthropic_answer("a")) | {"content": [block]}
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    with pytest.raises(Broken) as failure:
+        await ask(provide(ANTHROPIC))
+
+    assert failure.value.reason == "malformed"
+
+
+async def test_an_error_of_anthropics_is_one_whatever_is_beside_it(upstream: Upstream, provide: Provide) -> None:
+    """Where no name tells that it is an error, either."""
+    error = {"type": "error", "message": "Slow", "error": {"type": "rate_limit_error", "message": "Slow"}}
+    upstream.answer(*stream(b"data: " + msgspec.json.encode(error) + b"\n\n"))
+
+    with pytest.raises(CoolingDown):
+        await ask(provide(ANTHROPIC), streams=True)
+
+
 def thinks(delta: dict[str, object], **block: object) -> bytes:
     """An event of Anthropic's with this delta, or with this block at its start."""
     if block:
