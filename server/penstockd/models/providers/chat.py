@@ -6,7 +6,7 @@ from typing import NoReturn
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
 from penstockd.model import Prompt
-from penstockd.models.providers.complaint import MAX_MESSAGE
+from penstockd.models.providers.complaint import MAX_MESSAGE, MOST_READ
 from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.halves import Halves
 from penstockd.models.providers.refusal import refusal, refusal_told
@@ -22,6 +22,7 @@ class Chat:
         self._dialect = dialect
         self._wire = wire
         self._clock = clock
+        self._model = self._masked_model = ""
 
     @property
     def is_current(self) -> bool:
@@ -73,7 +74,7 @@ class Chat:
                 answer.bytes_unsaid = exchange.received
             raise
         finally:
-            _note(call.request, answer)
+            self._note(call.request, answer)
         if text:
             await call.send(Delta(text))
         await call.send(completed)
@@ -115,8 +116,20 @@ class Chat:
             answer.bytes_unsaid += sum(map(size, pieces))
             raise
         finally:
-            _note(prompt, answer)
+            self._note(prompt, answer)
         return "".join(pieces)
+
+    def _note(self, prompt: Prompt, answer: Progress) -> None:
+        attempt, model = prompt.attempt, answer.model
+        attempt.usage = answer.usage
+        attempt.is_counted = answer.is_counted
+        attempt.bytes_unsaid = answer.bytes_unsaid
+        if isinstance(model, str):
+            # As a rule it is the one of last time.
+            if model != self._model:
+                self._model = model[:MOST_READ]
+                self._masked_model = self._wire.masked(self._model)
+            attempt.response_model = self._masked_model
 
 
 def _tells_what_was_said(failure: BaseException) -> bool:
@@ -124,15 +137,6 @@ def _tells_what_was_said(failure: BaseException) -> bool:
     if isinstance(failure, Broken):
         return failure.reason in UNBILLED
     return isinstance(failure, UpstreamFailure)
-
-
-def _note(prompt: Prompt, answer: Progress) -> None:
-    attempt = prompt.attempt
-    attempt.usage = answer.usage
-    attempt.is_counted = answer.is_counted
-    attempt.bytes_unsaid = answer.bytes_unsaid
-    if isinstance(answer.model, str):
-        attempt.response_model = answer.model
 
 
 def _completed(answer: Progress) -> Completed:

@@ -19,6 +19,7 @@ from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
 from fakes.upstream import Upstream, response, stream
 from penstockd.config.model_settings import OURS
 from penstockd.models.providers.anthropic import Anthropic
+from penstockd.models.providers.complaint import MOST_READ
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
 from penstockd.outcome import FinishReason
@@ -73,6 +74,27 @@ async def test_who_answered_is_known_by_the_providers_own_name(
     heard = await ask(provide(kind), streams=streams)
 
     assert heard.attempt.response_model == model
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_secret_in_the_name_of_who_answered_goes_no_further(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """It is on spans; each name is looked at, whoever answered before."""
+    provider, named = provide(kind, api_key="sesame-open"), re.compile(b'"model":"[a-z]+"')
+    for said, told in [("a sesame-open", "a ***"), ("b", "b"), ("a sesame-open", "a ***"), ("b", "b"), ("b", "b")]:
+        events = kind.events(["hi"]) if streams else [kind.answer("hi")]
+        events = [named.sub(b'"model":"%b"' % said.encode(), event) for event in events]
+        upstream.answer(*(stream(*events) if streams else [response(events[0])]))
+
+        assert (await ask(provider, streams=streams)).attempt.response_model == told
+
+
+async def test_as_much_of_a_models_name_is_kept_as_holds_a_secret(upstream: Upstream, provide: Provide) -> None:
+    """However long it is."""
+    upstream.answer(response(openai_answer("hi").replace(b'"gpt"', b'"' + b"x" * 100_000 + b'"')))
+
+    assert (await ask(provide(OPENAI))).attempt.response_model == "x" * MOST_READ
 
 
 async def test_a_model_whose_name_is_no_text_answers_all_the_same(upstream: Upstream, provide: Provide) -> None:
