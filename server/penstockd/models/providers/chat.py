@@ -12,6 +12,7 @@ from penstockd.models.providers.halves import Halves
 from penstockd.models.providers.refusal import refusal, refusal_told
 from penstockd.models.providers.sse import ErrorEvent, EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
+from penstockd.outcome import FinishReason
 from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
 
 
@@ -61,10 +62,11 @@ class Chat:
 
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Progress()
+        halves = Halves()
         text: str | None = None
         try:
-            text = self._dialect.read(await exchange.body(), answer)
-            completed = _completed(answer)
+            text = self._read(await exchange.body(), halves, answer)
+            completed = _completed(answer, halves)
         except BaseException as failure:
             # What ended badly is not handed on; but it was said. Of an answer that nobody can read, as it was cut or
             # does not fit, all that is known is its length.
@@ -78,6 +80,16 @@ class Chat:
         if text:
             await call.send(Delta(text))
         await call.send(completed)
+
+    def _read(self, body: bytes, halves: Halves, answer: Progress) -> str:
+        try:
+            return self._dialect.read(body, answer)
+        except Broken:
+            # Half a character cannot be decoded, and to look for one before would cost every answer.
+            without = halves.joined(body)
+            if not halves.is_open:
+                raise
+            return self._dialect.read(without, answer)
 
     async def _relay_stream(self, call: Call[Prompt], exchange: Exchange) -> None:
         """Relay what arrives as it arrives: one read becomes one Delta, or a sign that the model is at work."""
@@ -99,7 +111,7 @@ class Chat:
                 await call.send(Delta(text))
             elif answer.bytes_unsaid > unsaid:
                 call.request.thought()
-        await call.send(_completed(answer))
+        await call.send(_completed(answer, halves))
         exchange.finish()
 
     def _read_events(self, prompt: Prompt, events: Iterable[bytes], halves: Halves, answer: Progress) -> str:
@@ -108,7 +120,10 @@ class Chat:
             for event in events:
                 if isinstance(event, ErrorEvent):
                     raise refusal_told(event)
-                pieces.append(self._dialect.read_event(halves.joined(event), answer))
+                text = self._dialect.read_event(halves.joined(event), answer)
+                pieces.append(text)
+                if text and halves.is_parted:
+                    raise _half_a_character()
                 if answer.is_whole:
                     break
         except UpstreamFailure:
@@ -139,5 +154,13 @@ def _tells_what_was_said(failure: BaseException) -> bool:
     return isinstance(failure, UpstreamFailure)
 
 
-def _completed(answer: Progress) -> Completed:
-    return Completed(finish_reason=answer.finish_reason(), usage=answer.usage, is_counted=answer.is_counted)
+def _completed(answer: Progress, halves: Halves) -> Completed:
+    reason = answer.finish_reason()
+    # Where length cut it, there was no room for the second half: all before it is good.
+    if halves.is_open and reason is not FinishReason.LENGTH:
+        raise _half_a_character()
+    return Completed(finish_reason=reason, usage=answer.usage, is_counted=answer.is_counted)
+
+
+def _half_a_character() -> Broken:
+    return Broken("a character ends after its first half", reason="malformed")

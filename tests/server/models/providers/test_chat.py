@@ -317,13 +317,63 @@ async def test_an_error_after_half_a_character_is_that_error(
     assert (await failed(provide(kind))).reason == "stream_error"
 
 
+def halved(*events: bytes) -> list[bytes]:
+    """These events, with a first half for each < and a second one for each >."""
+    return [event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00") for event in events]
+
+
 async def test_half_a_character_is_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
     """In the middle as at the end: it is not left out."""
-    for pieces in (("a<", "b"), ("a<",), (">b",)):
-        events = [event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00") for event in kind.events(pieces)]
-        upstream.answer(*stream(*events))
+    for pieces in (("a<", "b"), ("a<",), (">b",), ("a<", "", "b"), ("<", "<", ">"), ("<", "b", ">"), ("<", "b>")):
+        upstream.answer(*stream(*halved(*kind.events(pieces))))
 
         assert (await failed(provide(kind))).reason == "malformed"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_what_has_no_text_may_come_between_two_halves(
+    kind: Kind, upstream: Upstream, provide: Provide, *, apart: bool
+) -> None:
+    """Empty pieces, signs of life and counts; in one read or in several."""
+    events = halved(*kind.events(("a<", "", ">b")))
+    at = next(at for at, event in enumerate(events) if b"ude00" in event)
+    events[at:at] = [b'data: {"type": "ping"}\n\n', b'data: {"choices": []}\n\n']
+    upstream.answer(*(stream(*events) if apart else stream(b"".join(events))))
+
+    assert (await ask(provide(kind), streams=True)).text == "a😀b"
+
+
+@pytest.mark.parametrize("ending", ["length", "max_tokens"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_half_a_character_at_the_end_of_an_answer_that_is_cut_by_length_is_left_out(
+    kind: Kind, upstream: Upstream, provide: Provide, *, ending: str, streams: bool
+) -> None:
+    """There was no room for the other half; all else is good."""
+    events = halved(*kind.events(("a", "<", ""), kind.usage, ending))
+    body = halved(kind.answer("a<", kind.usage, ending))[0]
+    upstream.answer(*(stream(*events) if streams else [response(body)]))
+
+    heard = await ask(provide(kind), streams=streams)
+
+    assert heard.text == "a"
+    assert heard.completed is not None
+    assert heard.completed.finish_reason is FinishReason.LENGTH
+    assert heard.attempt.usage == kind.usage
+
+
+@pytest.mark.parametrize("ending", ["stop", "end_turn"])
+async def test_half_a_character_in_a_whole_answer_is_malformed(
+    kind: Kind, upstream: Upstream, provide: Provide, ending: str
+) -> None:
+    """An answer that ended by itself ends with a whole one, and none is cut in the middle, whatever ended it."""
+    body = halved(kind.answer("a<", None, ending))[0]
+    upstream.answer(response(body))
+    upstream.answer(response(halved(kind.answer("a<b", None, "length"))[0]))
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard, streams=False)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid > 0
+    assert (await failed(provide(kind), streams=False)).reason == "malformed"
 
 
 @pytest.mark.parametrize(
