@@ -107,7 +107,7 @@ async def test_no_canary_leaves_its_cage(daemons: Daemons, upstream: Upstream, t
 async def every_ending(caller: Wire, upstream: Upstream) -> Sequence[Ended]:
     """Make calls that end in all kinds of ways, in which the upstream repeats what it was told."""
     repeated = f"Incorrect API key provided: {PROVIDER_KEY}; you said {PROMPT}"
-    upstream.answer(response(answers.openai_answer(OUTPUT)))
+    upstream.answer(response(answers.openai_answer(OUTPUT).replace(b'"gpt"', f'"{PROVIDER_KEY}"'.encode())))
     upstream.answer(*stream(*answers.openai_events([OUTPUT])))
     upstream.answer(response(json.dumps({"error": {"message": repeated}}).encode(), status=500))
     upstream.answer(response(json.dumps({"error": {"message": repeated}}).encode(), status=429, retry_after_ms="1"))
@@ -126,8 +126,9 @@ async def every_ending(caller: Wire, upstream: Upstream) -> Sequence[Ended]:
         await asyncio.sleep(0.005)  # a 429 cools the model for a moment
         ended.append(await caller.ask(STREAM if len(ended) == 10 else PROCESS, ASK, metadata=PLEASE))
     await cancelled(caller, upstream)
-    upstream.answer(response(json.dumps({"error": {"message": repeated}}).encode(), status=401))
-    ended.append(await caller.ask(PROCESS, ASK, metadata=PLEASE))
+    for status in (402, 404):
+        upstream.answer(response(json.dumps({"error": {"message": repeated}}).encode(), status=status))
+        ended.append(await caller.ask(PROCESS, ASK, metadata=PLEASE))
     return ended
 
 

@@ -68,19 +68,16 @@ class Anthropic:
             if answer.ending is not None:
                 answer.finish_reason()
             raise Broken("the answer has no content", reason="malformed")
-        answer.bytes_unsaid = sum(block.bytes_unsaid for block in message.content)
-        return "".join(block.text for block in message.content if block.type == "text")
+        return "".join(block.heard("text", answer) for block in message.content)
 
     def read_event(self, event: bytes, answer: Progress) -> str:
         """Read one event of a streamed answer: fill in `answer`, return the text that the event adds."""
-        said = decoded(_EVENT, event)
+        said = _event(event)
         match said.type:
             case "content_block_delta" if said.delta is not None:
-                answer.bytes_unsaid += said.delta.bytes_unsaid
-                return said.delta.text if said.delta.type == "text_delta" else ""
+                return said.delta.heard("text_delta", answer)
             case "content_block_start" if said.content_block is not None:
-                answer.bytes_unsaid += said.content_block.bytes_unsaid
-                return said.content_block.text if said.content_block.type == "text" else ""
+                return said.content_block.heard("text", answer)
             case "message_start" if said.message is not None:
                 answer.model = said.message.model
                 _note(said.message.usage, answer)
@@ -94,6 +91,17 @@ class Anthropic:
             case "error":
                 raise refusal_within(said.error)
         return ""
+
+
+def _event(data: bytes) -> "_Event":
+    try:
+        return decoded(_EVENT, data)
+    except Broken:
+        # Of an event whose fields are not read, those of our names may be anything.
+        bare = decoded(_BARE, data)
+        if bare.type in _READ:
+            raise
+        return _Event(type=bare.type, error=bare.error)
 
 
 def _note(usage: "_Usage | Odd", answer: Progress) -> None:
@@ -133,8 +141,8 @@ class _Block(Struct):
     What is shown of thinking may be a summary, or nothing; `signature` and `data` hold all of it, encrypted.
     """
 
-    type: str = ""
-    text: str = ""
+    type: str | None = None
+    text: object = None
     thinking: object = None
     signature: object = None
     data: object = None
@@ -144,6 +152,16 @@ class _Block(Struct):
     def bytes_unsaid(self) -> int:
         """Thinking, shown or encrypted, and what is said to tools."""
         return size(self.thinking) + size(self.signature) + size(self.data) + size(self.partial_json)
+
+    def heard(self, kind: str, answer: Progress) -> str:
+        """Return the text if it is of this `kind`, else fill in `answer`: under that name others may have anything."""
+        text = self.text
+        if self.type != kind or text is None:
+            answer.bytes_unsaid += self.bytes_unsaid
+            return ""
+        if not isinstance(text, str):
+            raise Broken("a text is none", reason="malformed")
+        return text
 
 
 class _Delta(_Block):
@@ -158,16 +176,24 @@ class _Message(Struct):
     error: object = None
 
 
-class _Event(Struct):
-    """Any event: one flat shape, since events of types unknown to us must be ignored."""
+class _Bare(Struct):
+    """An event whose other fields are not read."""
 
     type: str = ""
+    error: object = None
+
+
+class _Event(_Bare):
+    """Any event: one flat shape, since events of types unknown to us must be ignored."""
+
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
     usage: _Usage | Odd = None
-    error: object = None
 
 
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _EVENT: Final = msgspec.json.Decoder(_Event)
+_BARE: Final = msgspec.json.Decoder(_Bare)
+_READ: Final = frozenset(("content_block_delta", "content_block_start", "message_start", "message_delta"))
+"""The types of events of which more is read."""

@@ -6,12 +6,13 @@ from typing import NoReturn
 from penstockd.call import Call, Completed, Delta
 from penstockd.clock import Clock
 from penstockd.model import Prompt
-from penstockd.models.providers.complaint import MAX_MESSAGE
+from penstockd.models.providers.complaint import MAX_MESSAGE, MOST_READ
 from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.halves import Halves
-from penstockd.models.providers.refusal import refusal
-from penstockd.models.providers.sse import EventStream
+from penstockd.models.providers.refusal import refusal, refusal_told
+from penstockd.models.providers.sse import ErrorEvent, EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
+from penstockd.outcome import FinishReason
 from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
 
 
@@ -22,6 +23,7 @@ class Chat:
         self._dialect = dialect
         self._wire = wire
         self._clock = clock
+        self._model = self._masked_model = ""
 
     @property
     def is_current(self) -> bool:
@@ -60,10 +62,11 @@ class Chat:
 
     async def _relay_whole(self, call: Call[Prompt], exchange: Exchange) -> None:
         answer = Progress()
+        halves = Halves()
         text: str | None = None
         try:
-            text = self._dialect.read(await exchange.body(), answer)
-            completed = _completed(answer)
+            text = self._read(await exchange.body(), halves, answer)
+            completed = _completed(answer, halves)
         except BaseException as failure:
             # What ended badly is not handed on; but it was said. Of an answer that nobody can read, as it was cut or
             # does not fit, all that is known is its length.
@@ -73,10 +76,20 @@ class Chat:
                 answer.bytes_unsaid = exchange.received
             raise
         finally:
-            _note(call.request, answer)
+            self._note(call.request, answer)
         if text:
             await call.send(Delta(text))
         await call.send(completed)
+
+    def _read(self, body: bytes, halves: Halves, answer: Progress) -> str:
+        try:
+            return self._dialect.read(body, answer)
+        except Broken:
+            # Half a character cannot be decoded, and to look for one before would cost every answer.
+            without = halves.joined(body)
+            if not halves.is_open:
+                raise
+            return self._dialect.read(without, answer)
 
     async def _relay_stream(self, call: Call[Prompt], exchange: Exchange) -> None:
         """Relay what arrives as it arrives: one read becomes one Delta, or a sign that the model is at work."""
@@ -89,7 +102,7 @@ class Chat:
             if not chunk:
                 raise Broken("the stream ended before its last event", reason="truncated")
             unsaid = answer.bytes_unsaid
-            text = self._read_events(call.request, map(halves.joined, stream.feed(chunk)), answer)
+            text = self._read_events(call.request, stream.feed(chunk), halves, answer)
             # Only text is kept by those who wait for the end; what is around it may be many times as long.
             said += len(text)
             if said > MAX_BODY:
@@ -98,14 +111,19 @@ class Chat:
                 await call.send(Delta(text))
             elif answer.bytes_unsaid > unsaid:
                 call.request.thought()
-        await call.send(_completed(answer))
+        await call.send(_completed(answer, halves))
         exchange.finish()
 
-    def _read_events(self, prompt: Prompt, events: Iterable[bytes], answer: Progress) -> str:
+    def _read_events(self, prompt: Prompt, events: Iterable[bytes], halves: Halves, answer: Progress) -> str:
         pieces = []
         try:
             for event in events:
-                pieces.append(self._dialect.read_event(event, answer))
+                if isinstance(event, ErrorEvent):
+                    raise refusal_told(event)
+                text = self._dialect.read_event(halves.joined(event), answer)
+                pieces.append(text)
+                if text and halves.is_parted:
+                    raise _half_a_character()
                 if answer.is_whole:
                     break
         except UpstreamFailure:
@@ -113,8 +131,20 @@ class Chat:
             answer.bytes_unsaid += sum(map(size, pieces))
             raise
         finally:
-            _note(prompt, answer)
+            self._note(prompt, answer)
         return "".join(pieces)
+
+    def _note(self, prompt: Prompt, answer: Progress) -> None:
+        attempt, model = prompt.attempt, answer.model
+        attempt.usage = answer.usage
+        attempt.is_counted = answer.is_counted
+        attempt.bytes_unsaid = answer.bytes_unsaid
+        if isinstance(model, str):
+            # As a rule it is the one of last time.
+            if model != self._model:
+                self._model = model[:MOST_READ]
+                self._masked_model = self._wire.masked(self._model)
+            attempt.response_model = self._masked_model
 
 
 def _tells_what_was_said(failure: BaseException) -> bool:
@@ -124,14 +154,13 @@ def _tells_what_was_said(failure: BaseException) -> bool:
     return isinstance(failure, UpstreamFailure)
 
 
-def _note(prompt: Prompt, answer: Progress) -> None:
-    attempt = prompt.attempt
-    attempt.usage = answer.usage
-    attempt.is_counted = answer.is_counted
-    attempt.bytes_unsaid = answer.bytes_unsaid
-    if isinstance(answer.model, str):
-        attempt.response_model = answer.model
+def _completed(answer: Progress, halves: Halves) -> Completed:
+    reason = answer.finish_reason()
+    # Where length cut it, there was no room for the second half: all before it is good.
+    if halves.is_open and reason is not FinishReason.LENGTH:
+        raise _half_a_character()
+    return Completed(finish_reason=reason, usage=answer.usage, is_counted=answer.is_counted)
 
 
-def _completed(answer: Progress) -> Completed:
-    return Completed(finish_reason=answer.finish_reason(), usage=answer.usage, is_counted=answer.is_counted)
+def _half_a_character() -> Broken:
+    return Broken("a character ends after its first half", reason="malformed")

@@ -142,6 +142,8 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Start the response, unless this head is an interim one's (RFC 9110, 15.2)."""
         status = self._parser.get_status_code()
+        if status < 100:
+            raise ValueError("a status that is none")
         if status < 200:
             self._response.headers.clear()
         else:

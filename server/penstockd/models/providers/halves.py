@@ -1,12 +1,6 @@
 """Characters whose two halves arrive in two events."""
 
 import re
-from typing import Final
-
-import msgspec
-from msgspec import Struct
-
-from penstockd.upstream import Broken
 
 # A character beyond U+FFFF is two escapes in JSON (RFC 8259, 7). The first half ends a text, the second begins one.
 # Backslashes before it are in pairs, each pair a backslash of the text.
@@ -16,20 +10,30 @@ _LENGTH = len(b"\\ud83d")
 
 
 class Halves:
-    """Joins what servers in JavaScript cut, which may cut a text within a character: no half of one can be decoded."""
+    """Joins what servers in JavaScript cut, which may cut a text within a character: no half of one can be decoded.
+
+    `is_parted` says that something came after a first half that was not its second one: it may not have been text.
+    """
 
     def __init__(self) -> None:
         self._first = b""
+        self.is_parted = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the second half of a character has yet to come."""
+        return bool(self._first)
 
     def joined(self, event: bytes) -> bytes:
-        """Return an event's JSON with the half that the last one ended with, and without the one that it ends with.
+        """Return an event's JSON with the half that waits for its second, and without the one that it ends with.
 
-        Raises Broken if the second half is not in the very next event that says something.
+        What does not begin with the second half is returned as it is.
         """
         if self._first:
             second = _SECOND.search(event)
+            self.is_parted = second is None
             if second is None:
-                return self._passed(event)
+                return event
             event = event[: second.start()] + self._first + event[second.start() :]
             self._first = b""
         if (b"\\ud" in event or b"\\uD" in event) and (first := _FIRST.search(event)):
@@ -37,24 +41,3 @@ class Halves:
             self._first = event[begins : first.end()]
             event = event[:begins] + event[first.end() :]
         return event
-
-    def _passed(self, event: bytes) -> bytes:
-        """Let an event pass that comes between two halves; what is no error says nothing, or the second is missing."""
-        try:
-            said = _EVENT.decode(event)
-        except (ValueError, RecursionError):
-            said = _Event()
-        if said.error or said.type in ("error", "ping") or said.choices == []:
-            return event
-        raise Broken("a character ends after its first half", reason="malformed")
-
-
-class _Event(Struct):
-    """What tells that an event has no text: OpenAI's have no `choices` then, Anthropic's a `type`."""
-
-    type: object = None
-    choices: object = None
-    error: object = None
-
-
-_EVENT: Final = msgspec.json.Decoder(_Event)

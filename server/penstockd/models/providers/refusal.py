@@ -39,6 +39,7 @@ from penstockd.upstream import (
 )
 
 _LABEL = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
+_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 _OF_THE_REQUEST: Final = frozenset((400, 403, 413, 422, 424, 429))
 """The statuses that may be about the request, where labels and words say so."""
 
@@ -67,6 +68,11 @@ def refusal_within(error: object) -> UpstreamFailure:
     return failure
 
 
+def refusal_told(data: bytes) -> UpstreamFailure:
+    """Classify the data of an event that is named an error: JSON, or words."""
+    return refusal_within(_json(data) or data.decode(errors="replace"))
+
+
 def _classified_within(complaint: Complaint) -> UpstreamFailure:
     known = (status for label, status in STATUSES.items() if label in complaint.labels)
     status = complaint.status or next(known, None)
@@ -88,16 +94,14 @@ def _classified(status: int, complaint: Complaint, path: str = "") -> UpstreamFa
 def _of_our_account(status: int, complaint: Complaint) -> UpstreamFailure | None:
     """What labels and words say about our account with it: no caller's affair, although a 400 may bring it."""
     message, labels = complaint.beginning, complaint.labels
-    if status == 402 or labels & QUOTA:
-        return QuotaSpent(_worded(status, complaint))
     if words := QUOTA_WORDS.search(message):
         return QuotaSpent(f"HTTP {status}: {words[0]}")
+    if status == 402 or labels & QUOTA:
+        return QuotaSpent(_labelled(status, complaint))
     if words := CLOSED_WORDS.match(message):
         return Misconfigured(f"HTTP {status}: {words[0]}")
-    if labels & CLOSED:
+    if labels & CLOSED or "model_not_found" in labels:
         return Misconfigured(_labelled(status, complaint))
-    if "model_not_found" in labels:
-        return Misconfigured(_worded(status, complaint))
     return None
 
 
@@ -129,7 +133,8 @@ def _refused(status: int, complaint: Complaint, path: str) -> UpstreamFailure:
             return Misconfigured(_labelled(status, complaint))
         case 404 | 405:
             # It may be the path that nobody knows there, and not the model: then `base_url` is wrong.
-            return Misconfigured(_worded(status, complaint, path))
+            hint = ", it speaks of a model" if _MODEL.search(complaint.beginning) else ""
+            return Misconfigured(_labelled(status, complaint, path) + hint)
         case 429 | 498:
             # 498 is Groq's for want of room (console.groq.com/docs/flex-processing).
             return CoolingDown(_labelled(status, complaint))
@@ -158,16 +163,8 @@ def _tokens(digits: str) -> int:
 def _labelled(status: int, complaint: Complaint, path: str = "") -> str:
     """A message without the upstream's words, which may repeat our key or the prompt."""
     labels = ", ".join(sorted(filter(_LABEL.fullmatch, complaint.labels)))
-    return f"{_answer(status, path)} ({labels or 'no reason given'})"
-
-
-def _worded(status: int, complaint: Complaint, path: str = "") -> str:
-    """A message in the upstream's words, where they are about our account with it."""
-    return f"{_answer(status, path)}: {complaint.message}" if complaint.message else _labelled(status, complaint, path)
-
-
-def _answer(status: int, path: str) -> str:
-    return f"HTTP {status} for {path}" if path else f"HTTP {status}"
+    answer = f"HTTP {status} for {path}" if path else f"HTTP {status}"
+    return f"{answer} ({labels or 'no reason given'})"
 
 
 def _json(body: bytes) -> object:

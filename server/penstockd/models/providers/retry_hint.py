@@ -14,15 +14,16 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 def retry_hint(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait by `retry-after-ms`, else by `retry-after` (RFC 9110, 10.2.3), or None without a sensible one.
 
-    `now` is wall-clock time, which a date is compared with.
+    A date is compared with what the provider's own clock shows (6.6.1), else with `now`, wall-clock time.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None and _is_sensible(milliseconds / 1000):
         return milliseconds / 1000
     said = headers.get("retry-after", "")
     seconds = _number(said)
-    if seconds is None:
-        seconds = _seconds_until(said, now)
+    if seconds is None and (until := _moment(said)) is not None:
+        shown = _moment(headers.get("date", ""))
+        seconds = until - (now if shown is None else shown)
     return seconds if seconds is not None and _is_sensible(seconds) else None
 
 
@@ -53,10 +54,10 @@ def _number(text: str) -> float | None:
     return float(number) if _NUMBER.fullmatch(number) else None
 
 
-def _seconds_until(date: str, now: float) -> float | None:
+def _moment(date: str) -> float | None:
     """By any form of RFC 9110, 5.6.7: a date that names no zone is in UTC, as asctime's always is."""
     try:
         moment = parsedate_to_datetime(date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

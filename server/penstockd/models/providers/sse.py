@@ -7,13 +7,21 @@ MAX_EVENT = 1 << 20
 
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry", b""))
 _BOM = b"\xef\xbb\xbf"
+_ERROR = (b"event", b"error")
+
+
+class ErrorEvent(bytes):
+    """The data of an event whose name is "error", or the name where there is none; the data need not say what it is."""
+
+    __slots__ = ()
 
 
 class EventStream:
     """Cuts bytes into the data of events, in amortised linear time (HTML Living Standard, 9.2.6).
 
-    Event names are dropped: the data of both providers says what it is. One thing is stricter than the standard: a line
-    that is no field at all is malformed, since skipping it might skip text.
+    Event names are dropped, save that of an error: all other data of both providers says what it is. Two things are
+    stricter than the standard: a line that is no field at all is malformed, since skipping it might skip text, and an
+    error is one without data, too.
     """
 
     def __init__(self) -> None:
@@ -55,8 +63,9 @@ class EventStream:
 def _data(block: bytes) -> bytes:
     if block.startswith(b"data: ") and b"\n" not in block:
         return block[6:]
-    lines = [line for line in block.split(b"\n") if line]
-    return b"\n".join([value for name, value in map(_field, lines) if name == b"data"])
+    fields = [_field(line) for line in block.split(b"\n") if line]
+    data = b"\n".join([value for name, value in fields if name == b"data"])
+    return ErrorEvent(data or b"error") if _ERROR in fields else data
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:

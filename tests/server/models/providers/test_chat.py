@@ -33,6 +33,8 @@ from penstockd.usage import Usage
 
 PIECES = ("Grüße ", "an 😀", " alle\r\n\u2028\x00")
 TEXT = "".join(PIECES)
+ENDED = b'{"message": "engine died", "type": "server_error"}'
+"""What may come as the data of an event whose name alone says that it is an error."""
 
 
 async def failed(provider: Chat, heard: Heard | None = None, *, streams: bool = True) -> UpstreamFailure:
@@ -116,8 +118,8 @@ async def test_a_path_that_is_not_known_is_told(kind: Kind, upstream: Upstream, 
         (422, {"message": "the key Sesame-\u200bopen is odd"}),
         (400, {"message": "the key Sesame-open is odd", "code": "context_length_exceeded"}),
         (400, {"message": "the key Sesame-open is odd", "type": "content_filter"}),
-        (402, {"message": "the key Sesame-open is odd"}),
-        (404, {"message": "the key Sesame-open is odd"}),
+        (402, {"type": "Sesame-open"}),
+        (404, {"code": "Sesame-open"}),
         (401, {"type": "Sesame-open"}),
         (500, {"code": "Sesame-open"}),
         (200, {"message": "the key Sesame-open is odd", "type": "invalid_request_error"}),
@@ -302,23 +304,76 @@ async def test_a_character_that_is_cut_between_two_events_is_one(
     assert (await ask(provide(kind), streams=True)).text == "a😀b😀😀c"
 
 
-async def test_an_error_after_half_a_character_is_that_error(kind: Kind, upstream: Upstream, provide: Provide) -> None:
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_error_after_half_a_character_is_that_error(
+    kind: Kind, upstream: Upstream, provide: Provide, *, named: bool
+) -> None:
     """It says why the other half is missing."""
     events = [event.replace(b"<", b"\\ud83d") for event in kind.events(("a<",))[:-2]]
     if kind.name == "anthropic":
         events = [event for event in events if b"block_stop" not in event]
-    upstream.answer(*stream(*events, kind.error))
+    upstream.answer(*stream(*events, b"event: error\ndata: " + ENDED + b"\n\n" if named else kind.error))
 
     assert (await failed(provide(kind))).reason == "stream_error"
 
 
+def halved(*events: bytes) -> list[bytes]:
+    """These events, with a first half for each < and a second one for each >."""
+    return [event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00") for event in events]
+
+
 async def test_half_a_character_is_malformed(kind: Kind, upstream: Upstream, provide: Provide) -> None:
     """In the middle as at the end: it is not left out."""
-    for pieces in (("a<", "b"), ("a<",), (">b",)):
-        events = [event.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00") for event in kind.events(pieces)]
-        upstream.answer(*stream(*events))
+    for pieces in (("a<", "b"), ("a<",), (">b",), ("a<", "", "b"), ("<", "<", ">"), ("<", "b", ">"), ("<", "b>")):
+        upstream.answer(*stream(*halved(*kind.events(pieces))))
 
         assert (await failed(provide(kind))).reason == "malformed"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_what_has_no_text_may_come_between_two_halves(
+    kind: Kind, upstream: Upstream, provide: Provide, *, apart: bool
+) -> None:
+    """Empty pieces, signs of life and counts; in one read or in several."""
+    events = halved(*kind.events(("a<", "", ">b")))
+    at = next(at for at, event in enumerate(events) if b"ude00" in event)
+    events[at:at] = [b'data: {"type": "ping"}\n\n', b'data: {"choices": []}\n\n']
+    upstream.answer(*(stream(*events) if apart else stream(b"".join(events))))
+
+    assert (await ask(provide(kind), streams=True)).text == "a😀b"
+
+
+@pytest.mark.parametrize("ending", ["length", "max_tokens"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_half_a_character_at_the_end_of_an_answer_that_is_cut_by_length_is_left_out(
+    kind: Kind, upstream: Upstream, provide: Provide, *, ending: str, streams: bool
+) -> None:
+    """There was no room for the other half; all else is good."""
+    events = halved(*kind.events(("a", "<", ""), kind.usage, ending))
+    body = halved(kind.answer("a<", kind.usage, ending))[0]
+    upstream.answer(*(stream(*events) if streams else [response(body)]))
+
+    heard = await ask(provide(kind), streams=streams)
+
+    assert heard.text == "a"
+    assert heard.completed is not None
+    assert heard.completed.finish_reason is FinishReason.LENGTH
+    assert heard.attempt.usage == kind.usage
+
+
+@pytest.mark.parametrize("ending", ["stop", "end_turn"])
+async def test_half_a_character_in_a_whole_answer_is_malformed(
+    kind: Kind, upstream: Upstream, provide: Provide, ending: str
+) -> None:
+    """An answer that ended by itself ends with a whole one, and none is cut in the middle, whatever ended it."""
+    body = halved(kind.answer("a<", None, ending))[0]
+    upstream.answer(response(body))
+    upstream.answer(response(halved(kind.answer("a<b", None, "length"))[0]))
+    heard = Heard()
+
+    assert (await failed(provide(kind), heard, streams=False)).reason == "malformed"
+    assert heard.attempt.bytes_unsaid > 0
+    assert (await failed(provide(kind), streams=False)).reason == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -606,6 +661,47 @@ async def test_an_error_with_a_200_is_an_error(
     assert failure.reason == "stream_error"
     assert heard.completed is None
     assert heard.text == ("a" if streams else "")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (ENDED, "stream_error"),
+        (b'{"error": ' + ENDED + b"}", "stream_error"),
+        (b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', "stream_error"),
+        (b'{"code": 429, "type": "rate_limit_error", "message": "Slow"}', "rate_limited"),
+        (b'{"message": 5, "type": "rate_limit_error", "choices": 1, "delta": "x"}', "rate_limited"),
+        (b'"engine died"', "stream_error"),
+        (b"engine died\xff", "stream_error"),
+        (b"Content violates usage guidelines.", "content_filter"),
+        (b"{}", "stream_error"),
+        (b"null", "stream_error"),
+        (b"", "stream_error"),
+    ],
+)
+@pytest.mark.parametrize("begun", [True, False])
+async def test_an_event_that_is_named_an_error_ends_a_stream(
+    kind: Kind, upstream: Upstream, provide: Provide, *, data: bytes, reason: str, begun: bool
+) -> None:
+    """However it is written, and whatever end may follow."""
+    *first, ending, last = kind.events(("a",))
+    event = b"event: error\ndata: " + data + b"\n\n"
+    upstream.answer(*stream(*(first if begun else ()), event, ending, last))
+    heard = Heard()
+
+    failure = await failed(provide(kind), heard)
+
+    assert (failure.reason, heard.completed) == (reason, None)
+    assert heard.text == ("a" if begun else "")
+
+
+async def test_what_repeats_the_prompt_in_an_event_that_is_named_an_error_is_not_told(
+    kind: Kind, upstream: Upstream, provide: Provide
+) -> None:
+    """As in every other error of the upstream's own."""
+    upstream.answer(*stream(b"event: error\ndata: you said: hello\n\n"))
+
+    assert (await failed(provide(kind))).message == "HTTP 500 (no reason given)"
 
 
 async def test_text_that_arrives_with_an_error_is_not_handed_on(

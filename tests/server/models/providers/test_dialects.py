@@ -19,8 +19,10 @@ from fakes.providers import ANTHROPIC, OPENAI, Kind, Provide
 from fakes.upstream import Upstream, response, stream
 from penstockd.config.model_settings import OURS
 from penstockd.models.providers.anthropic import Anthropic
+from penstockd.models.providers.complaint import MOST_READ
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
+from penstockd.outcome import FinishReason
 from penstockd.request import Parameters, Role, Turn
 from penstockd.upstream import Broken, CoolingDown, Filtered, ToolCalled, UpstreamFailure
 from penstockd.usage import Usage
@@ -72,6 +74,27 @@ async def test_who_answered_is_known_by_the_providers_own_name(
     heard = await ask(provide(kind), streams=streams)
 
     assert heard.attempt.response_model == model
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_secret_in_the_name_of_who_answered_goes_no_further(
+    kind: Kind, upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """It is on spans; each name is looked at, whoever answered before."""
+    provider, named = provide(kind, api_key="sesame-open"), re.compile(b'"model":"[a-z]+"')
+    for said, told in [("a sesame-open", "a ***"), ("b", "b"), ("a sesame-open", "a ***"), ("b", "b"), ("b", "b")]:
+        events = kind.events(["hi"]) if streams else [kind.answer("hi")]
+        events = [named.sub(b'"model":"%b"' % said.encode(), event) for event in events]
+        upstream.answer(*(stream(*events) if streams else [response(events[0])]))
+
+        assert (await ask(provider, streams=streams)).attempt.response_model == told
+
+
+async def test_as_much_of_a_models_name_is_kept_as_holds_a_secret(upstream: Upstream, provide: Provide) -> None:
+    """However long it is."""
+    upstream.answer(response(openai_answer("hi").replace(b'"gpt"', b'"' + b"x" * 100_000 + b'"')))
+
+    assert (await ask(provide(OPENAI))).attempt.response_model == "x" * MOST_READ
 
 
 async def test_a_model_whose_name_is_no_text_answers_all_the_same(upstream: Upstream, provide: Provide) -> None:
@@ -365,6 +388,97 @@ async def test_anthropic_thinking_is_no_text(upstream: Upstream, provide: Provid
     assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
 
 
+ODD = [
+    anthropic_event("status", message="warming up"),
+    anthropic_event("future_delta", delta="x", content_block=[1], message={"content": 5}),
+    anthropic_event("content_block_stop", content_block="x"),
+    anthropic_event("content_block_start", content_block={"type": "web_search_tool_result", "text": {"odd": 1}}),
+    anthropic_event("content_block_start", content_block={"type": "text", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": "thinking_delta", "thinking": "", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": "text_delta", "text": None}),
+    anthropic_event("content_block_delta", delta={"type": None, "text": 5}),
+    anthropic_event("message_delta", delta={"type": None, "text": None, "stop_reason": None}),
+]
+
+
+@pytest.mark.parametrize("event", ODD, ids=repr)
+async def test_what_anthropics_events_do_not_say_does_not_matter(
+    upstream: Upstream, provide: Provide, event: bytes
+) -> None:
+    """A null is nothing, and what is no text may have any shape under a name that text has elsewhere."""
+    first, *rest = anthropic_events(("a",))
+    upstream.answer(*stream(first, event, *rest))
+
+    assert (await ask(provide(ANTHROPIC), streams=True)).text == "a"
+
+
+async def test_what_anthropics_blocks_do_not_say_does_not_matter(upstream: Upstream, provide: Provide) -> None:
+    """In one piece as in a stream."""
+    body = msgspec.json.decode(anthropic_answer("a"))
+    body["content"] += [
+        {"type": "tool_result", "text": None},
+        {"type": "web_search_tool_result", "text": {"odd": 1}},
+        {"type": "text", "text": None},
+        {"type": None},
+    ]
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    assert (await ask(provide(ANTHROPIC))).text == "a"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        anthropic_event("content_block_delta", delta={"type": "text_delta", "text": 5}),
+        anthropic_event("content_block_delta", delta={"type": "text_delta", "text": ["a"]}),
+        anthropic_event("content_block_delta", delta={"type": 5, "text": "a"}),
+        anthropic_event("content_block_delta", delta="x"),
+        anthropic_event("content_block_start", content_block={"type": "text", "text": {"odd": 1}}),
+        anthropic_event("content_block_start", content_block=["x"]),
+        anthropic_event("message_start", message="x"),
+        anthropic_event("message_delta", delta="x"),
+        anthropic_event("message_delta", delta={"stop_reason": 5}),
+        b'data: {"type": 5}\n\n',
+        b'data: {"type": "status", "message": "warming up}\n\n',
+    ],
+    ids=repr,
+)
+async def test_a_text_or_an_end_of_anthropics_that_is_none_is_malformed(
+    upstream: Upstream, provide: Provide, event: bytes
+) -> None:
+    """Text may be lost with it."""
+    first, *rest = anthropic_events(("a",))
+    upstream.answer(*stream(first, event, *rest))
+
+    with pytest.raises(Broken) as failure:
+        await ask(provide(ANTHROPIC), streams=True)
+
+    assert failure.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("block", [{"type": "text", "text": 5}, {"type": 5, "text": "a"}, "a"], ids=repr)
+async def test_a_block_of_anthropics_that_is_none_is_malformed(
+    upstream: Upstream, provide: Provide, block: object
+) -> None:
+    """In one piece as in a stream."""
+    body = msgspec.json.decode(anthropic_answer("a")) | {"content": [block]}
+    upstream.answer(response(msgspec.json.encode(body)))
+
+    with pytest.raises(Broken) as failure:
+        await ask(provide(ANTHROPIC))
+
+    assert failure.value.reason == "malformed"
+
+
+async def test_an_error_of_anthropics_is_one_whatever_is_beside_it(upstream: Upstream, provide: Provide) -> None:
+    """Where no name tells that it is an error, either."""
+    error = {"type": "error", "message": "Slow", "error": {"type": "rate_limit_error", "message": "Slow"}}
+    upstream.answer(*stream(b"data: " + msgspec.json.encode(error) + b"\n\n"))
+
+    with pytest.raises(CoolingDown):
+        await ask(provide(ANTHROPIC), streams=True)
+
+
 def thinks(delta: dict[str, object], **block: object) -> bytes:
     """An event of Anthropic's with this delta, or with this block at its start."""
     if block:
@@ -411,6 +525,45 @@ async def test_what_a_model_says_and_is_no_text_is_heard(
     assert heard.text == "a"
     assert heard.attempt.bytes_unsaid == 2 * size
     assert (heard.thoughts > 0) == (size > 0)
+
+
+OTHER = {"index": 1, "finish_reason": "length", "error": {"code": 429}}
+
+
+@pytest.mark.parametrize("index", [{"index": 0}, {"index": None}, {}], ids=repr)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_choice_that_was_not_asked_for_is_no_part_of_the_answer(
+    upstream: Upstream, provide: Provide, *, index: Mapping[str, object], streams: bool
+) -> None:
+    """Neither its text, nor why it ended, nor its error, whether it comes first, last or alone."""
+    other = OTHER | {"message": {"content": "no"}, "delta": {"content": "no"}}
+    ours = {**index, "message": {"content": "a"}, "delta": {"content": "a"}}
+    orders: list[list[dict[str, object]]] = [[other, ours], [ours, other, {"index": 2}]]
+    for choices in orders:
+        if streams:
+            chunks = [b"data: " + openai_chunk(each) + b"\n\n" for each in (choices, [other])]
+            upstream.answer(*stream(*chunks, *openai_events(())[1:]))
+        else:
+            upstream.answer(response(openai_chunk([each | {"finish_reason": "stop"} for each in choices])))
+
+        heard = await ask(provide(OPENAI), streams=streams)
+
+        assert heard.text == "a"
+        assert heard.completed is not None
+        assert heard.completed.finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_answer_of_choices_that_were_not_asked_for_is_none(
+    upstream: Upstream, provide: Provide, *, streams: bool
+) -> None:
+    """Its end is not the answer's."""
+    choice = {"index": 1, "message": {"content": "no"}, "delta": {"content": "no"}, "finish_reason": "stop"}
+    chunk, done = openai_chunk([choice]), openai_events(())[-1]
+    upstream.answer(*(stream(b"data: " + chunk + b"\n\n", done) if streams else [response(chunk)]))
+
+    with pytest.raises(Broken):
+        await ask(provide(OPENAI), streams=streams)
 
 
 TOOL = [{"index": 0, "id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]

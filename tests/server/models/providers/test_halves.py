@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstockd.models.providers.halves import Halves
-from penstockd.upstream import Broken
 
 FIRST, SECOND = r"\ud83d", r"\uDE00"
 
@@ -37,36 +36,19 @@ def test_where_a_text_is_cut_does_not_matter(text: str, size: int, short: bool) 
     assert "".join(said) == text
 
 
-@pytest.mark.parametrize(
-    "between",
-    [
-        b'{"type":"ping"}',
-        b'{"choices":[]}',
-        b'{"choices":[],"usage":{"prompt_tokens":1}}',
-        b'{"type":"error","error":{"message":"x"}}',
-        b'{"error":{"message":"x"}}',
-    ],
-)
-def test_what_says_nothing_may_come_between_two_halves(between: bytes) -> None:
-    """A sign of life does not take part in the text; what an error is, is its reader's to say."""
+def test_what_comes_between_two_halves_passes_and_is_known_to_have_come() -> None:
+    """Whether it says anything is its reader's to say."""
     halves = Halves()
+    assert not halves.is_parted
     halves.joined(event(FIRST))
+    assert not halves.is_parted
 
-    assert halves.joined(between) == between
+    for between in (b'{"type":"ping"}', b"[DONE]", b"\xff", event("")):
+        assert halves.joined(between) == between
+        assert (halves.is_parted, halves.is_open) == (True, True)
+
     assert halves.joined(event(SECOND)) == event(f"{FIRST}{SECOND}")
-
-
-@pytest.mark.parametrize(
-    "last", [b"[DONE]", b'{"type":"message_stop"}', b'{"choices":[{"delta":{}}]}', b'{"error":null}', b"\xff"]
-)
-def test_an_answer_does_not_go_on_after_half_a_character(last: bytes) -> None:
-    """Nor does it end with it, be it after a sign of life."""
-    halves = Halves()
-    halves.joined(event(FIRST))
-    halves.joined(b'{"type":"ping"}')
-
-    with pytest.raises(Broken):
-        halves.joined(last)
+    assert (halves.is_parted, halves.is_open) == (False, False)
 
 
 @pytest.mark.parametrize("first", [r"\ud83d", r"\uD83D", r"\uDBff"])
@@ -89,13 +71,22 @@ def test_backslashes_in_pairs_are_the_texts(backslashes: int) -> None:
 
 
 @pytest.mark.parametrize("following", ["", "a", f"a{SECOND}", FIRST, rf"\\{SECOND}", rf"\"{SECOND}"])
-def test_what_does_not_follow_at_once_is_missing(following: str) -> None:
+def test_what_does_not_follow_at_once_is_not_joined(following: str) -> None:
     """Nobody guesses where a half belongs."""
     halves = Halves()
     halves.joined(event(FIRST))
 
-    with pytest.raises(Broken):
-        halves.joined(event(following))
+    assert halves.joined(event(following)) == event(following)
+    assert halves.is_parted
+
+
+def test_a_half_that_ends_what_begins_with_one_is_open_and_not_parted() -> None:
+    """Its second half may follow yet."""
+    halves = Halves()
+    halves.joined(event(FIRST))
+
+    assert halves.joined(event(f"{SECOND}a{FIRST}")) == event(f"{FIRST}{SECOND}a")
+    assert (halves.is_parted, halves.is_open) == (False, True)
 
 
 @pytest.mark.parametrize("escapes", ["a", r"\u00fc", f"{FIRST}{SECOND}", rf"\{FIRST}", f"a{SECOND}", f"{FIRST}a", "[]"])

@@ -389,7 +389,7 @@ def test_a_refused_key_is_not_repeated() -> None:
     assert "sk-secret" not in str(failure)
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 402, 403, 429, 500, 503])
 def test_words_that_may_repeat_the_prompt_are_left_out(status: int) -> None:
     """Of a refusal that every prompt could have met, the log has the status and the labels."""
     failure = refusal(status, {}, openai("You said: hello", "server_error", "odd_code"), path="/v1/messages", now=0.0)
@@ -404,16 +404,40 @@ def test_a_label_that_is_none_is_left_out() -> None:
     assert failure.message == "HTTP 500 (no reason given)"
 
 
+@pytest.mark.parametrize("label", ["insufficient_quota", "billing_error", "model_not_found", "invalid_api_key"])
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 429])
+def test_words_about_our_account_are_left_out_where_they_may_repeat_the_prompt(status: int, label: str) -> None:
+    """The label says what is to be mended."""
+    said = openai("You said: hello", label)
+
+    messages = {
+        refusal(status, {}, said, path="/v1/messages", now=0.0).message,
+        refusal_within({"type": label, "code": status, "message": "You said: hello"}).message,
+    }
+
+    assert messages == {f"HTTP {status} ({label})"}
+
+
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        (404, openai("No such model: g"), "HTTP 404 for /v1/messages: No such model: g"),
-        (404, openai("No model g", code="model_not_found"), "HTTP 404: No model g"),
-        (403, openai("No access to model g", code="model_not_found"), "HTTP 403: No access to model g"),
+        (404, openai("No such model: g"), "HTTP 404 for /v1/messages (no reason given), it speaks of a model"),
+        (404, b'{"error": "Model_g? you said: hello"}', "HTTP 404 for /v1/messages (no reason given)"),
+        (404, anthropic("not_found_error"), "HTTP 404 for /v1/messages (not_found_error)"),
+        (
+            404,
+            anthropic("not_found_error", "Model: g"),
+            "HTTP 404 for /v1/messages (not_found_error), it speaks of a model",
+        ),
+        (404, b'{"detail": "Not Found"}', "HTTP 404 for /v1/messages (no reason given)"),
+        (404, openai("No model g", code="model_not_found"), "HTTP 404 (model_not_found)"),
+        (403, openai("No access to model g", code="model_not_found"), "HTTP 403 (model_not_found)"),
         (404, b"<html>", "HTTP 404 for /v1/messages (no reason given)"),
         (405, b"", "HTTP 405 for /v1/messages (no reason given)"),
-        (429, openai("Check your plan", "insufficient_quota"), "HTTP 429: Check your plan"),
+        (405, b'{"detail": "hello"}', "HTTP 405 for /v1/messages (no reason given)"),
+        (429, openai("Check your plan", "insufficient_quota"), "HTTP 429 (insufficient_quota)"),
         (402, b"", "HTTP 402 (no reason given)"),
+        (402, b'{"error": {"message": "Insufficient Balance: hello"}}', "HTTP 402: Insufficient Balance"),
         (400, openai("Your credit balance is too low; you said: hello"), "HTTP 400: credit balance is too low"),
         (
             400,
@@ -431,8 +455,8 @@ def test_a_label_that_is_none_is_left_out() -> None:
         (400, b'{"error": {"message": "API key not valid: sk-secret"}}', "HTTP 400: API key not valid"),
     ],
 )
-def test_what_the_operator_has_to_mend_is_told_in_the_providers_words(status: int, body: bytes, message: str) -> None:
-    """They name the model or the path that is not known, or the account that is empty."""
+def test_the_operator_is_told_what_has_to_be_mended(status: int, body: bytes, message: str) -> None:
+    """In no words of the provider's but those that are known: others may repeat the prompt."""
     assert refusal(status, {}, body, path="/v1/messages", now=0.0).message == message
 
 

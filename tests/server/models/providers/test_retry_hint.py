@@ -48,6 +48,30 @@ def test_a_hint_is_seconds_from_now(headers: Mapping[str, str], seconds: float |
     assert retry_hint(headers, NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Wed, 21 Oct 2015 07:27:50 GMT", 10.0),
+        ("Wed Oct 21 07:27:50 2015", 10.0),
+        ("Wed, 21 Oct 2015 09:27:50 +0200", 10.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:01 GMT", None),
+        ("Sun, 20 Sep 2015 07:28:00 GMT", 31 * 86400.0),
+        ("Sun, 20 Sep 2015 07:27:59 GMT", None),
+        ("now", 60.0),
+        ("", 60.0),
+    ],
+)
+def test_a_date_counts_from_the_providers_own(date: str, seconds: float | None) -> None:
+    """Its clock may not be right by ours; where it does not say what it shows, ours is all there is."""
+    assert retry_hint({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": date}, NOW) == seconds
+
+
+def test_seconds_count_from_now_whatever_the_providers_clock_shows() -> None:
+    """They are no date."""
+    assert retry_hint({"retry-after": "3", "date": "Wed, 21 Oct 2015 06:00:00 GMT"}, NOW) == 3.0
+
+
 @pytest.fixture
 def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The machine's clock shows another time than UTC."""
@@ -80,8 +104,10 @@ def test_a_date_is_in_utc_unless_it_says_otherwise(date: str) -> None:
 def test_no_header_is_too_odd(text: str) -> None:
     """Whatever a provider sends, a hint is a sensible number of seconds or none."""
     hint = retry_hint({"retry-after": text, "retry-after-ms": text}, NOW)
+    dated = retry_hint({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": text}, NOW)
 
     assert hint is None or hint >= 0
+    assert dated is None or dated >= 0
 
 
 INFO = "type.googleapis.com/google.rpc.RetryInfo"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstockd.models.providers.sse import MAX_EVENT, EventStream
+from penstockd.models.providers.sse import MAX_EVENT, ErrorEvent, EventStream
 from penstockd.upstream import Broken
 
 
@@ -43,6 +43,23 @@ def test_the_grammar_of_events(raw: bytes, events: list[bytes]) -> None:
     """Line ends, comments, several lines, a BOM, empty and unfinished events are read as the standard says."""
     assert fed(raw) == events
     assert fed(*(bytes([byte]) for byte in raw)) == events
+
+
+@pytest.mark.parametrize(
+    ("raw", "errors"),
+    [
+        (b"event: error\ndata: a\n\ndata: b\n\n", [True, False]),
+        (b"data: a\n\nevent:error\r\ndata: b\r\n\r\n", [False, True]),
+        (b"id: 1\ndata: a\nevent: error\n\n", [True]),
+        (b"event: error\n\n", [True]),
+        (b"event: error_of_a_kind\ndata: a\n\n: event: error\ndata: event: error\n\n", [False, False]),
+        (b"event: error\n", []),
+    ],
+)
+def test_an_event_that_is_named_an_error_is_known_for_one(raw: bytes, errors: list[bool]) -> None:
+    """Its data need not say so; it may have none."""
+    assert [isinstance(event, ErrorEvent) for event in fed(raw)] == errors
+    assert [isinstance(event, ErrorEvent) for event in fed(*(bytes([byte]) for byte in raw))] == errors
 
 
 @given(

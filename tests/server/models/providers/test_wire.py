@@ -80,6 +80,8 @@ async def test_a_host_that_does_not_answer_is_connect_timeout(blackhole: str, pr
         ((head(transfer_encoding="chunked"), chunk(b"{"), CLOSE), "truncated"),
         ((head(), b"{", CLOSE), "malformed"),
         ((b"SSH-2.0-OpenSSH_9\r\n",), "malformed"),
+        ((b"HTTP/1.1 099 Odd\r\n\r\n", HANG), "malformed"),
+        ((b"HTTP/1.1 000 Odd\r\ncontent-length: 0\r\n\r\n", HANG), "malformed"),
         ((b"\x00\xff\x00\xff\r\n\r\n",), "malformed"),
         ((b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000,), "malformed"),
     ],
