@@ -21,7 +21,7 @@ from penstockd.request import Request
 from penstockd.span import Attributes, Span
 from penstockd.tracing import Trace, Tracing, ids_of
 
-_SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
+SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
 
 _NAMED = (Request, PenstockError)
@@ -133,5 +133,5 @@ def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:
         names.PENSTOCK_CACHE_STATUS: outcome.cache if outcome.agent else "",
     }
     span.put({name: value for name, value in attributes.items() if value})
-    if code in _SERVER_FAULTS:
+    if code in SERVER_FAULTS:
         span.set_status(Status(StatusCode.ERROR, reason))
