@@ -121,6 +121,7 @@ class App:
             instruments=self._exporters.instruments,
             tracing=self._exporters.spans.tracing,
             tally=state.tally,
+            agents=agents,
         )
         deadline = Deadline(
             clock=self._clock,

@@ -18,7 +18,13 @@ PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 QUERIES = [
     (f"{panel['title']} {target['refId']}", target["expr"]) for panel in PANELS for target in panel.get("targets", [])
 ]
+OF_RULES = {"penstock_limit_admissions_total", "penstock_limit_denials_total", "penstock_budget_fraction"}
 CHAIN = ["Calls", "Credentials and limits", "Cache", "Models and attempts", "Money", "Ledger", "Process"]
+
+
+def plain(query: str) -> str:
+    """The query as Grafana sends it."""
+    return re.sub(r"\$\w+", lambda found: "5m" if found[0] == "$__rate_interval" else ".+", query)
 
 
 def test_the_rows_stand_in_the_order_of_a_calls_way() -> None:
@@ -82,6 +88,17 @@ def test_a_query_asks_for_what_the_daemon_shows(query: str) -> None:
     assert query.count('job=~"$job", instance=~"$instance"') == query.count("{")
 
 
-def plain(query: str) -> str:
-    """The query as Grafana sends it."""
-    return re.sub(r"\$\w+", lambda found: "5m" if found[0] == "$__rate_interval" else ".+", query)
+@pytest.mark.parametrize("query", [query for _, query in QUERIES if metrics_of(plain(query)) & OF_RULES])
+def test_a_rule_is_told_from_others_and_from_shadows(query: str) -> None:
+    """A call passes under several: their sum is no number of anything."""
+    assert "penstock_rule_shadow=" in query
+    assert "by (penstock_tenant, penstock_rule_per, penstock_rule)" in query
+
+
+def test_no_panel_cuts_off_what_may_be_above_its_whole() -> None:
+    """As a budget is that was lowered."""
+    shown = {panel["title"] for panel in PANELS if "penstock_budget_fraction" in str(panel.get("targets"))}
+    bounded = {panel["title"] for panel in PANELS if "max" in panel.get("fieldConfig", {}).get("defaults", {})}
+
+    assert shown
+    assert shown & bounded == set()

@@ -70,7 +70,9 @@ async def test_money_for_ten_calls_admits_exactly_ten(daemons: Daemons, upstream
     async with penstock.AgentClient(daemon.target) as client:
         ended = await asyncio.gather(*(outcome(client, streams=number % 2 == 0) for number in range(30)))
         [budget] = (await client.get_usage()).budgets
+    line = await daemon.line("call finished", reason="BUDGET_EXHAUSTED")
 
+    assert (line["subject"], line["rule"], line["agent"]) == ("tenant:default", budget.rule, "default")
     assert (ended.count("answered"), ended.count("BUDGET_EXHAUSTED")) == (10, 20)
     assert (budget.spent_nanousd, budget.held_nanousd) == (budget.limit_nanousd, 0)
     assert upstream.calls == 10

@@ -57,6 +57,19 @@ async def test_over_a_rate_the_caller_is_told_rule_and_delay(path: str, daemons:
 
 
 @BOTH
+async def test_the_log_names_a_user_who_floods_its_own_limit(path: str, daemons: Daemons) -> None:
+    """By the words of the refusal, beside the agent that it asks for."""
+    daemon = await daemons.start(tenants=default({"per": "user", "requests": "1/h"}))
+
+    async with wire(daemon.target) as client:
+        for _ in range(2):
+            await client.ask(path, ProcessRequest(input="hi", user_id="u1"))
+    line = await daemon.line("call finished", reason="RATE_LIMITED")
+
+    assert (line["rule"], line["subject"], line["agent"]) == ("1/h requests", "user:default/u1", "default")
+
+
+@BOTH
 async def test_the_tightest_rate_travels_with_answers_and_refusals(path: str, daemons: Daemons) -> None:
     """In the first message's metadata, or in the trailers."""
     limits: list[Mapping[str, object]] = [
@@ -131,12 +144,14 @@ async def test_a_call_that_is_shed_costs_its_tenant_nothing(daemons: Daemons, up
         running = asyncio.create_task(client.ask(PROCESS, ProcessRequest(input="hi")))
         await upstream.received()
         shed = [await client.ask(PROCESS, ProcessRequest(input="hi")) for _ in range(5)]
+        line = await daemon.line("call finished", reason="OVERLOADED")
         running.cancel()
         await daemon.line("call finished", code="CANCELLED")
         upstream.answer_always(response(openai_answer("hello")))
         ended = [await client.ask(PROCESS, ProcessRequest(input="hi")) for _ in range(2)]
 
     assert {each.reason for each in shed} == {"OVERLOADED"}
+    assert line["agent"] == "default"
     assert [each.reason for each in ended] == ["", "RATE_LIMITED"]
 
 

@@ -2,16 +2,18 @@
 
 import asyncio
 
+import grpc
 import pytest
 
 from fakes import answers
 from fakes.models import anthropic, openai
+from fakes.rpc import PROCESS, STREAM, wire
 from fakes.stage import Stage
 from fakes.upstream import CLOSE, LAST_CHUNK, RESET, STREAM_HEAD, Step, Upstream, chunk, response
 from fakes.upstream import stream as streamed
 from peers.live_daemon import Daemons
 from penstock import AgentClient, ModelsUnavailable, StreamBroken
-from penstock.v1.agent_service_pb2 import FINISH_REASON_LENGTH
+from penstock.v1.agent_service_pb2 import FINISH_REASON_LENGTH, ProcessRequest
 from penstockd.usage import Usage
 
 DOWN = response(b'{"error": {"message": "down"}}', status=500)
@@ -44,6 +46,26 @@ async def test_a_unary_call_asks_upstream_without_streaming_and_a_stream_with(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+async def test_an_answer_is_not_bounded_by_the_largest_request(daemons: Daemons, upstream: Upstream) -> None:
+    """A client of gRPC's own takes 4 MiB at once, as it says itself; a stream's messages are smaller."""
+    long = "word " * 2**20
+    for _ in range(2):
+        upstream.answer(response(answers.openai_answer(long)))
+    upstream.answer(*streamed(*answers.openai_events([long[: 2**18]] * 20)))
+    daemon = await daemons.start(models={"fast": openai(upstream)})
+
+    async with AgentClient(daemon.target) as client:
+        whole = await client.process("hi")
+    async with wire(daemon.target) as stranger:
+        refused = await stranger.ask(PROCESS, ProcessRequest(input="ho"))
+        streaming = await stranger.ask(STREAM, ProcessRequest(input="hey"))
+
+    assert whole.output == long
+    assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "")
+    assert streaming.code is grpc.StatusCode.OK
+    assert sum(map(len, streaming.messages)) > 4 * 2**20
 
 
 async def test_every_kind_of_token_is_counted_and_priced_once(daemons: Daemons, upstream: Upstream) -> None:

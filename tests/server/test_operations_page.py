@@ -13,6 +13,9 @@ import pytest
 from fakes.ledger import settled
 from peers.postgres import Postgres
 from penstock.cli import arguments
+from penstockd import errors
+from penstockd.errors import PenstockError
+from penstockd.interceptors.telemetry import SERVER_FAULTS
 from penstockd.stores.ledger.database import Database
 from penstockd.stores.ledger.operations import Kind, Operation, row_of
 from penstockd.stores.ledger.postgres import PostgresDatabase
@@ -20,6 +23,11 @@ from penstockd.stores.ledger.sqlite import SqliteDatabase
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+OUR_FAULTS = {
+    error.reason
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, PenstockError) and error.code.name in SERVER_FAULTS
+}
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 
 
@@ -29,6 +37,14 @@ def test_what_is_asked_of_the_client_can_be_asked(command: str) -> None:
     chosen = arguments.parse(shlex.split(command)[1:])
 
     assert chosen.since
+
+
+@pytest.mark.parametrize("reason", sorted(OUR_FAULTS))
+def test_a_fault_of_ours_leads_on_from_the_alert_of_all_of_them(reason: str) -> None:
+    """By the word that the log has for it."""
+    section = PAGE.partition("\n### PenstockErrorsBurnFast\n")[2].partition("\n### ")[0]
+
+    assert re.search(rf"\b{reason}\b", section)
 
 
 def test_a_ledger_can_be_copied_while_it_is_written(tmp_path: Path) -> None:

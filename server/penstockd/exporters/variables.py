@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace import SpanLimits
 NO_LIMIT: Final = SpanLimits.UNSET
 LONGEST_EXPORT: Final = 10.0
 """Seconds for one export over OTLP, where OTEL_EXPORTER_OTLP_TIMEOUT, or that of a signal, does not say."""
+FIRST_OF_MILLISECONDS: Final = 1000.0
+"""From here on a timeout is not in seconds: so long, nobody would learn of a collector that hangs."""
 _COUNT: Final = re.compile(r"[0-9]{1,10}")
 _SECONDS: Final = re.compile(r"[0-9]{0,9}\.?[0-9]{0,9}")
 _CREDENTIALS: Final = (
@@ -64,11 +66,17 @@ class Variables:
         return default
 
     def timeout(self, signal: str) -> float:
-        """The seconds that one export of a signal may take, else the default."""
+        """The seconds that one export of a signal may take, else the default.
+
+        Python's SDK counts in seconds, OpenTelemetry's specification in milliseconds.
+        """
         name = self.of(signal, "TIMEOUT")
         text = self.text(name)
-        if _SECONDS.fullmatch(text) and float(f"0{text}") > 0:
-            return float(text)
+        if _SECONDS.fullmatch(text) and (said := float(f"0{text}")) > 0:
+            if said < FIRST_OF_MILLISECONDS:
+                return said
+            self.ignore(f"{name}={text}", f"{said / 1000:g} s: it is taken for milliseconds")
+            return said / 1000
         if text:
             self.ignore(f"{name}={text}", f"{LONGEST_EXPORT:g} s")
         return LONGEST_EXPORT

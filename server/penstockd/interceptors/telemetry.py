@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable
 from functools import lru_cache
+from typing import NamedTuple
 
 from opentelemetry.trace import Status, StatusCode
 
 from penstockd import conventions as names
 from penstockd import request_id
+from penstockd.agent import Directory
 from penstockd.call import Call, Handler, Q
 from penstockd.clock import Clock
-from penstockd.errors import PenstockError
+from penstockd.errors import PenstockError, Quota
 from penstockd.logs.access_line import access_line
 from penstockd.logs.log import Log
 from penstockd.metrics.call_metrics import CallMetrics
@@ -19,22 +21,36 @@ from penstockd.request import Request
 from penstockd.span import Attributes, Span
 from penstockd.tracing import Trace, Tracing, ids_of
 
-_SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
+SERVER_FAULTS = {"DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}
 """The statuses that make a server span an error, by the rpc conventions; the others are the caller's affair."""
 
 _NAMED = (Request, PenstockError)
 """What may have been given a name by its caller."""
 
 
+class _Ending(NamedTuple):
+    """The status code that a call ended with, why if that is not OK, and what denied it if it was denied."""
+
+    code: str
+    reason: str = ""
+    quota: Quota | None = None
+
+
+_WELL = _Ending("OK")
+
+
 class Telemetry:
     """Names the call, measures it and says how it ended; refusals and cancels too."""
 
-    def __init__(self, *, clock: Clock, log: Log, instruments: Instruments, tracing: Tracing, tally: Tally) -> None:
-        """`tracing` decides which calls are traced."""
+    def __init__(
+        self, *, clock: Clock, log: Log, instruments: Instruments, tracing: Tracing, tally: Tally, agents: Directory
+    ) -> None:
+        """`tracing` decides which calls are traced; of a call that is refused, only one of `agents` is named."""
         self._tally = tally
         self._clock = clock
         self._log = log
         self._tracing = tracing
+        self._agents = agents
         self._metrics = CallMetrics(instruments)
 
     def __call__(self, call: Call[Q], proceed: Handler[Q]) -> Awaitable[None]:
@@ -52,14 +68,14 @@ class Telemetry:
             await self._told_of(call, proceed, trace)
 
     async def _told_of(self, call: Call[Q], proceed: Handler[Q], trace: Trace | None = None) -> None:
-        code, reason = "OK", ""
+        ending = _WELL
         try:
             await proceed(call)
         except BaseException as error:
-            code, reason = self._ending(call, error)
+            ending = self._ending(call, error)
             raise
         finally:
-            self._tell(call, code, reason, trace)
+            self._tell(call, ending, trace)
 
     def _request_id(self, call: Call[Q]) -> str:
         request = call.request
@@ -70,22 +86,30 @@ class Telemetry:
                 return asked
         return request_id.generate(self._clock.wall())
 
-    def _ending(self, call: Call[Q], error: BaseException) -> tuple[str, str]:
-        """The status code and reason that `error` becomes at the edge."""
+    def _ending(self, call: Call[Q], error: BaseException) -> _Ending:
+        """What `error` becomes at the edge."""
         told = call.outcome.told(error)
         if told is not None:
-            return told.code.name, told.reason
+            return _Ending(told.code.name, told.reason, told.quota)
         gone = "DEADLINE_EXCEEDED" if self._clock.monotonic() >= call.expires_at else "CANCELLED"
-        return gone, gone
+        return _Ending(gone, gone)
 
-    def _tell(self, call: Call[Q], code: str, reason: str, trace: Trace | None) -> None:
+    def _asked(self, call: Call[Q]) -> str:
+        """The agent that a call is for, if there is one: a caller may ask for any text."""
+        agent = self._agents.find(call.request.agent) if isinstance(call.request, Request) else None
+        return "" if agent is None else agent.name
+
+    def _tell(self, call: Call[Q], ending: _Ending, trace: Trace | None) -> None:
+        code, reason, quota = ending
         duration = self._clock.monotonic() - call.started_at
         error_type = code if reason else ""
         self._metrics.ended(call, code=code, error_type=error_type, duration=duration)
         self._tally.ended(call, code)
         if trace is not None:
             _mark(trace.span, call, code, reason)
-        self._log.tell("call finished", access_line(call, code=code, reason=reason, duration=duration))
+        asked = self._asked(call) if reason else ""
+        line = access_line(call, code=code, reason=reason, duration=duration, quota=quota, asked=asked)
+        self._log.tell("call finished", line)
 
 
 @lru_cache(maxsize=32)
@@ -109,5 +133,5 @@ def _mark(span: Span, call: Call[Q], code: str, reason: str) -> None:
         names.PENSTOCK_CACHE_STATUS: outcome.cache if outcome.agent else "",
     }
     span.put({name: value for name, value in attributes.items() if value})
-    if code in _SERVER_FAULTS:
+    if code in SERVER_FAULTS:
         span.set_status(Status(StatusCode.ERROR, reason))

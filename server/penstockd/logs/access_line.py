@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 
 from penstockd.call import Call
+from penstockd.errors import Quota
 from penstockd.outcome import Attempt
 
 UNDER_WAY = "under_way"
 
 
-def access_line(call: Call[object], *, code: str, reason: str, duration: float) -> dict[str, object]:
-    """The fields of the line; what is not known is left out. `duration` is in seconds."""
+def access_line(
+    call: Call[object], *, code: str, reason: str, duration: float, quota: Quota | None = None, asked: str = ""
+) -> dict[str, object]:
+    """The fields of the line; what is not known is left out. `duration` is in seconds.
+
+    `quota` is what denied the call, `asked` the agent that it is for, where none may have had it.
+    """
     outcome = call.outcome
     fields: dict[str, object] = {
         "request_id": outcome.request_id,
@@ -20,7 +26,7 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
         "peer": call.peer,
     }
     if reason:
-        fields["reason"] = reason
+        fields |= _why(reason, quota, "" if outcome.agent else asked)
     if outcome.auth:
         fields["auth"] = outcome.auth
     if outcome.principal is not None:
@@ -44,6 +50,16 @@ def access_line(call: Call[object], *, code: str, reason: str, duration: float) 
         fields["cost_nanousd"] = outcome.cost_nanousd
     if outcome.trace_ids:
         fields |= outcome.trace_ids
+    return fields
+
+
+def _why(reason: str, quota: Quota | None, asked: str) -> dict[str, object]:
+    """Why a call did not end well: whom a limit denied, by which rule, and whom it was for."""
+    fields: dict[str, object] = {"reason": reason}
+    if quota is not None:
+        fields["rule"], fields["subject"] = quota.rule, quota.subject
+    if asked:
+        fields["agent"] = asked
     return fields
 
 

@@ -44,9 +44,15 @@ class PrettyFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for `record`, without the line break."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        fields = "".join(f"  {name}={value}" for name, value in getattr(record, "fields", NOTHING).items())
+        fields = "".join(f"  {name}={_shown(value)}" for name, value in getattr(record, "fields", NOTHING).items())
         line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _shown(value: object) -> str:
+    """The value on one line, whatever a caller put into it."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _none(_: str) -> None:

@@ -144,6 +144,12 @@ def test_blanks_are_no_timeout() -> None:
     assert variables.timeout("TRACES") == 3.0
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("0.5", 0.5), ("999", 999.0), ("1000", 1.0), ("10000", 10.0)])
+def test_a_timeout_is_in_seconds_as_far_as_anybody_waits_so_long(text: str, seconds: float) -> None:
+    """The SDK counts them, and OpenTelemetry's specification milliseconds."""
+    assert Variables({"OTEL_EXPORTER_OTLP_TIMEOUT": text}).timeout("TRACES") == seconds
+
+
 def test_blanks_are_an_endpoint(exporting: pytest.MonkeyPatch) -> None:
     """Of which nothing is known: the SDK would send there rather than to where all signals go."""
     exporting.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", " ")
@@ -278,6 +284,8 @@ def test_no_variable_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
         ("OTEL_METRIC_EXPORT_TIMEOUT", "soon", "30000"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan", "10 s"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", "10 s"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "5000", "5 s: it is taken for milliseconds"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000", "1 s: it is taken for milliseconds"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "bogus", "trace_based"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-5", "2048"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "lots", "128"),

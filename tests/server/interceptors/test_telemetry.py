@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
+from fakes.caching import KeptAgent
 from fakes.calls import REQUEST, STREAM, Inner, a_call, ending
 from fakes.clock import FakeClock
 from fakes.loop import settled
 from fakes.telescope import Telescope
 from penstockd import request_id
+from penstockd.agent import Directory
 from penstockd.call import Call, Handler
-from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, PenstockError, RateLimited
+from penstockd.errors import Draining, InvalidRequest, ModelsUnavailable, PenstockError, Quota, RateLimited
 from penstockd.interceptors.telemetry import Telemetry
 from penstockd.logs.log import Log
 from penstockd.metrics.tally import Tally
@@ -38,6 +40,7 @@ class Scene:
             instruments=self.telescope.instruments,
             tracing=tracing,
             tally=Tally(TenantLabels()),
+            agents=Directory([KeptAgent(name="support")], default="support"),
         )
         self._caplog = caplog
         caplog.set_level("INFO")
@@ -136,6 +139,26 @@ async def test_an_error_is_told_as_the_status_it_becomes(
     assert (scene.line["code"], scene.line["reason"]) == (code, reason)
     ((attributes, _),) = scene.telescope.points(DURATION)
     assert attributes["rpc.response.status_code"] == attributes["error.type"] == code
+
+
+async def test_whom_a_limit_denied_is_told_and_by_which_rule(scene: Scene) -> None:
+    """And which agent was asked, though none was reached."""
+    denied = RateLimited("slow down", quota=Quota("user:acme/u1", "60/m requests"))
+
+    await scene.see(a_call(Request(agent="support", input="x")), Inner(denied))
+
+    line = scene.line
+    assert (line["rule"], line["subject"], line["agent"]) == ("60/m requests", "user:acme/u1", "support")
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(agent="supp\n0rt", input="x"), InvalidRequest("bad")], ids=["unknown", "unread"]
+)
+async def test_an_agent_that_there_is_not_is_no_name_for_the_log(scene: Scene, request_: object) -> None:
+    """A caller may ask for any text."""
+    await scene.see(a_call(request_), Inner(Draining("going")))
+
+    assert "agent" not in scene.line
 
 
 @pytest.mark.parametrize(

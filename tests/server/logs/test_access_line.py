@@ -3,6 +3,7 @@
 import pytest
 
 from fakes.calls import REQUEST, a_call
+from penstockd.errors import Quota
 from penstockd.logs.access_line import access_line
 from penstockd.outcome import Attempt, CacheStatus, Outcome
 from penstockd.principal import Principal
@@ -98,3 +99,31 @@ def test_a_caller_without_a_key_is_named_by_its_tenant() -> None:
 
     assert line["tenant"] == "acme"
     assert "key" not in line
+
+
+def test_a_refusal_names_whom_a_limit_denied_and_the_agent_that_was_asked() -> None:
+    """No agent has had the call, and no cache."""
+    quota = Quota("user:acme/u1", "60/m requests")
+
+    line = access_line(
+        a_call(REQUEST, outcome=Outcome(principal=Principal(tenant="acme"))),
+        code="RESOURCE_EXHAUSTED",
+        reason="RATE_LIMITED",
+        duration=0.1,
+        quota=quota,
+        asked="support",
+    )
+
+    assert (line["rule"], line["subject"], line["agent"]) == ("60/m requests", "user:acme/u1", "support")
+    assert "cache" not in line
+
+
+def test_the_agent_that_had_the_call_is_the_one_that_is_told() -> None:
+    """Be it refused by a budget in the end."""
+    outcome = Outcome(agent="support", cache=CacheStatus.MISS)
+
+    line = access_line(
+        a_call(REQUEST, outcome=outcome), code="RESOURCE_EXHAUSTED", reason="X", duration=0.1, asked="default"
+    )
+
+    assert (line["agent"], line["cache"]) == ("support", "miss")

@@ -141,6 +141,16 @@ def test_a_terminal_is_written_to_for_eyes(stream: io.StringIO, style: str, *, i
     assert line.endswith("serving  port=50051") is is_pretty
 
 
+def test_a_line_for_eyes_is_one_line_whatever_callers_call_themselves() -> None:
+    """Nor does it steer the terminal; what is plain stays as it is."""
+    stream = io.StringIO()
+
+    written(stream, style="pretty").info("call finished", subject="user:acme/u1\n\x1b[2J", rule="60/m requests")
+
+    (line,) = lines(stream)
+    assert line.endswith(r"subject='user:acme/u1\n\x1b[2J'  rule=60/m requests")
+
+
 def test_a_pretty_exception_has_its_traceback_below() -> None:
     """As Python prints it."""
     stream = io.StringIO()
