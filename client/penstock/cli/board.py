@@ -26,7 +26,7 @@ class Board:
     def lines(self, it: Snapshot, *, lost: str = "") -> list[str]:
         """Return the whole board; `lost` is why there is no newer snapshot than this."""
         drawn = [*self._head(it, lost), *self._problems(it), "", *self._glance(it)]
-        for part in (_pool, _durations, _tenants, _limits, _budgets, _cache, _changes):
+        for part in (_pool, _durations, _reasons, _tenants, _limits, _budgets, _cache, _changes):
             header, rows = part(it)
             if rows:
                 drawn += ["", *self._table(header, rows)]
@@ -67,7 +67,7 @@ class Board:
                 [p["p99"] for p in traffic],
             ),
             ("spend", f"{figures.dollars(it['spend']['last_5m_nanousd'])} in 5 min", spend),
-            ("in flight", f"{calls['in_flight']} of {calls['limit']}", ()),
+            ("in flight", f"{calls['in_flight']} of {calls['limit']}{_shed(calls)}", ()),
         ]
         for name, text, drawn in facts:
             yield self._cut(f"{name:<10} {text:<28} {figures.sparkline(drawn)}")
@@ -125,6 +125,20 @@ def _durations(it: Snapshot) -> _Table:
     return header, [
         (name, str(summary["count"]), *(figures.seconds(summary[column]) for column in columns), "")
         for name, summary in rows
+    ]
+
+
+def _shed(calls: Mapping[str, Any]) -> str:
+    """Those that found no room; an older daemon does not tell, nor why others failed."""
+    shed = calls.get("last_5m_shed", 0)
+    return f", {shed} shed in 5 min" if shed else ""
+
+
+def _reasons(it: Snapshot) -> _Table:
+    since_start, lately = (it["calls"].get(name, {}) for name in ("by_reason", "last_5m_by_reason"))
+    most = sorted(since_start, key=lambda reason: (lately.get(reason, 0), since_start[reason]), reverse=True)
+    return ("FAILED WITH", "5 MIN", "IN ALL", ""), [
+        (reason, str(lately.get(reason, 0)), str(since_start[reason]), "") for reason in most[:_FEW]
     ]
 
 

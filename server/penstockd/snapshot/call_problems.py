@@ -54,11 +54,11 @@ def _is_much_of_little(wrong: int, ended: int) -> bool:
 def _and_whose(reading: Reading) -> str:
     """How most of them failed, and to whom: a sentence's end, and one of its own if it is known whose they were."""
     worst = max(FAULTS, key=lambda code: reading.count("code", code))
-    ended = reading.by("tenant")
+    ended = reading.by("ended")
     wrong = dict.fromkeys(ended, 0)
-    for (tenant, code), count in reading.of("tenant").items():
+    for (tenant, code, _), count in reading.of("ended").items():
         wrong[tenant] += count if code in FAULTS else 0
-    hurt = [tenant for tenant, count in wrong.items() if count >= A_FEW and tenant != OTHER]
+    hurt = [tenant for tenant, count in wrong.items() if count >= A_FEW and tenant not in {"", OTHER}]
     if not hurt:
         return f", most with {worst}."
     tenant = max(hurt, key=lambda tenant: (wrong[tenant] / ended[tenant], wrong[tenant]))

@@ -25,6 +25,7 @@ from penstockd.snapshot.counters import (
     OVERHEAD,
     Counters,
     failed,
+    reasons,
     refused,
 )
 from penstockd.snapshot.pool import model_rows
@@ -138,7 +139,11 @@ class Snapshots:
             limit=permits.limit,
             total=now.count("code"),
             by_code=now.by("code"),
+            by_reason=reasons(now),
+            shed=now.count("shed"),
             last_5m_by_code=lately.by("code"),
+            last_5m_by_reason=reasons(lately),
+            last_5m_shed=lately.count("shed"),
             last_5m_failed=failed(lately),
             last_5m_refused=refused(lately),
         )

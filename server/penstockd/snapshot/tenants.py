@@ -59,15 +59,17 @@ def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
 
 
 def _tenants(now: Reading, lately: Reading) -> Iterable[TenantRow]:
-    calls, calls_lately, cost = now.by("tenant"), lately.by("tenant"), now.by("cost")
-    ended, denied = now.of("tenant"), Counter[str]()
+    calls, calls_lately, cost = now.by("ended"), lately.by("ended"), now.by("cost")
+    errors, denied = Counter[str](), Counter[str]()
+    for (tenant, code, _), count in now.of("ended").items():
+        errors[tenant] += count if code in FAULTS else 0
     for (tenant, _, _, shadow), denials in now.of("denied").items():
         denied[tenant] += denials if shadow == "false" else 0
-    for tenant in calls.keys() | denied.keys() | cost.keys():
+    for tenant in filter(None, calls.keys() | denied.keys() | cost.keys()):
         yield TenantRow(
             tenant=tenant,
             calls=calls.get(tenant, 0),
-            errors=sum(ended.get((tenant, code), 0) for code in FAULTS),
+            errors=errors[tenant],
             denials=denied[tenant],
             cost_nanousd=cost.get(tenant, 0),
             calls_last_5m=calls_lately.get(tenant, 0),

@@ -19,7 +19,6 @@ from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import DAY, MOST, problems
 from penstockd.snapshot.shape import (
     BudgetRow,
-    Calls,
     LedgerRow,
     LimitRow,
     ModelRow,
@@ -31,7 +30,7 @@ from penstockd.snapshot.shape import (
 
 NOTHING = Summary(count=0)
 LEDGER = LedgerRow(failing=False, fault="", waiting=0, commit=Summaries(since_start=NOTHING, last_5m=NOTHING))
-CALLS = Calls(in_flight=3, limit=10, total=0, by_code={}, last_5m_by_code={}, last_5m_failed=0, last_5m_refused=0)
+CALLS = replace(msgspec.convert(SNAPSHOT, Snapshot).calls, in_flight=3, limit=10)
 FAST = ModelRow(
     name="fast",
     provider="openai",
@@ -320,11 +319,11 @@ def test_who_suffers_most_from_failing_calls_is_named() -> None:
     """One tenant in a hundred may be hurt, and all of its calls fail."""
     last_minute = counted(
         code={("OK",): 188, ("DEADLINE_EXCEEDED",): 12},
-        tenant={
-            ("acme", "OK"): 188,
-            ("acme", "DEADLINE_EXCEEDED"): 1,
-            ("initech", "DEADLINE_EXCEEDED"): 9,
-            ("initech", "INTERNAL"): 2,
+        ended={
+            ("acme", "OK", ""): 188,
+            ("acme", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"): 1,
+            ("initech", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"): 9,
+            ("initech", "INTERNAL", "INTERNAL"): 2,
         },
     )
 
@@ -349,11 +348,11 @@ def test_worst_off_is_whose_calls_fail_most_often(failures: Mapping[str, tuple[i
     by_tenant: dict[Key, int] = {
         key: count
         for tenant, (failed, ended) in failures.items()
-        for key, count in (((tenant, "OK"), ended - failed), ((tenant, "INTERNAL"), failed))
+        for key, count in (((tenant, "OK", ""), ended - failed), ((tenant, "INTERNAL", "INTERNAL"), failed))
     }
     codes: dict[Key, int] = {("OK",): 10, ("INTERNAL",): 10}
 
-    [problem] = found(last_minute=counted(code=codes, tenant=by_tenant))
+    [problem] = found(last_minute=counted(code=codes, ended=by_tenant))
 
     assert problem.text == f"50% of the last minute's calls failed, most with INTERNAL.{hurt}"
 
