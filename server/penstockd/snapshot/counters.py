@@ -82,15 +82,6 @@ def failed(reading: Reading) -> int:
     return sum(reading.count("code", code) for code in FAULTS)
 
 
-def reasons(reading: Reading) -> dict[str, int]:
-    """Why they failed, the commonest reason first."""
-    found = Counter[str]()
-    for (_, code, reason), count in reading.of("ended").items():
-        if code in FAULTS:
-            found[reason] += count
-    return dict(found.most_common())
-
-
 def refused(reading: Reading) -> int:
     """How many calls got no answer otherwise: they were refused, or their callers left."""
     return reading.count("code") - reading.count("code", "OK") - failed(reading)
