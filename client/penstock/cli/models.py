@@ -29,7 +29,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _change(chosen: Namespace, name: str, action: Action) -> int:
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         model = client.set_model(name, action)
     if chosen.json:
         terminal.write_json(SetModelResponse(model=model))
@@ -59,7 +59,7 @@ def _watch(chosen: Namespace) -> NoReturn:
 
 def _models(chosen: Namespace) -> list[Model]:
     # A client for each look: a channel that lost its daemon would wait for longer and longer before it looks again.
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         return client.list_models()
 
 
