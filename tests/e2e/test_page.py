@@ -244,6 +244,21 @@ async def test_what_no_circuit_and_no_cache_tells_is_shown(page: Tab) -> None:
     assert "3\n2 joined in flight" in keyed
 
 
+async def test_when_a_model_comes_back_is_shown(page: Tab) -> None:
+    """As `penstock top` says it: a provider's patience opens no circuit sooner, and enables nothing."""
+    it = deepcopy(SNAPSHOT)
+    it["models"] = [{**it["models"][0], "cooldown": 7.2}, it["models"][1]]
+    it["models"].append({**it["models"][1], "name": "off", "state": "disabled", "next_probe_in": None})
+    async with serving(it) as url:
+        await page.open(url)
+        await page.until(SHOWN)
+
+        cells = "document.querySelectorAll('#pool td[data-label=State] .under')"
+        when = await page.run(f"Array.from({cells}, (it) => it.textContent)")
+
+    assert when == ["connect failed, probe in 15 s", "back in 8 s", ""]
+
+
 async def test_why_calls_failed_is_shown(page: Tab) -> None:
     """One status has many reasons; where the daemon has its hands full, how many it sent away."""
     it = deepcopy(SNAPSHOT)

@@ -67,7 +67,10 @@ SNAPSHOT: dict[str, Any] = {
         }
         for calls in (0, 10, 20, 40, 80)
     ],
-    "models": [MODEL, {**MODEL, "name": "strong", "state": "closed", "cause": "", "cooldown": 8.0}],
+    "models": [
+        MODEL,
+        {**MODEL, "name": "strong", "state": "closed", "cause": "", "cooldown": 8.0, "next_probe_in": 8.0},
+    ],
     "cache": {
         "enabled": True,
         "entries": 12,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from textwrap import wrap
 from typing import Any, TypeAlias
 
@@ -108,12 +109,14 @@ def _pool(it: Snapshot) -> _Table:
 
 
 def _standing(model: Mapping[str, Any]) -> str:
-    wait = model["cooldown"] or model["next_probe_in"]
+    wait = model["next_probe_in"]
+    # First, as it stands nowhere else: the cause is among the problems above, and may be cut here.
+    back = f"{'probe' if model['state'] == 'open' else 'back'} in {ceil(wait)} s" if wait else ""
     cause = model["cause"].replace("_", " ")
     # What nobody is to blame for opens no circuit, and is no answer either. An older daemon does not tell.
     blameless = model.get("blameless", 0.0)
     in_vain = f"{figures.percent(blameless)} in vain" if blameless else ""
-    return ", ".join(filter(None, [cause, f"back in {wait:.0f} s" if wait else "", in_vain]))
+    return ", ".join(filter(None, [back, cause, in_vain]))
 
 
 def _durations(it: Snapshot) -> _Table:

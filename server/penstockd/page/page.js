@@ -263,7 +263,7 @@ function showPool(it) {
     ["Model", (model) => ({ text: model.name, under: [model.provider, model.upstream].filter(Boolean).join(" · ") })],
     ["State", (model) => {
       const [text, tag] = model.cooldown === null || model.state !== "closed" ? STATES[model.state] : ["cooling down", "warn"];
-      const wait = model.cooldown ?? model.next_probe_in;
+      const wait = model.next_probe_in;
       const when = wait === null ? "" : `${model.state === "open" ? "probe" : "back"} in ${Math.ceil(wait)} s`;
       return { text, tag, under: [model.cause === "disabled" ? "" : words(model.cause), when].filter(Boolean).join(", ") };
     }, true],

@@ -43,7 +43,7 @@ def test_every_part_is_there() -> None:
         "p99        1.90 s, half 120 ms           ████",
         "spend      $2.00 in 5 min               ▁▂▃▅█",
         "in flight  3 of 1000, 9 shed in 5 min",
-        "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s",
+        "fast       open      0/100    100%  350 ms     60  $1.25  probe in 15 s, connect failed",
         "strong  cooling      0/100    100%  350 ms     60  $1.25  back in 8 s",
         "whole call        90  400 µs  210 ms  120 ms  500 ms  1.90 s  2.50 s",
         "in penstock        0       -       -       -       -       -       -",
@@ -145,6 +145,24 @@ def test_a_model_that_is_asked_in_vain_does_not_look_well() -> None:
     assert line == "fast     closed      0/100      0%  350 ms     60  $1.25  92% in vain"
 
 
+def test_when_a_model_comes_back_is_seen_on_a_narrow_terminal() -> None:
+    """In the page's words; why it is away stands above, whole. A provider's patience opens no circuit sooner."""
+    it = deepcopy(SNAPSHOT)
+    it["models"] = [
+        {**it["models"][0], "cooldown": 7.2},
+        {**it["models"][1], "state": "disabled", "next_probe_in": None},
+    ]
+
+    lines = board(80).lines(SNAPSHOT) + board(80).lines(it)
+
+    assert [line.partition("$1.25")[2].strip() for line in lines if line.startswith(("fast ", "strong "))] == [
+        "probe in 15 s, connec…",
+        "back in 8 s",
+        "probe in 15 s, conne…",
+        "",
+    ]
+
+
 def test_an_older_daemon_can_be_shown() -> None:
     """In a roll-out there are replicas of two versions, and what one of them does not tell is left out."""
     it = deepcopy(SNAPSHOT)
@@ -159,7 +177,7 @@ def test_an_older_daemon_can_be_shown() -> None:
     assert "refused    0 in 5 min" in text
     assert "in flight  3 of 1000\n" in text
     assert "FAILED WITH" not in text
-    assert "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s\n" in text
+    assert "fast       open      0/100    100%  350 ms     60  $1.25  probe in 15 s, connect failed\n" in text
     assert "on          75%    30      10      4       12  33.76 KiB\n" in text
 
 
