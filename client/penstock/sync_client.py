@@ -34,6 +34,8 @@ class SyncAgentClient:
     twin, make it after an os.fork(), not before.
     """
 
+    _is_health_checked = True
+
     def __init__(
         self,
         target: str | None = None,
@@ -43,7 +45,7 @@ class SyncAgentClient:
         tls: bool | TLS = False,
     ) -> None:
         self._connection = Connection(target, api_key=api_key, timeout=timeout, tls=tls)
-        self._channel = self._connection.way.open_sync()
+        self._channel = self._connection.way.open_sync(is_health_checked=self._is_health_checked)
         self._agents = AgentServiceStub(self._channel)
         self._pool = PoolServiceStub(self._channel)
         self._usage = UsageServiceStub(self._channel)

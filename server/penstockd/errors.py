@@ -238,3 +238,7 @@ class Internal(PenstockError):
     code = Code.INTERNAL
     reason = "INTERNAL"
     message = "an internal error; its details are in the server's log"
+
+
+REASONS = frozenset(each.reason for each in PenstockError.__subclasses__())
+"""All that are ours; a class of an agent's own may have another."""

@@ -1,11 +1,16 @@
 """The `penstock` command against a real daemon, as a person or a script runs it."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from fakes.models import openai
+from fakes.upstream import Upstream, response
 from peers.live_daemon import PROGRAMS, Daemons, Penstockd, run
 
 ECHO = {"provider": "echo"}
@@ -108,3 +113,33 @@ async def test_health_tells_not_serving_from_not_there(daemons: Daemons) -> None
     assert (draining[0], json.loads(draining[1])["status"]) == (4, "NOT_SERVING")
     assert (gone, unreachable) == (2, 3)
     assert len(complaint.splitlines()) == 1
+
+
+async def test_a_daemon_whose_ledger_fails_can_be_looked_after(daemons: Daemons, tmp_path: Path) -> None:
+    """Just then the runbook is needed; who asks an agent goes elsewhere."""
+    daemon = await daemons.start(environ={"PENSTOCK_STATE_DIR": str(tmp_path / "state")})
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        await penstock(daemon, "call", "hello", "--timeout", "1s")
+        await daemon.line("the ledger cannot be written")
+        looks = {command: await penstock(daemon, command) for command in ("models", "agents", "usage")}
+        code, _, complaint = await penstock(daemon, "call", "hello")
+        connection.execute("ROLLBACK")
+
+    assert {command: (code, complaint) for command, (code, _, complaint) in looks.items()} == dict.fromkeys(
+        looks, (0, "")
+    )
+    assert code == 3
+    assert "no replica is serving" in complaint
+
+
+async def test_a_model_that_cools_down_does_not_look_well(daemons: Daemons) -> None:
+    """Its provider said for how long."""
+    async with Upstream() as upstream:
+        upstream.answer_always(response(b"{}", status=429, retry_after="20"))
+        daemon = await daemons.start(models={"fast": openai(upstream)})
+        await penstock(daemon, "call", "hello", "--timeout", "5s")
+        _, models, _ = await penstock(daemon, "models")
+
+    row = models.splitlines()[1].split()
+    assert (row[0], row[2], row[-1]) == ("fast", "cooling", "rate_limited")

@@ -244,6 +244,42 @@ async def test_what_no_circuit_and_no_cache_tells_is_shown(page: Tab) -> None:
     assert "3\n2 joined in flight" in keyed
 
 
+async def test_when_a_model_comes_back_is_shown(page: Tab) -> None:
+    """As `penstock top` says it: a provider's patience opens no circuit sooner, and enables nothing."""
+    it = deepcopy(SNAPSHOT)
+    it["models"] = [{**it["models"][0], "cooldown": 7.2}, it["models"][1]]
+    it["models"].append({**it["models"][1], "name": "off", "state": "disabled", "next_probe_in": None})
+    async with serving(it) as url:
+        await page.open(url)
+        await page.until(SHOWN)
+
+        cells = "document.querySelectorAll('#pool td[data-label=State] .under')"
+        when = await page.run(f"Array.from({cells}, (it) => it.textContent)")
+
+    assert when == ["connect failed, probe in 15 s", "back in 8 s", ""]
+
+
+async def test_why_calls_failed_is_shown(page: Tab) -> None:
+    """One status has many reasons; where the daemon has its hands full, how many it sent away."""
+    it = deepcopy(SNAPSHOT)
+    it["calls"] |= {"last_5m_by_reason": {"STREAM_BROKEN": 7, "OVERLOADED": 3210}, "last_5m_shed": 3210}
+    async with serving(it) as url:
+        await page.open(url)
+        await page.until(SHOWN)
+
+        codes = await page.text("#codes")
+        glance = await page.text("#glance")
+        it["calls"] |= {"by_code": {}, "by_reason": {}, "last_5m_by_reason": {}, "last_5m_shed": 0}
+        await page.until("document.querySelector('#codes').textContent === 'No call has ended yet.'")
+        later = await page.text("#glance")
+
+    assert codes == (
+        "Failed in the last 5 minutes: 3,210 OVERLOADED, 7 STREAM_BROKEN. Since the start: 1,200 OK, 34 UNAVAILABLE."
+    )
+    assert "of 1,000, 3,210 shed in 5 min" in glance
+    assert "shed" not in later
+
+
 async def test_the_charts_are_told_in_words(page: Tab) -> None:
     """Whoever cannot see them hears the same; changes are spoken once, not with every number."""
     async with serving(SNAPSHOT) as url:

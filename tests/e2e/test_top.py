@@ -34,6 +34,7 @@ async def test_it_shows_the_calls_that_were_made(daemons: Daemons) -> None:
     assert seen["calls"]["by_code"] == {"OK": 3, "RESOURCE_EXHAUSTED": 2}
     assert seen["durations"]["call"]["since_start"]["count"] == 3
     assert seen["durations"]["first_content"]["last_5m"]["count"] == 3
+    assert seen["calls"]["last_5m_by_reason"] == {}
     assert [(row["tenant"], row["calls"], row["denials"]) for row in seen["tenants"]] == [("default", 5, 2)]
     assert [(row["name"], row["calls"]) for row in seen["models"]] == [("echo", 3)]
     assert [(change["what"], change["state"]) for change in seen["changes"]] == [("daemon", "ready")]

@@ -45,7 +45,11 @@ SNAPSHOT: dict[str, Any] = {
         "limit": 1000,
         "total": 1234,
         "by_code": {"OK": 1200, "UNAVAILABLE": 34},
+        "by_reason": {"MODELS_UNAVAILABLE": 21, "OVERLOADED": 13},
+        "shed": 13,
         "last_5m_by_code": {"OK": 83, "RESOURCE_EXHAUSTED": 7, "UNAVAILABLE": 10},
+        "last_5m_by_reason": {"OVERLOADED": 9, "MODELS_UNAVAILABLE": 1},
+        "last_5m_shed": 9,
         "last_5m_failed": 10,
         "last_5m_refused": 7,
     },
@@ -63,7 +67,10 @@ SNAPSHOT: dict[str, Any] = {
         }
         for calls in (0, 10, 20, 40, 80)
     ],
-    "models": [MODEL, {**MODEL, "name": "strong", "state": "closed", "cause": "", "cooldown": 8.0}],
+    "models": [
+        MODEL,
+        {**MODEL, "name": "strong", "state": "closed", "cause": "", "cooldown": 8.0, "next_probe_in": 8.0},
+    ],
     "cache": {
         "enabled": True,
         "entries": 12,

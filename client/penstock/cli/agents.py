@@ -10,7 +10,7 @@ _HEADER = ("AGENT", "MODELS", "STREAMS", "DESCRIPTION")
 
 def run(chosen: Namespace) -> int:
     """Print the agents that the caller may use; a star marks the default one."""
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         agents = client.list_agents()
     if chosen.json:
         terminal.write_json(ListAgentsResponse(agents=agents))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from textwrap import wrap
 from typing import Any, TypeAlias
 
@@ -26,7 +27,7 @@ class Board:
     def lines(self, it: Snapshot, *, lost: str = "") -> list[str]:
         """Return the whole board; `lost` is why there is no newer snapshot than this."""
         drawn = [*self._head(it, lost), *self._problems(it), "", *self._glance(it)]
-        for part in (_pool, _durations, _tenants, _limits, _budgets, _cache, _changes):
+        for part in (_pool, _durations, _reasons, _tenants, _limits, _budgets, _cache, _changes):
             header, rows = part(it)
             if rows:
                 drawn += ["", *self._table(header, rows)]
@@ -67,7 +68,7 @@ class Board:
                 [p["p99"] for p in traffic],
             ),
             ("spend", f"{figures.dollars(it['spend']['last_5m_nanousd'])} in 5 min", spend),
-            ("in flight", f"{calls['in_flight']} of {calls['limit']}", ()),
+            ("in flight", f"{calls['in_flight']} of {calls['limit']}{_shed(calls)}", ()),
         ]
         for name, text, drawn in facts:
             yield self._cut(f"{name:<10} {text:<28} {figures.sparkline(drawn)}")
@@ -108,12 +109,14 @@ def _pool(it: Snapshot) -> _Table:
 
 
 def _standing(model: Mapping[str, Any]) -> str:
-    wait = model["cooldown"] or model["next_probe_in"]
+    wait = model["next_probe_in"]
+    # First, as it stands nowhere else: the cause is among the problems above, and may be cut here.
+    back = f"{'probe' if model['state'] == 'open' else 'back'} in {ceil(wait)} s" if wait else ""
     cause = model["cause"].replace("_", " ")
     # What nobody is to blame for opens no circuit, and is no answer either. An older daemon does not tell.
     blameless = model.get("blameless", 0.0)
     in_vain = f"{figures.percent(blameless)} in vain" if blameless else ""
-    return ", ".join(filter(None, [cause, f"back in {wait:.0f} s" if wait else "", in_vain]))
+    return ", ".join(filter(None, [back, cause, in_vain]))
 
 
 def _durations(it: Snapshot) -> _Table:
@@ -125,6 +128,20 @@ def _durations(it: Snapshot) -> _Table:
     return header, [
         (name, str(summary["count"]), *(figures.seconds(summary[column]) for column in columns), "")
         for name, summary in rows
+    ]
+
+
+def _shed(calls: Mapping[str, Any]) -> str:
+    """Those that found no room; an older daemon does not tell, nor why others failed."""
+    shed = calls.get("last_5m_shed", 0)
+    return f", {shed} shed in 5 min" if shed else ""
+
+
+def _reasons(it: Snapshot) -> _Table:
+    since_start, lately = (it["calls"].get(name, {}) for name in ("by_reason", "last_5m_by_reason"))
+    most = sorted(since_start, key=lambda reason: (lately.get(reason, 0), since_start[reason]), reverse=True)
+    return ("FAILED WITH", "5 MIN", "IN ALL", ""), [
+        (reason, str(lately.get(reason, 0)), str(since_start[reason]), "") for reason in most[:_FEW]
     ]
 
 

@@ -11,7 +11,7 @@ def purge(chosen: Namespace) -> int:
     """Forget the answers of one tenant, of one agent, or all, and print how many there were."""
     connection = daemon.connection(chosen)
     call = connection.call(PurgeRequest(tenant=chosen.tenant, agent=chosen.agent), None)
-    with connection.way.open_sync() as channel, call.errors():
+    with connection.way.open_sync(is_health_checked=False) as channel, call.errors():
         purged = CacheServiceStub(channel).Purge(call.request, timeout=call.timeout, metadata=call.metadata)
     if chosen.json:
         terminal.write_json(purged)

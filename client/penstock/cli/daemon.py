@@ -7,9 +7,20 @@ from penstock.sync_client import SyncAgentClient
 from penstock.tls import TLS
 
 
+class _Onlooker(SyncAgentClient):
+    """Also reaches a daemon that says it is not serving: that is when it has to be looked after."""
+
+    _is_health_checked = False
+
+
 def client(chosen: Namespace) -> SyncAgentClient:
-    """Return a client of that daemon."""
+    """Return a client of that daemon, for who asks its agents."""
     return SyncAgentClient(chosen.target, api_key=chosen.api_key, timeout=chosen.timeout, tls=_tls(chosen))
+
+
+def onlooker(chosen: Namespace) -> SyncAgentClient:
+    """Return a client of that daemon, for who looks after it: its health is not asked first."""
+    return _Onlooker(chosen.target, api_key=chosen.api_key, timeout=chosen.timeout, tls=_tls(chosen))
 
 
 def connection(chosen: Namespace) -> Connection:

@@ -13,6 +13,7 @@ from penstock.v1.pool_service_pb2 import BreakerState, ListModelsResponse, Model
 _HEADER = ("MODEL", "PROVIDER", "STATE", "IN FLIGHT", "ERRORS", "FIRST TOKEN", "NEXT PROBE", "CAUSE")
 _NOTHING = "-"
 _PERIOD = 1.0
+_COOLING, _COOLS_FOR = "cooling", "rate_limited"
 
 
 def run(chosen: Namespace) -> int:
@@ -28,7 +29,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _change(chosen: Namespace, name: str, action: Action) -> int:
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         model = client.set_model(name, action)
     if chosen.json:
         terminal.write_json(SetModelResponse(model=model))
@@ -58,7 +59,7 @@ def _watch(chosen: Namespace) -> NoReturn:
 
 def _models(chosen: Namespace) -> list[Model]:
     # A client for each look: a channel that lost its daemon would wait for longer and longer before it looks again.
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         return client.list_models()
 
 
@@ -74,21 +75,25 @@ def _table(models: list[Model]) -> list[str]:
 
 
 def _row(model: Model) -> list[str]:
+    state = _state(model)
     return [
         model.name,
         model.provider,
-        _state(model),
+        state,
         f"{model.in_flight}/{model.max_in_flight}",
         figures.percent(model.error_rate),
         _duration(model, "time_to_first_token"),
         _duration(model, "next_probe_in"),
-        model.cause or _NOTHING,
+        model.cause or (_COOLS_FOR if state == _COOLING else _NOTHING),
     ]
 
 
 def _state(model: Model) -> str:
     if not model.enabled:
         return "disabled"
+    # A closed circuit has no probe to come: it is its provider that asked for patience.
+    if model.breaker_state == BreakerState.BREAKER_STATE_CLOSED and model.HasField("next_probe_in"):
+        return _COOLING
     return BreakerState.Name(model.breaker_state).removeprefix("BREAKER_STATE_").lower().replace("_", "-")
 
 

@@ -27,7 +27,7 @@ def run(chosen: Namespace) -> int:
     """Print the sums, as tables, CSV or JSON."""
     if chosen.csv and chosen.json:
         raise ValueError("--csv and --json exclude each other: give one")
-    with daemon.client(chosen) as client:
+    with daemon.onlooker(chosen) as client:
         usage = client.get_usage(
             tenant=chosen.tenant,
             user_id=chosen.user,

@@ -104,7 +104,7 @@ class Telemetry:
         duration = self._clock.monotonic() - call.started_at
         error_type = code if reason else ""
         self._metrics.ended(call, code=code, error_type=error_type, duration=duration)
-        self._tally.ended(call, code)
+        self._tally.ended(call, code, reason)
         if trace is not None:
             _mark(trace.span, call, code, reason)
         asked = self._asked(call) if reason else ""

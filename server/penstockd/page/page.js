@@ -46,6 +46,8 @@ function bytes(value) {
   return `${number(value / 1024 ** step)} ${["B", "KiB", "MiB", "GiB"][step]}`;
 }
 
+// How many there are of each, most first.
+const counts = (of) => Object.entries(of).sort(([, one], [, other]) => other - one).map(([name, count]) => `${whole(count)} ${name}`).join(", ");
 const words = (cause) => cause.replaceAll("_", " ");
 // Whose it is, where that says more than what it is.
 const named = ({ what, subject }) => (what === subject ? what : `${what} ${subject}`);
@@ -240,7 +242,7 @@ function paint(color) {
 }
 
 function showGlance(it) {
-  const { last_5m_by_code: codes, last_5m_failed: failed } = it.calls;
+  const { last_5m_by_code: codes, last_5m_failed: failed, last_5m_shed: shed } = it.calls;
   const latest = it.traffic.at(-1);
   const ended = Object.values(codes).reduce((sum, count) => sum + count, 0);
   const call = it.durations.call.last_5m, first = it.durations.first_content.last_5m;
@@ -251,7 +253,7 @@ function showGlance(it) {
       failed ? (failed / ended >= 0.05 ? "bad" : "warn") : ""],
     ["Typical call", seconds(call.p50), `99 % within ${seconds(call.p99)}`],
     ["Typical first content", seconds(first.p50), `99 % within ${seconds(first.p99)}`],
-    ["In flight", whole(it.calls.in_flight), `of ${whole(it.calls.limit)}`, full, full >= 1 ? "bad" : full >= 0.8 ? "warn" : ""],
+    ["In flight", whole(it.calls.in_flight), `of ${whole(it.calls.limit)}${shed ? `, ${whole(shed)} shed in 5 min` : ""}`, full, full >= 1 ? "bad" : full >= 0.8 ? "warn" : ""],
     ["Spend, last 5 min", dollars(it.spend.last_5m_nanousd), `${dollars(it.spend.nanousd)} since the start`],
   ], "figure");
 }
@@ -261,7 +263,7 @@ function showPool(it) {
     ["Model", (model) => ({ text: model.name, under: [model.provider, model.upstream].filter(Boolean).join(" · ") })],
     ["State", (model) => {
       const [text, tag] = model.cooldown === null || model.state !== "closed" ? STATES[model.state] : ["cooling down", "warn"];
-      const wait = model.cooldown ?? model.next_probe_in;
+      const wait = model.next_probe_in;
       const when = wait === null ? "" : `${model.state === "open" ? "probe" : "back"} in ${Math.ceil(wait)} s`;
       return { text, tag, under: [model.cause === "disabled" ? "" : words(model.cause), when].filter(Boolean).join(", ") };
     }, true],
@@ -294,8 +296,9 @@ function showTraffic(it) {
       ["bad-fill", bars(points, failed, (point) => fine(point) + refused(point), top)],
     ],
   });
-  const codes = Object.entries(it.calls.by_code).sort(([, one], [, other]) => other - one);
-  say($("codes"), codes.length ? `Since the start: ${codes.map(([code, count]) => `${whole(count)} ${code}`).join(", ")}` : "No call has ended yet.");
+  const { by_code: codes, last_5m_by_reason: reasons } = it.calls;
+  const ended = Object.keys(codes).length ? `Since the start: ${counts(codes)}.` : "No call has ended yet.";
+  say($("codes"), Object.keys(reasons).length ? `Failed in the last 5 minutes: ${counts(reasons)}. ${ended}` : ended);
   table($("tenants"), "Tenants, busiest first", [
     ["Tenant", (tenant) => tenant.tenant],
     ["Calls, 5 min", (tenant) => ({ text: whole(tenant.calls_last_5m), under: `${whole(tenant.calls)} in all` })],

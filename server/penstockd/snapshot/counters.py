@@ -29,6 +29,7 @@ _COUNTS = {
         (names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE, names.PENSTOCK_RULE_SHADOW),
     ),
     names.PENSTOCK_PRICE_UNKNOWN: ("unpriced", (names.PENSTOCK_MODEL,)),
+    names.PENSTOCK_SHED: ("shed", ()),
     names.PENSTOCK_SPEND: ("cost", (names.PENSTOCK_TENANT, names.PENSTOCK_MODEL, names.PENSTOCK_WASTED)),
 }
 _METHODS = {method.path.removeprefix("/") for method in GENERATING}
@@ -37,8 +38,9 @@ _METHODS = {method.path.removeprefix("/") for method in GENERATING}
 class Counters:
     """Every number since the start.
 
-    Kinds of counters, and what their keys tell: code (code), tenant (tenant, code), attempts (model,
-    reason), denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), dropped (signal).
+    Kinds of counters, and what their keys tell: code (code), ended (tenant or "", code, reason), attempts (model,
+    reason), denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), shed (),
+    dropped (signal).
     """
 
     def __init__(self, instruments: Instruments, tally: Tally, dropped: Callable[[], Mapping[str, int]]) -> None:
@@ -50,7 +52,7 @@ class Counters:
     def read(self) -> Reading:
         """Return all of it as it is now."""
         counts: dict[str, Mapping[Key, int]] = {
-            "tenant": dict(self._tally.ended_by),
+            "ended": dict(self._tally.ended_by),
             "dropped": {(signal,): count for signal, count in self._dropped().items()},
         }
         distributions: dict[str, Distribution] = {}

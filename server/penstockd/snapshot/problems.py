@@ -9,7 +9,7 @@ from penstockd.metrics.rule_labels import OTHER_USD
 from penstockd.snapshot.call_problems import of_calls, of_strangers
 from penstockd.snapshot.counters import LOOP_LAG
 from penstockd.snapshot.pool_problems import of_models, of_the_pool
-from penstockd.snapshot.sentences import percent, plural
+from penstockd.snapshot.sentences import CROWD, percent, plural
 from penstockd.snapshot.shape import BudgetRow, LedgerRow, LimitRow, Problem, Ready, Severity, Snapshot
 
 NEARLY_USED_UP = 0.8
@@ -111,10 +111,9 @@ def _of_tenants(limits: Iterable[LimitRow], budgets: Iterable[BudgetRow]) -> Ite
 
 
 def _who_is(limit: LimitRow) -> str:
-    crowd = "tenants without a label of their own"
     if limit.per != "tenant":
-        return f"Callers of {crowd if limit.tenant == OTHER else limit.tenant} (per {limit.per}) are"
-    return f"{crowd.capitalize()} are" if limit.tenant == OTHER else f"{limit.tenant} is"
+        return f"Callers of {CROWD if limit.tenant == OTHER else limit.tenant} (per {limit.per}) are"
+    return f"{CROWD.capitalize()} are" if limit.tenant == OTHER else f"{limit.tenant} is"
 
 
 def _rule(limit: LimitRow) -> str:

@@ -2,6 +2,11 @@
 
 from math import floor
 
+from penstockd.metrics.instruments import OTHER
+
+CROWD = "tenants without a label of their own"
+"""Who is not told apart."""
+
 
 def percent(fraction: float) -> str:
     """Rounded down, as the page and `penstock top` do: what is not whole is not called so."""
@@ -13,6 +18,12 @@ def percent(fraction: float) -> str:
 def words(label: str) -> str:
     """Write a cause or a reason as people would."""
     return label.replace("_", " ")
+
+
+def calls_of(tenant: str, count: int) -> str:
+    """Write whose calls they are: all of one tenant, or of the crowd."""
+    calls = plural(count, "call")
+    return f"the {calls} of {CROWD}" if tenant == OTHER else f"{tenant}'s {calls}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -57,14 +57,19 @@ class Ready(Struct, frozen=True, kw_only=True):
 class Calls(Struct, frozen=True, kw_only=True):
     """Calls that ask an agent: how many run, of how many that may, and how all that ended did.
 
-    Those that failed did so by the daemon's fault or a model's; of the rest, who got no answer was refused, or left.
+    Those that failed did so by the daemon's fault or a model's, and `by_reason` tells of them alone; of the rest, who
+    got no answer was refused, or left. Those that were shed are among those that failed, as OVERLOADED.
     """
 
     in_flight: int
     limit: int
     total: int
     by_code: Mapping[str, int]
+    by_reason: Mapping[str, int]
+    shed: int
     last_5m_by_code: Mapping[str, int]
+    last_5m_by_reason: Mapping[str, int]
+    last_5m_shed: int
     last_5m_failed: int
     last_5m_refused: int
 

@@ -27,6 +27,7 @@ from penstockd.snapshot.counters import (
     failed,
     refused,
 )
+from penstockd.snapshot.endings import by_tenant, together
 from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import problems
 from penstockd.snapshot.shape import (
@@ -138,7 +139,11 @@ class Snapshots:
             limit=permits.limit,
             total=now.count("code"),
             by_code=now.by("code"),
+            by_reason=_reasons(now),
+            shed=now.count("shed"),
             last_5m_by_code=lately.by("code"),
+            last_5m_by_reason=_reasons(lately),
+            last_5m_shed=lately.count("shed"),
             last_5m_failed=failed(lately),
             last_5m_refused=refused(lately),
         )
@@ -165,6 +170,11 @@ class Snapshots:
             joins=self._from.flights.joins,
             evictions=cache.evictions,
         )
+
+
+def _reasons(reading: Reading) -> dict[str, int]:
+    """Why calls failed, the commonest reason first."""
+    return dict(together(by_tenant(reading).values()).reasons.most_common())
 
 
 def _summaries(name: str, now: Reading, lately: Reading) -> Summaries:

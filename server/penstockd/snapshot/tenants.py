@@ -7,7 +7,8 @@ from heapq import nlargest
 from penstockd.budgets import Standing
 from penstockd.metrics.instruments import OTHER
 from penstockd.metrics.recent import Reading
-from penstockd.snapshot.shape import FAULTS, BudgetRow, LimitRow, TenantRow
+from penstockd.snapshot.endings import by_tenant
+from penstockd.snapshot.shape import BudgetRow, LimitRow, TenantRow
 
 MOST = 20
 
@@ -59,15 +60,15 @@ def budget_rows(standings: Iterable[Standing]) -> list[BudgetRow]:
 
 
 def _tenants(now: Reading, lately: Reading) -> Iterable[TenantRow]:
-    calls, calls_lately, cost = now.by("tenant"), lately.by("tenant"), now.by("cost")
-    ended, denied = now.of("tenant"), Counter[str]()
+    calls, calls_lately, cost = by_tenant(now), lately.by("ended"), now.by("cost")
+    denied = Counter[str]()
     for (tenant, _, _, shadow), denials in now.of("denied").items():
         denied[tenant] += denials if shadow == "false" else 0
-    for tenant in calls.keys() | denied.keys() | cost.keys():
+    for tenant in filter(None, calls.keys() | denied.keys() | cost.keys()):
         yield TenantRow(
             tenant=tenant,
-            calls=calls.get(tenant, 0),
-            errors=sum(ended.get((tenant, code), 0) for code in FAULTS),
+            calls=calls[tenant].ended if tenant in calls else 0,
+            errors=calls[tenant].failed if tenant in calls else 0,
             denials=denied[tenant],
             cost_nanousd=cost.get(tenant, 0),
             calls_last_5m=calls_lately.get(tenant, 0),

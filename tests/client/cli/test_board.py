@@ -42,11 +42,13 @@ def test_every_part_is_there() -> None:
         "refused    7 in 5 min",
         "p99        1.90 s, half 120 ms           ████",
         "spend      $2.00 in 5 min               ▁▂▃▅█",
-        "in flight  3 of 1000",
-        "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s",
+        "in flight  3 of 1000, 9 shed in 5 min",
+        "fast       open      0/100    100%  350 ms     60  $1.25  probe in 15 s, connect failed",
         "strong  cooling      0/100    100%  350 ms     60  $1.25  back in 8 s",
         "whole call        90  400 µs  210 ms  120 ms  500 ms  1.90 s  2.50 s",
         "in penstock        0       -       -       -       -       -       -",
+        "OVERLOADED              9      13",
+        "MODELS_UNAVAILABLE      1      21",
         "acme      100    1234      34      90  $0.000070",
         "600/m requests           40      90  acme, per tenant",
         "acme        75%  $150.00  $0.0010  200 USD per month",
@@ -143,10 +145,29 @@ def test_a_model_that_is_asked_in_vain_does_not_look_well() -> None:
     assert line == "fast     closed      0/100      0%  350 ms     60  $1.25  92% in vain"
 
 
+def test_when_a_model_comes_back_is_seen_on_a_narrow_terminal() -> None:
+    """In the page's words; why it is away stands above, whole. A provider's patience opens no circuit sooner."""
+    it = deepcopy(SNAPSHOT)
+    it["models"] = [
+        {**it["models"][0], "cooldown": 7.2},
+        {**it["models"][1], "state": "disabled", "next_probe_in": None},
+    ]
+
+    lines = board(80).lines(SNAPSHOT) + board(80).lines(it)
+
+    assert [line.partition("$1.25")[2].strip() for line in lines if line.startswith(("fast ", "strong "))] == [
+        "probe in 15 s, connec…",
+        "back in 8 s",
+        "probe in 15 s, conne…",
+        "",
+    ]
+
+
 def test_an_older_daemon_can_be_shown() -> None:
     """In a roll-out there are replicas of two versions, and what one of them does not tell is left out."""
     it = deepcopy(SNAPSHOT)
     del it["idempotency"], it["certificate_expires_at"], it["calls"]["last_5m_failed"], it["calls"]["last_5m_refused"]
+    del it["calls"]["by_reason"], it["calls"]["last_5m_by_reason"], it["calls"]["shed"], it["calls"]["last_5m_shed"]
     for model in it["models"]:
         del model["blameless"]
 
@@ -154,7 +175,9 @@ def test_an_older_daemon_can_be_shown() -> None:
 
     assert "failed     15% of 5 min" in text
     assert "refused    0 in 5 min" in text
-    assert "fast       open      0/100    100%  350 ms     60  $1.25  connect failed, back in 14 s\n" in text
+    assert "in flight  3 of 1000\n" in text
+    assert "FAILED WITH" not in text
+    assert "fast       open      0/100    100%  350 ms     60  $1.25  probe in 15 s, connect failed\n" in text
     assert "on          75%    30      10      4       12  33.76 KiB\n" in text
 
 
@@ -162,10 +185,13 @@ def test_a_young_daemon_can_be_shown() -> None:
     """Nothing was measured, nobody has called."""
     it = {**SNAPSHOT, "traffic": [], "tenants": [], "limits": [], "budgets": [], "models": [], "changes": []}
     it["calls"] = {**SNAPSHOT["calls"], "last_5m_by_code": {}, "last_5m_failed": 0, "last_5m_refused": 0}
+    it["calls"] |= {"by_reason": {}, "last_5m_by_reason": {}, "shed": 0, "last_5m_shed": 0}
     it["cache"] = {**SNAPSHOT["cache"], "enabled": False, "hits": 0, "misses": 0}
     it["idempotency"] = {"replays": 0, "joins": 0}
 
     lines = board().lines(it)
 
     assert "calls      0.0/s, 1234 in all" in lines
+    assert "in flight  3 of 1000" in lines
+    assert "FAILED WITH" not in "".join(lines)
     assert "TENANT" not in "".join(lines)

@@ -37,6 +37,14 @@ STRONG = Model(
     next_probe_in=Duration(seconds=4, nanos=200_000_000),
     cause="503",
 )
+COOLING = Model(
+    name="busy",
+    provider="openai",
+    enabled=True,
+    breaker_state=BreakerState.BREAKER_STATE_CLOSED,
+    max_in_flight=9,
+    next_probe_in=Duration(seconds=17, nanos=800_000_000),
+)
 OFF = Model(name="off", provider="echo", breaker_state=BreakerState.BREAKER_STATE_CLOSED, max_in_flight=1)
 
 
@@ -58,8 +66,11 @@ def test_agents_are_a_table(run: Run, daemon: FakeDaemon) -> None:
 
 
 def test_models_are_a_table(run: Run, daemon: FakeDaemon) -> None:
-    """State, load, errors, time to first token and the next probe; a dash where there is nothing to say."""
-    daemon.models = [FAST, STRONG, OFF]
+    """State, load, errors, time to first token and the next probe; a dash where there is nothing to say.
+
+    A circuit that is closed and yet lets none through is that of a model whose provider asked for patience.
+    """
+    daemon.models = [FAST, STRONG, COOLING, OFF]
 
     code, out, err = run("models")
 
@@ -68,6 +79,7 @@ def test_models_are_a_table(run: Run, daemon: FakeDaemon) -> None:
         "MODEL   PROVIDER   STATE      IN FLIGHT  ERRORS  FIRST TOKEN  NEXT PROBE  CAUSE\n"
         "fast    openai     closed     3/100      2.0%    420 ms       -           -\n"
         "strong  anthropic  half-open  0/10       100%    -            4.20 s      503\n"
+        "busy    openai     cooling    0/9        0%      -            17.8 s      rate_limited\n"
         "off     echo       disabled   0/1        0%      -            -           -\n"
     )
 

@@ -85,6 +85,32 @@ def test_nobody_there_is_3(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments", [["agents"], ["models"], ["models", "--json"], ["usage"], ["cache", "purge"]], ids=" ".join
+)
+def test_who_looks_after_a_daemon_reaches_one_that_does_not_serve(
+    run: Run, daemon: FakeDaemon, arguments: list[str]
+) -> None:
+    """As its ledger fails, say: that is when it has to be looked at."""
+    daemon.serving(is_serving=False)
+
+    code, out, err = run(*arguments)
+
+    assert (code, err) == (0, "")
+    assert out
+
+
+@pytest.mark.parametrize("options", [[], ["--stream"], ["--stream", "--json"]])
+def test_who_asks_an_agent_heeds_that_a_daemon_does_not_serve(run: Run, daemon: FakeDaemon, options: list[str]) -> None:
+    """Another replica may."""
+    daemon.serving(is_serving=False)
+
+    code, out, err = run("call", "hello", *options)
+
+    assert (code, out, daemon.requests) == (3, "", [])
+    assert "no replica is serving" in err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],

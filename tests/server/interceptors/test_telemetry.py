@@ -33,13 +33,14 @@ class Scene:
     def __init__(self, caplog: pytest.LogCaptureFixture, *, traces: bool = False) -> None:
         self.clock = FakeClock(1000.0)
         self.telescope = Telescope()
+        self.tally = Tally(TenantLabels())
         tracing = self.telescope.tracing() if traces else Tracing()
         self._telemetry = Telemetry(
             clock=self.clock,
             log=Log("test"),
             instruments=self.telescope.instruments,
             tracing=tracing,
-            tally=Tally(TenantLabels()),
+            tally=self.tally,
             agents=Directory([KeptAgent(name="support")], default="support"),
         )
         self._caplog = caplog
@@ -139,6 +140,7 @@ async def test_an_error_is_told_as_the_status_it_becomes(
     assert (scene.line["code"], scene.line["reason"]) == (code, reason)
     ((attributes, _),) = scene.telescope.points(DURATION)
     assert attributes["rpc.response.status_code"] == attributes["error.type"] == code
+    assert scene.tally.ended_by == {("", code, reason): 1}
 
 
 async def test_whom_a_limit_denied_is_told_and_by_which_rule(scene: Scene) -> None:

@@ -96,10 +96,10 @@ def test_what_is_older_is_forgotten() -> None:
 def test_counters_are_summed_by_what_their_keys_begin_with() -> None:
     """Or by one part of them."""
     ended: dict[Key, int] = {("acme", "OK"): 3, ("acme", "INTERNAL"): 1, ("b", "OK"): 2}
-    reading = Reading(counts={"tenant": ended})
+    reading = Reading(counts={"ended": ended})
 
-    assert reading.count("tenant") == 6
-    assert reading.count("tenant", "acme") == 4
+    assert reading.count("ended") == 6
+    assert reading.count("ended", "acme") == 4
     assert reading.count("never counted") == 0
-    assert reading.by("tenant") == {"acme": 4, "b": 2}
-    assert reading.by("tenant", 1) == {"OK": 5, "INTERNAL": 1}
+    assert reading.by("ended") == {"acme": 4, "b": 2}
+    assert reading.by("ended", 1) == {"OK": 5, "INTERNAL": 1}

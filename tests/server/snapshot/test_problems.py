@@ -19,7 +19,6 @@ from penstockd.snapshot.pool import model_rows
 from penstockd.snapshot.problems import DAY, MOST, problems
 from penstockd.snapshot.shape import (
     BudgetRow,
-    Calls,
     LedgerRow,
     LimitRow,
     ModelRow,
@@ -31,7 +30,7 @@ from penstockd.snapshot.shape import (
 
 NOTHING = Summary(count=0)
 LEDGER = LedgerRow(failing=False, fault="", waiting=0, commit=Summaries(since_start=NOTHING, last_5m=NOTHING))
-CALLS = Calls(in_flight=3, limit=10, total=0, by_code={}, last_5m_by_code={}, last_5m_failed=0, last_5m_refused=0)
+CALLS = replace(msgspec.convert(SNAPSHOT, Snapshot).calls, in_flight=3, limit=10)
 FAST = ModelRow(
     name="fast",
     provider="openai",
@@ -74,8 +73,20 @@ LIMIT = LimitRow(rule="60/m requests", per="tenant", tenant="acme", shadow=False
 
 
 def ended(**codes: int) -> Reading:
-    """What was counted where calls ended like this."""
-    return counted(code={(code,): count for code, count in codes.items()})
+    """What was counted where calls of nobody who is known ended like this, each code for the reason of its name."""
+    return counted(code={(code,): count for code, count in codes.items()}, **of_tenants({"": codes}).counts)
+
+
+def of_tenants(tenants: Mapping[str, Mapping[str, int]]) -> Reading:
+    """What was counted where each one's calls ended like this: by code, or by a reason that means UNAVAILABLE."""
+    codes = {"OK", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED"}
+    return counted(
+        ended={
+            (tenant, reason if reason in codes else "UNAVAILABLE", reason): count
+            for tenant, reasons in tenants.items()
+            for reason, count in reasons.items()
+        }
+    )
 
 
 def counted(**kinds: Mapping[Key, int]) -> Reading:
@@ -268,8 +279,19 @@ def test_a_model_without_a_price_is_named() -> None:
 def test_a_full_daemon_is_critical() -> None:
     """It sheds whoever comes next."""
     text = "The daemon is full: 10 of 10 calls in flight, further ones are refused."
+    shed = counted(shed={(): 240})
 
     assert told(calls=replace(CALLS, in_flight=10)) == [("critical", text)]
+    assert told(calls=replace(CALLS, in_flight=10), last_minute=shed) == [
+        ("critical", f"{text} 240 calls of the last minute found no room.")
+    ]
+
+
+def test_a_daemon_that_was_full_is_told_of() -> None:
+    """Between two looks there may be room; what gave none is the limit that the sentence names."""
+    text = "The daemon was full: `server.max_in_flight` is 10. 1 call of the last minute found no room."
+
+    assert told(last_minute=counted(shed={(): 1})) == [("warning", text)]
 
 
 @pytest.mark.parametrize(
@@ -316,46 +338,119 @@ def test_failures_of_few_calls_are_told_of(
     assert told(last_minute=ended(**last_minute), lately=ended(**lately)) == wanted
 
 
-def test_who_suffers_most_from_failing_calls_is_named() -> None:
-    """One tenant in a hundred may be hurt, and all of its calls fail."""
-    last_minute = counted(
-        code={("OK",): 188, ("DEADLINE_EXCEEDED",): 12},
-        tenant={
-            ("acme", "OK"): 188,
-            ("acme", "DEADLINE_EXCEEDED"): 1,
-            ("initech", "DEADLINE_EXCEEDED"): 9,
-            ("initech", "INTERNAL"): 2,
-        },
-    )
-
-    (problem,) = found(last_minute=last_minute)
-
-    assert problem.text.endswith("failed, most with DEADLINE_EXCEEDED. Worst off is initech: 11 of its 11 calls.")
-
-
 @pytest.mark.parametrize(
     ("failures", "hurt"),
     [
-        ({"big": (100, 2000), "initech": (20, 20), "globex": (3, 4)}, " Worst off is initech: 20 of its 20 calls."),
-        ({"big": (100, 2000), "initech": (2, 2)}, " Worst off is big: 100 of its 2000 calls."),
-        ({"small": (3, 3), "initech": (20, 20)}, " Worst off is initech: 20 of its 20 calls."),
-        ({"other": (30, 40)}, ""),
-        ({"other": (30, 40), "initech": (3, 9)}, " Worst off is initech: 3 of its 9 calls."),
+        ({"big": (100, 2000), "initech": (2, 2)}, " Worst off: 100 of big's 2000 calls."),
+        ({"big": (20, 90), "initech": (100, 300), "globex": (90, 200)}, " Worst off: 100 of initech's 300 calls."),
+        (
+            {"other": (30, 70), "initech": (3, 9)},
+            " Worst off: 30 of the 70 calls of tenants without a label of their own.",
+        ),
         ({"initech": (2, 10)}, ""),
+        ({"": (30, 80)}, ""),
     ],
 )
-def test_worst_off_is_whose_calls_fail_most_often(failures: Mapping[str, tuple[int, int]], hurt: str) -> None:
-    """Of some calls that failed; tenants that are not told apart are nobody that could be asked."""
-    by_tenant: dict[Key, int] = {
-        key: count
-        for tenant, (failed, ended) in failures.items()
-        for key, count in (((tenant, "OK"), ended - failed), ((tenant, "INTERNAL"), failed))
+def test_worst_off_is_of_whom_most_calls_fail(failures: Mapping[str, tuple[int, int]], hurt: str) -> None:
+    """If it is a few; calls of nobody who is known are nobody's that could be asked."""
+    calls = {tenant: {"OK": ended - failed, "INTERNAL": failed} for tenant, (failed, ended) in failures.items()}
+
+    [problem] = found(last_minute=of_tenants(calls))
+
+    assert problem.text.endswith(f"of the last minute's calls failed, most with INTERNAL.{hurt}")
+
+
+def test_a_victim_is_named_with_its_own_cause() -> None:
+    """By the number of calls that failed for what is named; who fails for another reason has a sentence."""
+    calls = {
+        "globex": {"INTERNAL": 15},
+        "initech": {"OK": 400, "OVERLOADED": 230, "MODELS_UNAVAILABLE": 10, "RESOURCE_EXHAUSTED": 10},
+        "acme": {"OK": 290, "MODELS_UNAVAILABLE": 50, "INTERNAL": 20},
     }
-    codes: dict[Key, int] = {("OK",): 10, ("INTERNAL",): 10}
 
-    [problem] = found(last_minute=counted(code=codes, tenant=by_tenant))
+    assert told(last_minute=of_tenants(calls)) == [
+        (
+            "critical",
+            "31% of the last minute's calls failed, most with OVERLOADED. Worst off: 230 of initech's 650 calls.",
+        ),
+        ("warning", "15 of globex's 15 calls failed in the last minute, most with INTERNAL."),
+    ]
 
-    assert problem.text == f"50% of the last minute's calls failed, most with INTERNAL.{hurt}"
+
+def test_a_tenant_of_whose_calls_all_fail_is_named_though_all_others_do_well() -> None:
+    """Of a large daemon's calls they are next to nothing."""
+    [problem] = found(last_minute=of_tenants({"big": {"OK": 1800}, "small": {"INTERNAL": 44}}))
+
+    assert (problem.severity, problem.what, problem.subject) == ("warning", "calls", "small")
+    assert problem.text == "44 of small's 44 calls failed in the last minute, most with INTERNAL."
+
+
+@pytest.mark.parametrize(
+    ("minute", "lately", "expected"),
+    [
+        ({"OK": 3, "OVERLOADED": 3}, {}, "3 of small's 6 calls failed in the last minute"),
+        ({"OK": 4, "OVERLOADED": 3}, {}, ""),
+        ({"OVERLOADED": 2}, {"OVERLOADED": 2}, ""),
+        ({"OVERLOADED": 1}, {"OK": 4, "OVERLOADED": 4}, "4 of small's 8 calls failed in the last five minutes"),
+        ({"OK": 9, "OVERLOADED": 1}, {"OK": 9, "OVERLOADED": 90}, ""),
+        ({"OK": 1}, {"OVERLOADED": 4}, ""),
+        ({}, {"OVERLOADED": 4}, ""),
+        ({"RESOURCE_EXHAUSTED": 9}, {}, ""),
+    ],
+)
+def test_a_tenants_failures_are_told_of_while_half_of_its_calls_fail(
+    minute: Mapping[str, int], lately: Mapping[str, int], expected: str
+) -> None:
+    """Of few calls those of five minutes count, as long as some fail; refusals are its own affair."""
+    big = {"big": {"OK": 9000}}
+
+    said = told(last_minute=of_tenants(big | {"small": minute}), lately=of_tenants(big | {"small": lately or minute}))
+
+    assert said == ([("warning", f"{expected}, most with OVERLOADED.")] if expected else [])
+
+
+def test_a_tenant_that_is_not_told_apart_is_in_a_crowd() -> None:
+    """Its calls are told of with those of the others, if half of these fail; those of nobody known are not."""
+    calls = {"big": {"OK": 9000}, "other": {"INTERNAL": 4}, "": {"INTERNAL": 9}}
+
+    [problem] = found(last_minute=of_tenants(calls))
+
+    assert problem.text == (
+        "4 of the 4 calls of tenants without a label of their own failed in the last minute, most with INTERNAL."
+    )
+
+
+def test_a_tenants_trouble_is_its_own() -> None:
+    """Where half of all calls fail for one reason, who they are of is no cause; where they fail for another it is."""
+    calls = {
+        "big": {"OK": 80, "MODELS_UNAVAILABLE": 200},
+        "small": {"MODELS_UNAVAILABLE": 20},
+        "odd": {"INTERNAL": 9, "MODELS_UNAVAILABLE": 8},
+    }
+
+    assert [problem.subject for problem in found(last_minute=of_tenants(calls))] == ["penstockd", "odd"]
+    calls["big"]["OK"] = 900
+    assert [problem.subject for problem in found(last_minute=of_tenants(calls))] == ["penstockd", "small", "odd"]
+
+
+def test_a_worst_off_tenant_with_a_trouble_of_its_own_has_both_told() -> None:
+    """One reason hurts it as it does others, another more."""
+    calls = {"big": {"OK": 900, "OVERLOADED": 30}, "odd": {"INTERNAL": 50, "OVERLOADED": 40}, "b": {"OVERLOADED": 30}}
+
+    assert [text for _, text in told(last_minute=of_tenants(calls))] == [
+        "14% of the last minute's calls failed, most with OVERLOADED. Worst off: 40 of odd's 90 calls.",
+        "90 of odd's 90 calls failed in the last minute, most with INTERNAL.",
+        "30 of b's 30 calls failed in the last minute, most with OVERLOADED.",
+    ]
+
+
+def test_few_tenants_are_named_those_with_the_most_failures_first() -> None:
+    """However many there are."""
+    calls = {f"t{number:02}": {"INTERNAL": 3 + number} for number in range(30)}
+
+    named = found(last_minute=of_tenants(calls | {"big": {"OK": 90_000}}))
+
+    assert [problem.subject for problem in named] == ["t29", "t28", "t27"]
 
 
 def test_strangers_are_told_of() -> None:

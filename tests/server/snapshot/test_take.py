@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from fakes.calls import a_call
+from fakes.calls import Inner, a_call
 from fakes.clock import FakeClock
 from fakes.demands import ONE, rate, standing
 from fakes.scripted_model import ScriptedModel
@@ -14,11 +14,12 @@ from penstockd import conventions as names
 from penstockd.answers import Lookups
 from penstockd.budgets import Standing
 from penstockd.changes import Changes
-from penstockd.errors import RateLimited
+from penstockd.errors import Overloaded, RateLimited
 from penstockd.health import Health
 from penstockd.interceptors.accounting.denials import Denials
 from penstockd.interceptors.accounting.price_alarm import PriceAlarm
 from penstockd.interceptors.flights.flights import Flights
+from penstockd.interceptors.shed import Shed
 from penstockd.ledger import NoLedger
 from penstockd.limits import Denial, Verdict
 from penstockd.logs.log import Log
@@ -85,11 +86,11 @@ class Scene:
             labels=(names.PENSTOCK_MODEL, names.PENSTOCK_TENANT, names.PENSTOCK_WASTED),
         )
 
-    def call(self, code: str = "OK", *, seconds: float = 0.1) -> None:
-        """Have a call of acme end."""
+    def call(self, code: str = "OK", reason: str = "", *, seconds: float = 0.1) -> None:
+        """Have a call of acme end; without a reason it is as the code."""
         call = a_call("hello", outcome=Outcome(principal=Principal(tenant="acme")))
         self._calls.ended(call, code=code, error_type="" if code == "OK" else code, duration=seconds)
-        self._tally.ended(call, code)
+        self._tally.ended(call, code, reason or ("" if code == "OK" else code))
 
     def spend(self, nanousd: int, *, wasted: str = "false") -> None:
         """Have an attempt cost something."""
@@ -126,6 +127,28 @@ async def test_calls_without_an_answer_failed_or_were_refused() -> None:
     it = scene.take()
 
     assert (it.calls.last_5m_failed, it.calls.last_5m_refused) == (3, 2)
+
+
+async def test_why_calls_failed_is_shown() -> None:
+    """Of several reasons that are one status the commonest first; what was refused or left is no failure."""
+    scene = Scene()
+    shed = Shed(Permits(limit=0), random=lambda: 0.5, instruments=scene.instruments)
+    scene.call("UNAVAILABLE", "MODELS_UNAVAILABLE")
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            await shed(a_call("hello"), Inner())
+        scene.call("UNAVAILABLE", "OVERLOADED")
+    scene.call("INTERNAL", "UPSTREAM_MISCONFIGURED")
+    scene.call("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+    scene.call("CANCELLED")
+    scene.call()
+
+    calls = scene.take().calls
+
+    assert calls.by_reason == {"OVERLOADED": 2, "MODELS_UNAVAILABLE": 1, "UPSTREAM_MISCONFIGURED": 1}
+    assert next(iter(calls.by_reason)) == "OVERLOADED"
+    assert calls.last_5m_by_reason == calls.by_reason
+    assert (calls.shed, calls.last_5m_shed) == (2, 2)
 
 
 async def test_refusals_do_not_hide_how_long_calls_take() -> None:

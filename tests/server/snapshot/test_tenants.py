@@ -26,16 +26,22 @@ def test_limits_that_deny_now_come_first() -> None:
 
 
 def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
-    """Calls by how they ended, and money."""
+    """Calls by how they ended, and money; what nobody did who is known is no tenant's."""
     now = Reading(
         counts={
-            "tenant": {("acme", "OK"): 5, ("acme", "UNAVAILABLE"): 2, ("acme", "RESOURCE_EXHAUSTED"): 3},
+            "ended": {
+                ("acme", "OK", ""): 5,
+                ("acme", "UNAVAILABLE", "OVERLOADED"): 1,
+                ("acme", "UNAVAILABLE", "DRAINING"): 1,
+                ("acme", "RESOURCE_EXHAUSTED", "RATE_LIMITED"): 3,
+                ("", "UNAUTHENTICATED", "UNAUTHENTICATED"): 9,
+            },
             "denied": {("acme", "user", RULE, "false"): 2, ("acme", "tenant", RULE, "false"): 1},
             "cost": {("acme", "fast", "false"): 70, ("acme", "slow", "true"): 30},
         }
     )
 
-    (row,) = tenant_rows(now, Reading(counts={"tenant": {("acme", "OK"): 4}}))
+    (row,) = tenant_rows(now, Reading(counts={"ended": {("acme", "OK", ""): 4}}))
 
     assert (row.calls, row.errors, row.denials, row.cost_nanousd, row.calls_last_5m) == (10, 2, 3, 100, 4)
 
@@ -43,7 +49,7 @@ def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
 def test_a_tenants_denials_are_those_of_its_limits() -> None:
     """Whatever status its callers were told; a shadow has denied nothing."""
     denied: dict[Key, int] = {("acme", "tenant", RULE, "false"): 4, ("acme", "user", RULE, "true"): 90}
-    now = Reading(counts={"tenant": {("acme", "INVALID_ARGUMENT"): 4}, "denied": denied})
+    now = Reading(counts={"ended": {("acme", "INVALID_ARGUMENT", "INVALID_REQUEST"): 4}, "denied": denied})
 
     (row,) = tenant_rows(now, Reading())
 
@@ -52,10 +58,10 @@ def test_a_tenants_denials_are_those_of_its_limits() -> None:
 
 def test_the_busiest_tenants_are_shown_and_the_others_as_one() -> None:
     """Nothing is lost."""
-    counts: dict[Key, int] = {(f"tenant-{number:02}", "OK"): number + 1 for number in range(MOST + 5)}
-    counts["other", "OK"] = 1000
+    counts: dict[Key, int] = {(f"tenant-{number:02}", "OK", ""): number + 1 for number in range(MOST + 5)}
+    counts["other", "OK", ""] = 1000
 
-    rows = tenant_rows(Reading(counts={"tenant": counts}), Reading())
+    rows = tenant_rows(Reading(counts={"ended": counts}), Reading())
 
     assert len(rows) == MOST + 1
     assert rows[0].tenant == f"tenant-{MOST + 4:02}"
