@@ -91,6 +91,7 @@ SNAPSHOT: dict[str, Any] = {
             "shadow": False,
             "denials": 90,
             "denials_last_minute": 40,
+            "admissions_last_minute": 600,
         }
     ],
     "tenants": [

@@ -21,13 +21,12 @@ _HISTOGRAMS = {
     names.PENSTOCK_LEDGER_COMMIT_DURATION: COMMIT,
     names.PENSTOCK_EVENT_LOOP_LAG: LOOP_LAG,
 }
+_RULE = (names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE, names.PENSTOCK_RULE_SHADOW)
 _COUNTS = {
     names.RPC_SERVER_CALL_DURATION: ("code", (names.RPC_RESPONSE_STATUS_CODE,)),
     names.GEN_AI_CLIENT_OPERATION_DURATION: ("attempts", (names.PENSTOCK_MODEL, names.ERROR_TYPE)),
-    names.PENSTOCK_LIMIT_DENIALS: (
-        "denied",
-        (names.PENSTOCK_TENANT, names.PENSTOCK_RULE_PER, names.PENSTOCK_RULE, names.PENSTOCK_RULE_SHADOW),
-    ),
+    names.PENSTOCK_LIMIT_ADMISSIONS: ("admitted", _RULE),
+    names.PENSTOCK_LIMIT_DENIALS: ("denied", _RULE),
     names.PENSTOCK_PRICE_UNKNOWN: ("unpriced", (names.PENSTOCK_MODEL,)),
     names.PENSTOCK_SHED: ("shed", ()),
     names.PENSTOCK_SPEND: ("cost", (names.PENSTOCK_TENANT, names.PENSTOCK_MODEL, names.PENSTOCK_WASTED)),
@@ -39,7 +38,7 @@ class Counters:
     """Every number since the start.
 
     Kinds of counters, and what their keys tell: code (code), ended (tenant or "", code, reason), attempts (model,
-    reason), denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), shed (),
+    reason), admitted and denied (tenant, per, rule, shadow), unpriced (model), cost (tenant, model, wasted), shed (),
     dropped (signal).
     """
 

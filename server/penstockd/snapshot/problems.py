@@ -15,6 +15,8 @@ from penstockd.snapshot.shape import BudgetRow, LedgerRow, LimitRow, Problem, Re
 NEARLY_USED_UP = 0.8
 AS_GOOD_AS_USED_UP = 0.99
 """From here on, denials mean that hardly any call fits: PenstockBudgetExhausted draws the same line."""
+A_FEW = 3
+"""Denials with no admission beside them that mean the same, whatever is left: as for PenstockBudgetExhausted."""
 LONG_LAG = 0.25
 """Seconds that the event loop comes late at its 99th percentile, from which on calls feel it."""
 STALL = 1.0
@@ -75,23 +77,32 @@ def _of_the_ledger(ledger: LedgerRow) -> Iterator[Problem]:
 
 def _of_budgets(budgets: Sequence[BudgetRow], limits: Iterable[LimitRow]) -> Iterator[Problem]:
     """Budgets that are used up, nearly, or too little for what is asked; shadows may well be."""
-    denials = {
-        (limit.tenant, limit.rule): limit.denials_last_minute
-        for limit in limits
-        if _denies(limit) and limit.per == "tenant"
-    }
+    denying = {(limit.tenant, limit.rule): limit for limit in limits if _denies(limit) and limit.per == "tenant"}
     for budget in budgets:
-        refused = denials.get((budget.tenant, budget.rule), 0)
+        limit = denying.get((budget.tenant, budget.rule))
         if budget.shadow:
             continue
         if budget.spent_nanousd >= budget.limit_nanousd:
             text = f"{budget.tenant} has used up its budget of {budget.rule}; its calls are refused."
             yield Problem("critical", "budget", budget.tenant, text)
-        elif refused or budget.fraction >= NEARLY_USED_UP:
-            too_dear = f": calls that may cost more than is left are refused, {refused} in the last minute"
-            text = f"{budget.tenant} has used {percent(budget.fraction)} of its budget of {budget.rule}"
-            severity: Severity = "critical" if refused and budget.fraction >= AS_GOOD_AS_USED_UP else "warning"
-            yield Problem(severity, "budget", budget.tenant, f"{text}{too_dear if refused else ''}.")
+        elif limit is not None:
+            refused, lets_none_pass = limit.denials_last_minute, _lets_none_pass(limit)
+            text = f"{_used(budget)}: calls that may cost more than is left are refused,"
+            how_many = f"as were all {refused}" if lets_none_pass else f"{refused}"
+            is_as_good_as_used_up = lets_none_pass or budget.fraction >= AS_GOOD_AS_USED_UP
+            severity: Severity = "critical" if is_as_good_as_used_up else "warning"
+            yield Problem(severity, "budget", budget.tenant, f"{text} {how_many} in the last minute.")
+        elif budget.fraction >= NEARLY_USED_UP:
+            yield Problem("warning", "budget", budget.tenant, f"{_used(budget)}.")
+
+
+def _used(budget: BudgetRow) -> str:
+    return f"{budget.tenant} has used {percent(budget.fraction)} of its budget of {budget.rule}"
+
+
+def _lets_none_pass(limit: LimitRow) -> bool:
+    """Whether it denied all of some calls: one or two may just have asked too much."""
+    return limit.denials_last_minute >= A_FEW and not limit.admissions_last_minute
 
 
 def _of_prices(unpriced: Mapping[str, int]) -> Iterator[Problem]:

@@ -143,7 +143,7 @@ class Idempotency(Struct, frozen=True, kw_only=True):
 
 
 class LimitRow(Struct, frozen=True, kw_only=True):
-    """What one rule of a tenant has denied; a shadow only would have."""
+    """What one rule of a tenant has denied, and of late let pass; a shadow only would have denied."""
 
     rule: str
     per: str
@@ -151,6 +151,7 @@ class LimitRow(Struct, frozen=True, kw_only=True):
     shadow: bool
     denials: int
     denials_last_minute: int
+    admissions_last_minute: int
 
 
 class TenantRow(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ MOST = 20
 
 def limit_rows(now: Reading, last_minute: Reading) -> list[LimitRow]:
     """The rules that have denied, those that did in the last minute first."""
-    lately = last_minute.of("denied")
+    denied, admitted = last_minute.of("denied"), last_minute.of("admitted")
     rows = [
         LimitRow(
             rule=rule,
@@ -23,7 +23,8 @@ def limit_rows(now: Reading, last_minute: Reading) -> list[LimitRow]:
             tenant=tenant,
             shadow=shadow == "true",
             denials=denials,
-            denials_last_minute=lately.get((tenant, per, rule, shadow), 0),
+            denials_last_minute=denied.get((tenant, per, rule, shadow), 0),
+            admissions_last_minute=admitted.get((tenant, per, rule, shadow), 0),
         )
         for (tenant, per, rule, shadow), denials in now.of("denied").items()
     ]

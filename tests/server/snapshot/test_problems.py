@@ -69,7 +69,15 @@ WELL = replace(
     calls=CALLS,
     certificate_expires_at=None,
 )
-LIMIT = LimitRow(rule="60/m requests", per="tenant", tenant="acme", shadow=False, denials=9, denials_last_minute=7)
+LIMIT = LimitRow(
+    rule="60/m requests",
+    per="tenant",
+    tenant="acme",
+    shadow=False,
+    denials=9,
+    denials_last_minute=7,
+    admissions_last_minute=100,
+)
 
 
 def ended(**codes: int) -> Reading:
@@ -217,6 +225,31 @@ def test_a_budget_that_denies_is_not_called_used_up_before_it_is(
             (
                 f"acme has used {used} of its budget of 10 USD per month: calls that may cost more than is left are "
                 "refused, 7 in the last minute."
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("denied", "admitted", "severity", "how_many"),
+    [
+        (60, 0, "critical", "as were all 60 in the last minute"),
+        (60, 1, "warning", "60 in the last minute"),
+        (2, 0, "warning", "2 in the last minute"),
+    ],
+)
+def test_a_budget_that_lets_no_call_pass_is_as_good_as_used_up(
+    denied: int, admitted: int, severity: str, how_many: str
+) -> None:
+    """Whatever is left of it, and however much that is; one or two too dear calls at night say nothing."""
+    denial = replace(LIMIT, rule=BUDGET.rule, denials_last_minute=denied, admissions_last_minute=admitted)
+
+    assert told(budgets=[replace(BUDGET, spent_nanousd=9, fraction=0.9)], limits=[denial]) == [
+        (
+            severity,
+            (
+                "acme has used 90% of its budget of 10 USD per month: calls that may cost more than is left are "
+                f"refused, {how_many}."
             ),
         )
     ]

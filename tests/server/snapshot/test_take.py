@@ -227,17 +227,19 @@ async def test_a_model_that_asked_for_patience_is_shown_so() -> None:
 
 
 async def test_denials_name_their_victim() -> None:
-    """The rule, whom it binds, and how often of late."""
+    """The rule, whom it binds, and how often of late, beside those that it let pass."""
     scene = Scene()
     demand = rate()
     denials = Denials(scene.instruments, TenantLabels())
     for _ in range(4):
         with pytest.raises(RateLimited):
             denials.judge(Verdict(denial=Denial(demand=demand, asked=ONE, retry_after=1.0)), [demand])
+    denials.judge(Verdict(), [demand])
 
     it = scene.take()
 
-    assert [(row.tenant, row.rule, row.denials_last_minute) for row in it.limits] == [("acme", "1/s requests", 4)]
+    [row] = it.limits
+    assert (row.tenant, row.rule, row.denials_last_minute, row.admissions_last_minute) == ("acme", "1/s requests", 4, 1)
     assert (
         it.problems[0].text
         == "Callers of acme (per user) are being denied by 1/s requests: 4 denials in the last minute."
