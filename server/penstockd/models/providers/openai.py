@@ -170,7 +170,6 @@ class _Message(Struct):
 class _Choice(Struct):
     """What is chosen; an `error` in it is OpenRouter's (openrouter.ai/docs/api-reference/overview)."""
 
-    index: object = None
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
@@ -186,16 +185,9 @@ class _Completion(Struct):
     error: object = None
 
     def first(self, answer: Progress) -> _Choice | None:
-        """Return the only choice we asked for, number 0 or without one, after filling in `answer`.
-
-        Raise what an error says.
-        """
+        """Return the only choice we asked for, after filling in `answer`; raise what an error says."""
         answer.model = self.model or answer.model
-        for choice in self.choices or ():
-            if not choice.index:
-                break
-        else:
-            choice = None
+        choice = self.choices[0] if self.choices else None
         if choice is not None:
             answer.ending = choice.finish_reason or answer.ending
         if isinstance(self.usage, OpenAIUsage):

@@ -22,7 +22,6 @@ from penstockd.models.providers.anthropic import Anthropic
 from penstockd.models.providers.complaint import MOST_READ
 from penstockd.models.providers.dialect import MAX_TOKENS
 from penstockd.models.providers.openai import OpenAI, max_tokens_field_of
-from penstockd.outcome import FinishReason
 from penstockd.request import Parameters, Role, Turn
 from penstockd.upstream import Broken, CoolingDown, Filtered, ToolCalled, UpstreamFailure
 from penstockd.usage import Usage
@@ -525,45 +524,6 @@ async def test_what_a_model_says_and_is_no_text_is_heard(
     assert heard.text == "a"
     assert heard.attempt.bytes_unsaid == 2 * size
     assert (heard.thoughts > 0) == (size > 0)
-
-
-OTHER = {"index": 1, "finish_reason": "length", "error": {"code": 429}}
-
-
-@pytest.mark.parametrize("index", [{"index": 0}, {"index": None}, {}], ids=repr)
-@pytest.mark.parametrize("streams", [False, True])
-async def test_a_choice_that_was_not_asked_for_is_no_part_of_the_answer(
-    upstream: Upstream, provide: Provide, *, index: Mapping[str, object], streams: bool
-) -> None:
-    """Neither its text, nor why it ended, nor its error, whether it comes first, last or alone."""
-    other = OTHER | {"message": {"content": "no"}, "delta": {"content": "no"}}
-    ours = {**index, "message": {"content": "a"}, "delta": {"content": "a"}}
-    orders: list[list[dict[str, object]]] = [[other, ours], [ours, other, {"index": 2}]]
-    for choices in orders:
-        if streams:
-            chunks = [b"data: " + openai_chunk(each) + b"\n\n" for each in (choices, [other])]
-            upstream.answer(*stream(*chunks, *openai_events(())[1:]))
-        else:
-            upstream.answer(response(openai_chunk([each | {"finish_reason": "stop"} for each in choices])))
-
-        heard = await ask(provide(OPENAI), streams=streams)
-
-        assert heard.text == "a"
-        assert heard.completed is not None
-        assert heard.completed.finish_reason is FinishReason.STOP
-
-
-@pytest.mark.parametrize("streams", [False, True])
-async def test_an_answer_of_choices_that_were_not_asked_for_is_none(
-    upstream: Upstream, provide: Provide, *, streams: bool
-) -> None:
-    """Its end is not the answer's."""
-    choice = {"index": 1, "message": {"content": "no"}, "delta": {"content": "no"}, "finish_reason": "stop"}
-    chunk, done = openai_chunk([choice]), openai_events(())[-1]
-    upstream.answer(*(stream(b"data: " + chunk + b"\n\n", done) if streams else [response(chunk)]))
-
-    with pytest.raises(Broken):
-        await ask(provide(OPENAI), streams=streams)
 
 
 TOOL = [{"index": 0, "id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]
