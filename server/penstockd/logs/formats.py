@@ -31,7 +31,9 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return self._encode(line).decode()
+            text = self._encode(line).decode()
+            # JSON lets through what some terminals obey, or turn the line around by.
+            return text if text.isprintable() else "".join(map(_escaped, text))
         except (ValueError, OverflowError):
             # Of which JSON knows no NaN: what is none for msgspec becomes none here.
             plain = json.loads(json.dumps(line, default=str), parse_constant=_none)
@@ -50,9 +52,13 @@ class PrettyFormatter(logging.Formatter):
 
 
 def _shown(value: object) -> str:
-    """The value on one line, whatever a caller put into it."""
+    """The value on one line, and as one, whatever a caller put into it."""
     text = str(value)
-    return text if text.isprintable() else repr(text)
+    return text if text.isprintable() and "  " not in text else repr(text)
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _none(_: str) -> None:

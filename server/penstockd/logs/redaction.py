@@ -14,8 +14,10 @@ SHORTEST: Final = 8
 _KEY: Final = re.compile(r"\b(pk_[0-9A-Za-z]{8,}|sk-[0-9A-Za-z_-]{12,})")
 _BEARER: Final = re.compile(r"(\bbearer\s+)[0-9a-z._~+/=-]{6,}", re.IGNORECASE)
 _HEADER: Final = re.compile(
-    # What follows `models.fast.api_key` after a comma is the next of a list, as a reload names what has changed.
-    r"""((?:(?:authorization|api[-_]?key)[\\"']*\s*[:=]|(?<!\.)(?:authorization|api[-_]?key)[\\"']*\s*,)"""
+    # What follows `models.fast.api_key` after a comma is the next of a list, as a reload names what has changed; and
+    # what is followed by a colon is the name of a line's next field.
+    r"""((?:(?:authorization|api[-_]?key)[\\"']*\s*[:=]|"""
+    r"""(?<!\.)(?:authorization|api[-_]?key)[\\"']*\s*,(?!\s*"\w+"\s*:))"""
     r"""\s*b?[\\"']*(?:(?:basic|bearer)\s+)?)(?!\*)[^\s\\"',;)}\]]{6,}""",
     re.IGNORECASE,
 )

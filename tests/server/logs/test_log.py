@@ -151,6 +151,29 @@ def test_a_line_for_eyes_is_one_line_whatever_callers_call_themselves() -> None:
     assert line.endswith(r"subject='user:acme/u1\n\x1b[2J'  rule=60/m requests")
 
 
+def test_nobody_adds_a_field_to_a_line_for_eyes() -> None:
+    """What looks like the next one is quoted."""
+    stream = io.StringIO()
+
+    written(stream, style="pretty").info("call finished", subject="user:acme/u1  code=OK", code="UNAVAILABLE")
+
+    (line,) = lines(stream)
+    assert line.endswith("subject='user:acme/u1  code=OK'  code=UNAVAILABLE")
+
+
+def test_a_line_of_json_does_nothing_to_a_terminal() -> None:
+    """Nor looks like another: what is not printed is escaped, and is the same when it is read."""
+    stream = io.StringIO()
+    said = {"subject": "u\x9b2J\u202e\u2028\U000e0041\x7f ü 日本", "same": "日本"}
+
+    written(stream).info("call finished", **said)
+
+    (line,) = lines(stream)
+    assert line.isprintable()
+    assert json.loads(line).items() >= said.items()
+    assert line.endswith(r'"subject":"u\u009b2J\u202e\u2028\udb40\udc41\u007f ü 日本","same":"日本"}')
+
+
 def test_a_pretty_exception_has_its_traceback_below() -> None:
     """As Python prints it."""
     stream = io.StringIO()

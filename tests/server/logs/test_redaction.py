@@ -74,6 +74,8 @@ def test_what_looks_like_a_credential_is_masked(text: str, masked: str) -> None:
         "authorization is required",
         '{"message":"plain"}',
         "changed: models.fast.api_key, models.slow.api_key",
+        '{"subject":"user:default/api_key","tenant":"default"}',
+        '{"subject": "user:default/authorization", "tenant": "default"}',
     ],
 )
 def test_what_does_not_is_left_alone(text: str) -> None:
