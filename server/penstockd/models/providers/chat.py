@@ -10,7 +10,7 @@ from penstockd.models.providers.complaint import MAX_MESSAGE, MOST_READ
 from penstockd.models.providers.dialect import Dialect, Progress, size
 from penstockd.models.providers.halves import Halves
 from penstockd.models.providers.refusal import refusal, refusal_told
-from penstockd.models.providers.sse import ErrorEvent, EventStream
+from penstockd.models.providers.sse import MAX_EVENT, ErrorEvent, EventStream
 from penstockd.models.providers.wire import MAX_BODY, Exchange, Wire
 from penstockd.outcome import FinishReason
 from penstockd.upstream import UNBILLED, Broken, UpstreamFailure
@@ -85,7 +85,10 @@ class Chat:
         try:
             return self._dialect.read(body, answer)
         except Broken:
-            # Half a character cannot be decoded, and to look for one before would cost every answer.
+            # Half a character cannot be decoded, and to look for one before would cost every answer. What is longer
+            # than any event was not cut by length, and would hold up everybody else.
+            if len(body) > MAX_EVENT:
+                raise
             without = halves.joined(body)
             if not halves.is_open:
                 raise
@@ -119,7 +122,7 @@ class Chat:
         try:
             for event in events:
                 if isinstance(event, ErrorEvent):
-                    raise refusal_told(event)
+                    raise self._failure(event, answer)
                 text = self._dialect.read_event(halves.joined(event), answer)
                 pieces.append(text)
                 if text and halves.is_parted:
@@ -133,6 +136,15 @@ class Chat:
         finally:
             self._note(prompt, answer)
         return "".join(pieces)
+
+    def _failure(self, event: ErrorEvent, answer: Progress) -> UpstreamFailure:
+        """What an error is that only its event's name may tell: the dialect knows more, such as what was used."""
+        try:
+            answer.bytes_unsaid += size(self._dialect.read_event(event, answer))
+        except UpstreamFailure as failure:
+            if failure.reason != "malformed":
+                return failure
+        return refusal_told(event)
 
     def _note(self, prompt: Prompt, answer: Progress) -> None:
         attempt, model = prompt.attempt, answer.model

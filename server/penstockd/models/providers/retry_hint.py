@@ -14,17 +14,21 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 def retry_hint(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait by `retry-after-ms`, else by `retry-after` (RFC 9110, 10.2.3), or None without a sensible one.
 
-    A date is compared with what the provider's own clock shows (6.6.1), else with `now`, wall-clock time.
+    A date is compared with `now`, wall-clock time, and with the response's own (6.6.1), which may be of the provider's
+    clock or of a cache's: the sooner of the two counts.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None and _is_sensible(milliseconds / 1000):
         return milliseconds / 1000
     said = headers.get("retry-after", "")
     seconds = _number(said)
-    if seconds is None and (until := _moment(said)) is not None:
-        shown = _moment(headers.get("date", ""))
-        seconds = until - (now if shown is None else shown)
-    return seconds if seconds is not None and _is_sensible(seconds) else None
+    if seconds is not None:
+        return seconds if _is_sensible(seconds) else None
+    if (until := _moment(said)) is None:
+        return None
+    shown = _moment(headers.get("date", ""))
+    waits = (until - moment for moment in (now, shown) if moment is not None)
+    return min(filter(_is_sensible, waits), default=None)
 
 
 def retry_delay(details: object) -> float | None:

@@ -695,6 +695,19 @@ async def test_an_event_that_is_named_an_error_ends_a_stream(
     assert heard.text == ("a" if begun else "")
 
 
+async def test_what_an_event_that_is_named_an_error_says_besides_is_known(upstream: Upstream, provide: Provide) -> None:
+    """What was used, and the text that is not handed on; an error within an error is of its own kind."""
+    error = b'{"error": {"error": {"code": 429}}, "choices": [{"delta": {"content": "more"}}], "usage": %b}'
+    event = b"event: error\ndata: " + error % b'{"prompt_tokens": 30, "completion_tokens": 20}' + b"\n\n"
+    upstream.answer(*stream(*OPENAI.events(("a",))[:-2], event))
+    heard = Heard()
+
+    failure = await failed(provide(OPENAI), heard)
+
+    assert failure.reason == "rate_limited"
+    assert (heard.attempt.usage, heard.attempt.bytes_unsaid) == (Usage(uncached_input=30, output=20), len("more"))
+
+
 async def test_what_repeats_the_prompt_in_an_event_that_is_named_an_error_is_not_told(
     kind: Kind, upstream: Upstream, provide: Provide
 ) -> None:
