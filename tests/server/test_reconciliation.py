@@ -194,6 +194,7 @@ async def test_losses_of_a_period_that_is_over_bind_nobody(desk: Desk) -> None:
         ),
         ([OF_A_USER, replace(OF_A_USER, limit=1000)], [OF_A_USER, replace(OF_A_USER, limit=110)], {0.5}),
         ([OF_A_USER, replace(OF_A_USER, limit=110)], [replace(OF_A_USER, limit=110), OF_A_USER], set()),
+        ([OF_A_USER], [replace(OF_A_USER, limit=110), OF_A_USER], {0.5}),
         ([OF_A_USER], [OF_A_USER], set()),
         ([OF_A_USER], [], set()),
     ],
@@ -209,6 +210,16 @@ async def test_a_changed_budget_crosses_what_it_had_not_crossed_before(
     assert {(each.demand.subject, each.fraction, each.spent) for each in desk.crossings} == {
         ("user:acme/u1", fraction, 60) for fraction in crossed
     }
+
+
+async def test_a_twin_that_a_reload_adds_is_told_of_and_the_other_is_not_again(desk: Desk) -> None:
+    """Each budget alerts once, whichever comes first."""
+    twins = [replace(OF_A_USER, limit=limit) for limit in range(101, 121)]
+    await desk.start(of_acme(OF_A_USER), spending(60))
+
+    await desk.reload(of_acme(*twins, OF_A_USER))
+
+    assert sorted(each.demand.limit for each in desk.crossings) == [twin.limit for twin in twins]
 
 
 async def test_a_budget_that_a_reload_lowers_is_told_of_once(desk: Desk) -> None:

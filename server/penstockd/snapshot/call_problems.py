@@ -29,7 +29,7 @@ def of_calls(calls: Calls, last_minute: Reading, lately: Reading) -> Iterator[Pr
     ended, wrong, reason = everybody.ended, everybody.failed, everybody.reason
     worst = _worst_off(tenants, reason)
     told = {worst}
-    how = f", most with {reason}.{_whom(worst, reason, tenants)}"
+    how = f", {everybody.how}.{_whom(worst, reason, tenants)}"
     if is_busy and wrong >= TOO_MANY_ERRORS * ended:
         text = f"{percent(wrong / ended)} of the last minute's calls failed{how}"
         yield Problem("critical", "calls", "penstockd", text)
@@ -91,7 +91,7 @@ def _of_tenants(
         of, when = (now, "minute") if is_enough else (five.get(tenant, now), "five minutes")
         is_told = not tenant or (tenant in told and of.reason == reason)
         if now.failed and _is_much_of_little(of.failed, of.ended) and not is_told:
-            text = f"{of.failed} of {calls_of(tenant, of.ended)} failed in the last {when}, most with {of.reason}."
+            text = f"{of.failed} of {calls_of(tenant, of.ended)} failed in the last {when}, {of.how}."
             found.append((of.failed, Problem("warning", "calls", tenant, text)))
     for _, problem in nlargest(MOST_TENANTS, found, key=itemgetter(0)):
         yield problem

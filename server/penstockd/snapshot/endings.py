@@ -25,6 +25,12 @@ class Endings(Struct, frozen=True, kw_only=True):
         """Why most of them did; empty where none failed."""
         return max(self.reasons, key=self.reasons.__getitem__, default="")
 
+    @property
+    def how(self) -> str:
+        """How they failed: a sentence's end."""
+        count = self.reasons[self.reason]
+        return f"{'most' if 2 * count > self.failed else f'{count} of them'} with {self.reason}"
+
 
 def by_tenant(reading: Reading) -> Mapping[str, Endings]:
     """The calls of each tenant; an empty name has those of nobody who is known."""

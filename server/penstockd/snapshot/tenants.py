@@ -7,6 +7,7 @@ from heapq import nlargest
 from penstockd.budgets import Standing
 from penstockd.metrics.instruments import OTHER
 from penstockd.metrics.recent import Reading
+from penstockd.metrics.rule_labels import untold
 from penstockd.snapshot.endings import by_tenant
 from penstockd.snapshot.shape import BudgetRow, LimitRow, TenantRow
 
@@ -16,6 +17,12 @@ MOST = 20
 def limit_rows(now: Reading, last_minute: Reading) -> list[LimitRow]:
     """The rules that have denied, those that did in the last minute first."""
     denied, admitted = last_minute.of("denied"), last_minute.of("admitted")
+
+    def admissions(tenant: str, per: str, rule: str, shadow: str) -> int:
+        """Where too many were counted to tell this one's apart, what may be of others too."""
+        known = admitted.get((tenant, per, rule, shadow), 0)
+        return known or admitted.get((tenant, per, untold(rule), shadow), 0)
+
     rows = [
         LimitRow(
             rule=rule,
@@ -24,7 +31,7 @@ def limit_rows(now: Reading, last_minute: Reading) -> list[LimitRow]:
             shadow=shadow == "true",
             denials=denials,
             denials_last_minute=denied.get((tenant, per, rule, shadow), 0),
-            admissions_last_minute=admitted.get((tenant, per, rule, shadow), 0),
+            admissions_last_minute=admissions(tenant, per, rule, shadow),
         )
         for (tenant, per, rule, shadow), denials in now.of("denied").items()
     ]

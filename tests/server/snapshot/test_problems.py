@@ -410,6 +410,18 @@ def test_a_victim_is_named_with_its_own_cause() -> None:
     ]
 
 
+def test_most_is_more_than_half() -> None:
+    """Of several causes none is called the one."""
+    calls = {"a": {"OVERLOADED": 20, "INTERNAL": 19, "MODELS_UNAVAILABLE": 11}, "b": {"OK": 50}}
+
+    assert told(last_minute=of_tenants(calls)) == [
+        (
+            "critical",
+            "50% of the last minute's calls failed, 20 of them with OVERLOADED. Worst off: 20 of a's 50 calls.",
+        )
+    ]
+
+
 def test_a_tenant_of_whose_calls_all_fail_is_named_though_all_others_do_well() -> None:
     """Of a large daemon's calls they are next to nothing."""
     [problem] = found(last_minute=of_tenants({"big": {"OK": 1800}, "small": {"INTERNAL": 44}}))

@@ -185,8 +185,15 @@ async def test_traffic_is_shown_slice_by_slice() -> None:
 
 
 async def test_old_calls_leave_the_last_five_minutes() -> None:
-    """And stay in what is since the start."""
+    """And stay in what is since the start; those that a limit let pass leave the last minute."""
     scene = Scene()
+    demand, denials = rate(), Denials(scene.instruments, TenantLabels())
+    denials.judge(Verdict(), [demand])
+    with pytest.raises(RateLimited):
+        denials.judge(Verdict(denial=Denial(demand=demand, asked=ONE, retry_after=1.0)), [demand])
+    with pytest.raises(Overloaded):
+        await Shed(Permits(limit=0), random=lambda: 0.5, instruments=scene.instruments)(a_call("hello"), Inner())
+    scene.call("UNAVAILABLE", "OVERLOADED")
     scene.call(seconds=5.0)
     keeping = asyncio.create_task(scene.snapshots.keep_up())
     for _ in range(330):
@@ -197,7 +204,10 @@ async def test_old_calls_leave_the_last_five_minutes() -> None:
     it = scene.take()
 
     assert (it.durations.call.since_start.max, it.durations.call.last_5m.count) == (5.0, 0)
-    assert (it.calls.total, it.calls.last_5m_by_code) == (1, {})
+    assert (it.calls.total, it.calls.last_5m_by_code) == (2, {})
+    assert (it.calls.by_reason, it.calls.last_5m_by_reason) == ({"OVERLOADED": 1}, {})
+    assert (it.calls.shed, it.calls.last_5m_shed) == (1, 0)
+    assert [(row.denials, row.admissions_last_minute) for row in it.limits] == [(1, 0)]
     assert len(it.traffic) == 30
 
 

@@ -25,6 +25,22 @@ def test_limits_that_deny_now_come_first() -> None:
     assert (rows[0].rule, rows[0].per) == (RULE, "user")
 
 
+def test_a_limit_is_shown_with_what_it_let_pass_of_late() -> None:
+    """Or what it may have, where too many rules are counted to tell it apart."""
+    rules = [("acme", "tenant", rule, "false") for rule in ("2 USD per day", "9 USD per month", RULE)]
+    counted, uncounted, limit = rules
+    others = ("acme", "tenant", "other USD", "false")
+    now = Reading(counts={"denied": dict.fromkeys(rules, 9), "admitted": {counted: 900, limit: 900}})
+
+    rows = limit_rows(now, Reading(counts={"denied": {counted: 3, uncounted: 2}, "admitted": {counted: 5, others: 7}}))
+
+    assert [(row.rule, row.admissions_last_minute) for row in rows] == [
+        ("2 USD per day", 5),
+        ("9 USD per month", 7),
+        (RULE, 0),
+    ]
+
+
 def test_a_tenant_is_shown_with_all_that_is_known_of_it() -> None:
     """Calls by how they ended, and money; what nobody did who is known is no tenant's."""
     now = Reading(
